@@ -1,0 +1,128 @@
+"""The verbs of `genreg`. Answers `--help` and `data` without importing torch or Hydra."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genreg import __version__
+from genreg.errors import GenregError, Interrupted, report
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Study why models generalize: train, sweep and compare regularizers from YAML groups.",
+)
+data = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.")
+app.add_typer(data, name="data")
+
+DataDir = Annotated[
+    Path | None, typer.Option(envvar="GENREG_DATA", help="where data sets lie; default: the user's cache")
+]
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 interrupted with the state saved."""
+    arguments = sys.argv[1:]
+    try:
+        if arguments[:1] == ["train"]:
+            _train(arguments[1:])
+        elif arguments[:1] == ["-sc"]:  # Hydra's shell completion calls back without the verb
+            _complete(arguments)
+        else:
+            app(arguments, standalone_mode=True)
+    except GenregError as error:
+        report(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt as error:
+        print(f"genreg: {error or 'interrupted'}", file=sys.stderr)
+        sys.exit(Interrupted.exit_code)
+
+
+def _train(arguments: list[str]) -> None:
+    extended = any(argument.startswith(("--config-dir", "-cd")) for argument in arguments)
+    if {"--help", "-h"} & set(arguments) and not extended:
+        from genreg import help as help_page
+
+        print(help_page.text())
+        return
+    from genreg import cli
+
+    cli.main(arguments)
+
+
+def _complete(arguments: list[str]) -> None:
+    verb, _, rest = os.environ.get("COMP_LINE", "").partition(" ")[2].partition(" ")
+    if verb == "train" and (rest or os.environ["COMP_LINE"].endswith(" ")):
+        os.environ["COMP_LINE"] = f"genreg {rest}"
+        _train(arguments)
+    elif arguments[1:2] == ["query=bash"]:
+        print(" ".join(name for name in ("train", "data") if name.startswith(verb)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train() -> None:
+    """Train one configuration, or a grid of them: `genreg train --help`."""
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+@data.command("list")
+def list_data(data_dir: DataDir = None) -> None:
+    """Show every data set: size, licence, state (present, missing, damaged), source."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from genreg.download import SOURCES, default_data_dir, state
+
+    folder = data_dir or default_data_dir()
+    table = Table(title=f"data sets in {folder}", title_justify="left")
+    for column in ("name", "MB", "licence", "state", "source"):
+        table.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
+    for source in SOURCES.values():
+        size = f"{source.megabytes:.1f}"
+        table.add_row(source.name, size, source.licence, state(source, folder), source.url)
+    Console().print(table)
+
+
+@data.command()
+def fetch(names: list[str], data_dir: DataDir = None, url: str | None = None) -> None:
+    """Download data sets and check their sha256; files in place are not fetched again."""
+    from genreg.download import default_data_dir
+    from genreg.download import fetch as fetch_source
+    from genreg.download import source as find
+
+    for source in [find(name) for name in names]:
+        for path in fetch_source(source, data_dir or default_data_dir(), url):
+            print(f"{source.name}: {path}")
+        if not source.files:
+            print(f"{source.name}: {source.url}, nothing to fetch")
+
+
+@data.command()
+def verify(data_dir: DataDir = None) -> None:
+    """Check the sha256 of every file in place; exit 2 if one is damaged."""
+    from genreg.download import SOURCES, default_data_dir
+    from genreg.download import verify as verify_file
+
+    folder = data_dir or default_data_dir()
+    for source in SOURCES.values():
+        for name, digest in source.files.items():
+            path = folder / source.name / name
+            if path.exists():
+                verify_file(path, digest)
+            print(f"{'ok     ' if path.exists() else 'missing'} {path}")
+
+
+if __name__ == "__main__":
+    main()

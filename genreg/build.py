@@ -1,0 +1,151 @@
+"""From plain configuration values to objects; whatever is wrong with a value is said with its key."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any, Literal
+
+import torch
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
+
+from genreg.download import default_data_dir
+from genreg.errors import InputError, nearest
+from genreg.identity import Config
+from genreg.parameters import STRICT, Count, CountOrZero
+from genreg.task.base import Task
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Settings:
+    """The scalars at the top of the configuration; train.yaml says what each means."""
+
+    name: str | None
+    steps: Count
+    seed: CountOrZero
+    device: str
+    precision: Literal["fp32", "tf32", "bf16"]
+    eval_every: Count
+    log_every: Count
+    checkpoint_every: Count
+    data_dir: str | None
+    output_dir: str
+    quiet: bool
+
+
+GROUPS = ("task", "dataset", "model", "regularizer", "optimizer", "scheduler", "measure", "logger")
+
+
+def settings(config: Config) -> Settings:
+    """The checked scalars of a configuration; InputError names the first bad key."""
+    with blame("", Settings):
+        return Settings(**{key: value for key, value in config.items() if key not in GROUPS})
+
+
+def build_task(config: Config, device: torch.device) -> Task:
+    """The task of a configuration, on `device`."""
+    data_dir = config["data_dir"]
+    if data_dir is not None and not Path(data_dir).is_dir():
+        raise InputError("data_dir", "an existing folder (set by data_dir= or GENREG_DATA)", data_dir)
+    dataset = factory(config["dataset"], "dataset")
+    scheduler = factory(config["scheduler"], "scheduler") if config["scheduler"] else None
+    return factory(config["task"], "task")(
+        dataset=partial(dataset, data_dir=Path(data_dir) if data_dir else default_data_dir()),
+        model=factory(config["model"], "model"),
+        optimizer=factory(config["optimizer"], "optimizer"),
+        scheduler=scheduler,
+        regularizer=build_each(config, "regularizer"),
+        measure=build_each(config, "measure"),
+        seed=config["seed"],
+        device=device,
+        precision=config["precision"],
+    )
+
+
+def build_each(config: Config, group: str) -> dict[str, Any]:
+    """The objects of a group whose options are keyed by their own names."""
+    return {name: factory(node, f"{group}.{name}")() for name, node in config[group].items()}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; InputError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    count = torch.cuda.device_count()
+    known = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
+    if name not in known:
+        raise InputError("device", f"one of auto, {', '.join(known)} ({count} CUDA devices visible)", name)
+    return torch.device(name)
+
+
+def factory(node: Any, key: str) -> Callable[..., Any]:
+    """What `_target_` names, with the other values of `node` bound; its errors name `key` and parameter."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(key, "keys with a _target_", node)
+    values = {name: value for name, value in node.items() if name != "_target_"}
+    try:
+        target = resolve_name(node["_target_"])
+    except (ImportError, AttributeError, ValueError) as error:
+        expected = "the dotted name of a class or function"
+        raise InputError(f"{key}._target_", expected, node["_target_"]) from error
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        with blame(key, target):
+            if target.__module__.startswith("torch."):
+                _check_numbers(target, values)
+            return target(*arguments, **values, **more)
+
+    return call
+
+
+@contextmanager
+def blame(key: str, target: Any) -> Iterator[None]:
+    """Turn what a constructor says of its arguments into an InputError that names the YAML key."""
+    prefix = f"{key}." if key else ""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        if first["type"].startswith("unexpected_keyword"):
+            names = inspect.signature(target).parameters
+            raise InputError(prefix + name, "no such key", first["input"], nearest(name, names)) from error
+        if first["type"].startswith("missing"):
+            raise InputError(prefix + name, "a value") from error
+        expected = first["msg"].removeprefix("Input should be ")
+        raise InputError(prefix + name, expected, first["input"]) from error
+    except _BadNumberError as error:
+        raise InputError(prefix + error.name, error.expected, error.got, error.nearest) from error
+    except ValueError as error:  # torch's optimizers: "Invalid beta parameter at index 0: 1.0"
+        raise InputError(key, "usable values", str(error)) from error
+
+
+class _BadNumberError(InputError):
+    """An InputError whose key is still relative."""
+
+    def __init__(self, name: str, expected: str, got: object, nearest: Any = ()) -> None:
+        super().__init__(name, expected, got, nearest)
+        self.name = name
+
+
+def _check_numbers(target: Any, values: Config) -> None:
+    """Hold the arguments of a torch class to the kind of its defaults: torch lets NaN and strings pass."""
+    parameters = inspect.signature(target).parameters
+    for name, value in values.items():
+        if name not in parameters:
+            raise _BadNumberError(name, "no such key", value, nearest(name, parameters))
+        default = parameters[name].default
+        if isinstance(default, bool) and not isinstance(value, bool):
+            raise _BadNumberError(name, "true or false", value)
+        if isinstance(default, tuple) and not (isinstance(value, list) and len(value) == len(default)):
+            raise _BadNumberError(name, f"a list of {len(default)} numbers", value)
+        if isinstance(default, (int, float, tuple)) and not isinstance(default, bool):
+            for number in value if isinstance(value, list) else [value]:
+                if isinstance(number, bool) or not isinstance(number, (int, float)):
+                    raise _BadNumberError(name, "a number", value)
+                if not math.isfinite(number) or number < 0:
+                    raise _BadNumberError(name, "a finite number, 0 or more", value)

@@ -1,0 +1,29 @@
+"""The rows of one run as a picture."""
+
+from pathlib import Path
+
+from genreg.records import Row
+
+
+def draw(rows: list[Row], best: Row | None, path: Path) -> None:
+    """Training terms, losses and accuracies against steps as a PNG; a dashed line marks the selected step."""
+    from matplotlib.figure import Figure
+
+    panels: dict[str, dict[str, str]] = {}  # title -> label -> metric
+    for name in sorted({name for row in rows for name in row if name != "step"}):
+        split, metric = name.split("/", 1)
+        title, label = ("training terms", metric) if split == "train" else (metric, split)
+        panels.setdefault(title, {})[label] = name
+    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
+        for label, name in lines.items():
+            points = [(row["step"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points, strict=True), label=label.replace("_", " "), linewidth=1.5)
+        if best:
+            axes.axvline(best["step"], color="0.5", linestyle="--", linewidth=1, label="selected step")
+        axes.set_title(title.replace("_", " "))
+        axes.set_xlabel("step")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)

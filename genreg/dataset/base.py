@@ -1,0 +1,132 @@
+"""A classification data set as tensors, and which of its items are labeled."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genreg import streams
+from genreg.errors import InputError
+
+Subset = Literal["balanced", "first"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """x: inputs, batch first; y: (N,) class indices; clean: (N,) true where x is not in the training pool."""
+
+    x: Tensor
+    y: Tensor
+    clean: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device) -> "Split":
+        return Split(self.x.to(device), self.y.to(device), self.clean.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything a classification run reads, whole on one device.
+
+    unlabeled: the training pool without its labels (it contains the labeled items too).
+    checksums: sha256 of each file that the tensors were read from.
+    """
+
+    labeled: Split
+    unlabeled: Tensor
+    validation: Split
+    test: Split
+    classes: int
+    checksums: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def input_shape(self) -> list[int]:
+        return list(self.unlabeled.shape[1:])
+
+    def to(self, device: torch.device) -> "Dataset":
+        return replace(
+            self,
+            labeled=self.labeled.to(device),
+            unlabeled=self.unlabeled.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+        )
+
+
+def assemble(
+    train: tuple[Tensor, Tensor],
+    validation: Split,
+    test: Split,
+    *,
+    labeled: int,
+    subset: Subset,
+    seed: int,
+    checksums: dict[str, str] | None = None,
+) -> Dataset:
+    """A data set whose pool is `train`, of which `labeled` items keep their label.
+
+    subset: `balanced` draws them by `seed`, class counts differing by at most one; `first` takes the first
+    lines. Raises InputError if there are fewer than classes or more than items.
+    """
+    x, y = train
+    classes = int(y.max()) + 1
+    if not classes <= labeled <= len(y):
+        raise InputError("dataset.labeled", f"a number from {classes} (classes) to {len(y)} (items)", labeled)
+    chosen = torch.arange(labeled) if subset == "first" else balanced(y, labeled, seed)
+    known = Split(x[chosen], y[chosen], torch.zeros(labeled, dtype=torch.bool))
+    return Dataset(known, x, validation, test, classes, checksums or {})
+
+
+def balanced(y: Tensor, n: int, seed: int) -> Tensor:
+    """Indices of `n` items of `y`, as equal in class as possible, drawn by the stream `labeled` of `seed`.
+
+    Raises InputError where a class has too few items.
+    """
+    draw = streams.generator(seed, "labeled")
+    classes = int(y.max()) + 1
+    extra = set(torch.randperm(classes, generator=draw)[: n % classes].tolist())
+    chosen = []
+    for c in range(classes):
+        members = (y == c).nonzero()[:, 0]
+        want = n // classes + (c in extra)
+        if want > len(members):
+            raise InputError("dataset.labeled", f"at most {len(members)} items of class {c}", want)
+        chosen.append(members[torch.randperm(len(members), generator=draw)[:want]])
+    return torch.cat(chosen)
+
+
+def not_in(pool: Iterable[Hashable], items: Iterable[Hashable]) -> Tensor:
+    """For each item, whether it stands nowhere in `pool`: the `clean` mask of a split."""
+    seen = set(pool)
+    return torch.tensor([item not in seen for item in items], dtype=torch.bool)
+
+
+def image_splits(
+    train: np.ndarray, train_y: np.ndarray, test: np.ndarray, test_y: np.ndarray, validation: int
+) -> tuple[tuple[Tensor, Tensor], Split, Split]:
+    """Pool, validation (the last `validation` training items) and test, from (N, H, W) or (N, H, W, C) uint8.
+
+    x is float32 in [0, 1], (N, C, H, W). Pictures that also stand in the pool are not `clean`.
+    """
+    if not 0 < validation < len(train):
+        raise InputError("dataset.validation", f"a number from 1 to {len(train) - 1}", validation)
+    pool = {picture.tobytes() for picture in train[:-validation]}
+
+    def split(pictures: np.ndarray, y: np.ndarray) -> Split:
+        x = torch.from_numpy(pictures.astype(np.float32) / 255)
+        x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
+        clean = torch.tensor([picture.tobytes() not in pool for picture in pictures])
+        return Split(x, torch.from_numpy(y.astype(np.int64)), clean)
+
+    whole = split(train, train_y)
+    held_out = slice(-validation, None)
+    return (
+        (whole.x[:-validation], whole.y[:-validation]),
+        Split(whole.x[held_out], whole.y[held_out], whole.clean[held_out]),
+        split(test, test_y),
+    )

@@ -1,0 +1,37 @@
+"""Batch order as a pure function of the step."""
+
+import torch
+from torch import Tensor
+
+from genreg import streams
+
+BLOCK = 1 << 16  # indices drawn at a time, so that a small data set does not copy at every step
+
+
+class Sampler:
+    """Indices of the batch of every step: each epoch visits every item once, in its own random order.
+
+    Epochs follow one another without gap, so that no item is dropped and every batch has `batch` items
+    (at most `n`). The order depends on `seed` and `stream` only: not on the device, nor on what came before.
+    """
+
+    def __init__(self, n: int, batch: int, *, seed: int, stream: str, device: torch.device | str) -> None:
+        self.n, self.batch, self.seed, self.stream, self.device = n, min(batch, n), seed, stream, device
+        self.epochs = -(-BLOCK // n)
+        self._blocks: dict[int, Tensor] = {}
+
+    def __call__(self, step: int) -> Tensor:
+        size = self.epochs * self.n
+        first, last = step * self.batch, (step + 1) * self.batch - 1
+        if first // size == last // size:
+            return self._block(first // size)[first % size :][: self.batch]
+        head = self._block(first // size)[first % size :]
+        return torch.cat((head, self._block(last // size)[: self.batch - len(head)]))
+
+    def _block(self, number: int) -> Tensor:
+        if number not in self._blocks:
+            self._blocks.pop(number - 2, None)
+            draw = streams.generator(self.seed, self.stream, number)
+            order = torch.rand(self.epochs, self.n, generator=draw).argsort(dim=1, stable=True)
+            self._blocks[number] = order.flatten().to(self.device)
+        return self._blocks[number]

@@ -1,0 +1,64 @@
+"""What can go wrong, as the user sees it: one line, and an exit code."""
+
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+
+
+class GenregError(Exception):
+    """A message for the user; `exit_code` is the process's answer to the shell."""
+
+    exit_code = 1
+    reported = False
+
+
+class InputError(GenregError):
+    """Something typed, configured or lying on disk is not usable; nothing was run."""
+
+    exit_code = 2
+
+    def __init__(self, key: str, expected: str, got: object = None, nearest: Iterable[str] = ()) -> None:
+        self.key, self.expected, self.got, self.nearest = key, expected, got, list(nearest)
+        line = f"{key}: expected {expected}" + (f", got {_short(got)}" if got is not None else "")
+        super().__init__(line + (f"\n  nearest: {', '.join(self.nearest)}" if self.nearest else ""))
+
+
+class DivergedError(GenregError):
+    """A term of the objective became NaN or infinite; the run is recorded as failed."""
+
+    def __init__(self, step: int, term: str, value: float) -> None:
+        self.step, self.term = step, term
+        super().__init__(f"diverged: {term} is {value} at step {step}; try a smaller optimizer.lr or weight")
+
+
+class FolderInUseError(GenregError):
+    """Another live process is writing this run folder."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Stopped by SIGINT or SIGTERM after the state was saved; exit code 130."""
+
+    exit_code = 130
+
+
+def report(error: GenregError) -> None:
+    """Tell the user once, on stderr; with the traceback if GENREG_DEBUG is set."""
+    if not error.reported:
+        if os.environ.get("GENREG_DEBUG"):
+            traceback.print_exception(error)
+        print(f"genreg: {error}", file=sys.stderr, flush=True)
+    error.reported = True
+
+
+def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:
+    """The choices most like `word`, best first; all of them where there are few."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(word, choices, n=n, cutoff=0.5)
+    return close or (choices if len(choices) <= 8 else [])
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

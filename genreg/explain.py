@@ -1,0 +1,74 @@
+"""What Hydra says, said to the user: the key, what was expected, what came, the nearest choices."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from genreg.errors import GenregError, InputError, nearest
+from genreg.help import GROUPS, options
+
+UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
+
+
+def explain(error: Exception, overrides: list[str]) -> GenregError:
+    """The GenregError that says what `error` means; anything not understood is passed on as a failure."""
+    if isinstance(error, GenregError):
+        return error
+    message, kind = str(error), type(error).__name__
+    if kind == "MissingConfigException":
+        return _missing_option(error, message)
+    if match := re.match(UNKNOWN_KEY, message):
+        return _unknown_key(match[1].split("@")[0], overrides)
+    if kind == "OverrideParseException":
+        return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
+    if type(error).__module__.startswith(("hydra", "omegaconf", "yaml")):
+        return InputError("configuration", "a valid one", message.splitlines()[0])
+    return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> GenregError:
+    first = (str(error) or "no message").splitlines()[0]
+    failure = GenregError(f"{type(error).__name__}: {first}\n  GENREG_DEBUG=1 shows the traceback")
+    failure.__cause__ = error
+    return failure
+
+
+def _missing_option(error: Any, message: str) -> InputError:
+    path = getattr(error, "missing_cfg_file", None) or message
+    group, _, option = str(path).removesuffix(".yaml").partition("/")
+    if group in GROUPS:
+        return InputError(group, f"an option of the group {group}", option, nearest(option, options(group)))
+    return InputError("configuration", "a file on the search path", path)
+
+
+def _unknown_key(key: str, overrides: list[str]) -> InputError:
+    group, _, rest = key.partition(".")
+    name = rest.split(".")[0]
+    if group in ("regularizer", "measure", "logger") and name in options(group):
+        return InputError(key, f"{name} to be chosen: add {group}={name}")
+    known = [*_keys(overrides), *GROUPS]
+    return InputError(key, "a key of the configuration", None, nearest(key, known))
+
+
+def _keys(overrides: list[str]) -> list[str]:
+    """Every key of the configuration that the chosen group options compose, dotted."""
+    from hydra import compose, initialize_config_dir
+
+    from genreg import CONFIGS
+
+    chosen = [override for override in overrides if override.split("=")[0] in GROUPS and "," not in override]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            return list(_flat(compose("train", chosen)))
+        except Exception:
+            return list(_flat(compose("train")))
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        path = f"{prefix}{key}"
+        child = node._get_node(key)
+        if hasattr(child, "items"):
+            yield from _flat(child, f"{path}.")
+        else:
+            yield path

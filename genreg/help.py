@@ -1,0 +1,74 @@
+"""`genreg train --help`: written for people, from the first comment of every YAML, without torch or Hydra."""
+
+from pathlib import Path
+
+from genreg import CONFIGS
+
+GROUPS = {
+    "task": "how one update is made",
+    "dataset": "what is learned from",
+    "model": "what is trained",
+    "regularizer": "the methods under study; several as regularizer=[vat,entropy]",
+    "optimizer": "how weights move",
+    "scheduler": "how the learning rate moves",
+    "measure": "what is measured beside accuracy; several as a list",
+    "logger": "where rows are shown beside the run folder; several as a list",
+    "experiment": "published experiments, one arm each",
+}
+
+HEAD = """\
+genreg train trains one configuration, or with -m a grid of them, and records it in a run folder.
+The same command again returns a finished run at once and resumes an unfinished one.
+
+examples:
+  genreg train regularizer=vat
+  genreg train regularizer=[vat,entropy] regularizer.vat.epsilon=0.5 dataset=mnist model=conv_small
+  genreg train experiment=vat_200/vat seed=3
+  genreg train -m regularizer=none,vat 'seed=range(5)'
+"""
+
+TAIL = """\
+flags:
+  -m               run every combination of comma-separated values, range(...) and glob(...)
+  --cfg job        print the configuration and stop; --info shows where each part comes from
+  --config-dir D   look for more options of every group in folder D
+  --hydra-help     Hydra's own flags; `eval "$(genreg train -sc install=bash)"` completes with Tab
+"""
+
+
+def options(group: str, extra: Path | None = None) -> dict[str, str]:
+    """Each option of a group with the first comment line of its YAML, by name; `_` in front hides one."""
+    found: dict[str, str] = {}
+    for root in filter(None, (CONFIGS, extra)):
+        folder = root / group
+        for path in sorted(folder.rglob("*.yaml")):
+            if not path.name.startswith("_"):
+                found[path.relative_to(folder).with_suffix("").as_posix()] = _first_comment(path)
+    return found
+
+
+def text(extra: Path | None = None) -> str:
+    """The whole help page."""
+    lines = [HEAD]
+    for group, meaning in GROUPS.items():
+        lines.append(f"{group}=  {meaning}")
+        lines += [f"  {name:<24} {line}" for name, line in options(group, extra).items()]
+        lines.append("")
+    return "\n".join([*lines, "keys:", *_keys(), "", TAIL])
+
+
+def _keys() -> list[str]:
+    """The scalars of train.yaml with their comments."""
+    rows = []
+    for line in (CONFIGS / "train.yaml").read_text().splitlines():
+        key, separator, comment = line.partition("  # ")
+        if separator and not line.startswith((" ", "#")):
+            rows.append(f"  {key.replace(': ', '='):<52} {comment.strip()}")
+    return rows
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text().splitlines():
+        if line.startswith("# ") and not line.startswith("# @package"):
+            return line[2:]
+    return ""

@@ -1,0 +1,39 @@
+"""Same configuration, same folder."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from genreg.errors import InputError
+
+PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every")
+"""Keys that change where, how fast or how visibly a run is made, but not which experiment it is."""
+
+Config = dict[str, Any]
+
+
+def experiment_hash(config: Config) -> str:
+    """Eight hexadecimal digits of everything in the resolved configuration but `PLUMBING`."""
+    identity = {key: value for key, value in config.items() if key not in PLUMBING}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def experiment_name(config: Config) -> str:
+    """`name` of the configuration, or dataset/regularizers."""
+    methods = "+".join(config["regularizer"]) or "none"
+    name = config["name"] or f"{_target(config['dataset'])}/{methods}"
+    if not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
+        raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
+    return name
+
+
+def run_path(config: Config) -> Path:
+    """output_dir/<name>-<hash>/seed=<seed>."""
+    arm = f"{experiment_name(config)}-{experiment_hash(config)}"
+    return Path(config["output_dir"]) / arm / f"seed={config['seed']}"
+
+
+def _target(node: Config) -> str:
+    return node.get("name") or node["_target_"].rsplit(".", 1)[-1]

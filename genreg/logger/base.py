@@ -1,0 +1,43 @@
+"""Views of the run folder's rows in other programs; losing one loses nothing."""
+
+import logging
+from typing import Any, Protocol
+
+from genreg.identity import Config
+from genreg.records import Row, RunFolder
+
+log = logging.getLogger("genreg")
+
+
+class Logger(Protocol):
+    """Started with the run, shown each row, told the summary at the end."""
+
+    def start(self, folder: RunFolder, config: Config) -> None: ...
+    def show(self, row: Row) -> None: ...
+    def finish(self, summary: Row) -> None: ...
+
+
+class Guarded:
+    """A logger whose failure is a warning, once, and the end of its showing: never the end of the run."""
+
+    def __init__(self, name: str, logger: Logger) -> None:
+        self.name, self.logger, self.alive = name, logger, True
+
+    def start(self, folder: RunFolder, config: Config) -> None:
+        self._call("start", folder, config)
+
+    def show(self, row: Row) -> None:
+        self._call("show", row)
+
+    def finish(self, summary: Row) -> None:
+        self._call("finish", summary)
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        if not self.alive:
+            return
+        try:
+            getattr(self.logger, method)(*arguments)
+        except Exception as error:
+            self.alive = False
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            log.warning("logger.%s stopped (the run folder is complete): %s", self.name, reason)

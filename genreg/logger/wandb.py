@@ -1,0 +1,84 @@
+"""Weights & Biases."""
+
+import netrc
+import os
+import socket
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+from genreg.identity import Config, experiment_hash, experiment_name
+from genreg.parameters import checked
+from genreg.records import Row, RunFolder
+
+PATIENCE = 2.0  # seconds to wait for the server before the run goes on offline
+
+
+class WandB:
+    """Rows and summary as a W&B run; never asks, never waits for a network.
+
+    project, entity: where the run belongs. mode: `online`, `offline` (written into the run folder, for
+    `wandb sync`), or `auto`: online if there is a key and the server answers within two seconds. The
+    environment variable WANDB_MODE overrides it. The run's id is that of its folder, so a resumed run
+    continues its own; its group is the arm, its job type the regularizers.
+    """
+
+    @checked
+    def __init__(
+        self,
+        *,
+        project: str = "genreg",
+        entity: str | None = None,
+        mode: Literal["auto", "online", "offline"] = "auto",
+    ) -> None:
+        self.project, self.entity, self.mode = project, entity, mode
+        self.run: Any = None
+
+    def start(self, folder: RunFolder, config: Config) -> None:
+        import wandb
+
+        arm, methods = experiment_hash(config), "+".join(config["regularizer"]) or "none"
+        mode = os.environ.get("WANDB_MODE") or self.mode
+        self.run = wandb.init(
+            project=self.project,
+            entity=self.entity,
+            dir=str(folder.path),
+            id=f"{arm}-{config['seed']}",
+            name=f"{experiment_name(config)} seed={config['seed']}",
+            group=f"{experiment_name(config)}-{arm}",
+            job_type=methods,
+            tags=sorted({*config["regularizer"], config["dataset"]["_target_"].rsplit(".", 1)[-1]}),
+            config=config,
+            mode=("online" if reachable() else "offline") if mode == "auto" else mode,  # type: ignore[arg-type]
+            resume="allow",
+            settings=wandb.Settings(silent=True, init_timeout=30, x_disable_stats=True, console="off"),
+        )
+
+    def show(self, row: Row) -> None:
+        self.run.log(row, step=row["step"])
+
+    def finish(self, summary: Row) -> None:
+        self.run.summary.update({f"best/{k}": v for k, v in (summary.get("best") or {}).items()})
+        self.run.summary.update({"status": summary["status"], "seconds": summary["seconds"]})
+        self.run.finish(exit_code=0 if summary["status"] == "done" else 1)
+
+
+def reachable() -> bool:
+    """Whether there is a W&B key and its server accepts a connection."""
+    server = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+    if not (os.environ.get("WANDB_API_KEY") or _key_in_netrc(server.hostname or "")):
+        return False
+    try:
+        port = server.port or (80 if server.scheme == "http" else 443)
+        with socket.create_connection((server.hostname, port), timeout=PATIENCE):
+            return True
+    except OSError:
+        return False
+
+
+def _key_in_netrc(host: str) -> bool:
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,86 @@
+"""When to step, evaluate, log, checkpoint and stop. Knows no method."""
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+from genreg.errors import Interrupted
+from genreg.parameters import Count, checked
+from genreg.records import Row, RunFolder
+from genreg.state import State
+
+
+class View(Protocol):
+    """Whatever is shown every row: a progress bar, W&B, TensorBoard."""
+
+    def show(self, row: Row) -> None: ...
+
+
+@checked
+def run(
+    task: Any,
+    folder: RunFolder,
+    *,
+    steps: Count,
+    log_every: Count,
+    eval_every: Count,
+    checkpoint_every: Count,
+    views: Sequence[Any] = (),
+) -> Row:
+    """Train `task` to `steps`, from the folder's newest valid checkpoint if there is one; the summary.
+
+    Rows are appended to the folder and shown to `views`. Raises DivergedError, after recording it, when a
+    term is not finite, and Interrupted, after saving, on SIGINT or SIGTERM (a second one ends it at once).
+    """
+    state = State(task, folder, log_every)
+    try:
+        with stop_signals() as stopping:
+            while state.step < steps and not stopping:
+                state.record(task.step(state.step))
+                log, evaluate, save = (
+                    state.step % every == 0 for every in (log_every, eval_every, checkpoint_every)
+                )
+                last = state.step == steps
+                row: Row = {}
+                if log or evaluate or save or last:
+                    state.check()
+                if log or last:
+                    row |= state.means()
+                if evaluate or last:
+                    row |= state.evaluated(task.evaluate())
+                if row:
+                    state.write(row)
+                    for view in views:
+                        view.show({"step": state.step, **row})
+                if save and not last:
+                    state.save()
+            if state.step < steps:
+                state.save()
+                raise Interrupted(f"interrupted at step {state.step}; the same command resumes it")
+        return state.finish()
+    except KeyboardInterrupt:
+        state.stop("interrupted")
+        raise
+    except Exception as error:
+        state.stop("failed", reason=(str(error) or type(error).__name__).splitlines()[0])
+        raise
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that SIGINT or SIGTERM is appended to; a second signal raises KeyboardInterrupt at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,7 @@
+"""One file per method; adding one is a file, a YAML that lists its parameters, and a line here."""
+
+from genreg.regularizer.base import Regularizer as Regularizer
+from genreg.regularizer.entropy import Entropy as Entropy
+from genreg.regularizer.l2 import L2 as L2
+from genreg.regularizer.noise_consistency import NoiseConsistency as NoiseConsistency
+from genreg.regularizer.vat import VAT as VAT

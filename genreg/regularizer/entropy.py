@@ -1,0 +1,32 @@
+"""Entropy minimization."""
+
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from genreg.parameters import STRICT, NonNegative
+from genreg.regularizer.base import Regularizer
+from genreg.task.forward import Forward
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Entropy(Regularizer):
+    """Mean entropy of the clean predictions on the unlabeled batch, in nats.
+
+    Grandvalet and Bengio (NeurIPS 2004), equation 6; with VAT it is "VAT+EntMin" of arXiv:1704.03976,
+    equation 15.
+    """
+
+    weight: NonNegative = 1.0
+
+    @property
+    def uses_unlabeled(self) -> bool:
+        return True
+
+    @property
+    def uses_unlabeled_gradient(self) -> bool:
+        return True
+
+    def penalty(self, forward: Forward) -> Tensor:
+        assert forward.unlabeled is not None
+        log_p = forward.unlabeled.logits.log_softmax(1)
+        return -(log_p.exp() * log_p).sum(1).mean()

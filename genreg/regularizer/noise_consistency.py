@@ -1,0 +1,41 @@
+"""Consistency under random noise."""
+
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from genreg.parameters import STRICT, NonNegative
+from genreg.regularizer.base import Regularizer
+from genreg.regularizer.perturbation import Norm, Scope, kl_divergence, lengthen, random_direction
+from genreg.task.forward import Forward
+
+
+@dataclass(config=STRICT, kw_only=True)
+class NoiseConsistency(Regularizer):
+    """KL divergence between the prediction at x and at x + r, r a random direction of length epsilon.
+
+    VAT (arXiv:1704.03976, Algorithm 1) with zero power iterations: the "random perturbation training" it is
+    compared with. Parameters mean what they mean in `VAT`.
+    """
+
+    weight: NonNegative = 1.0
+    epsilon: NonNegative = 1.0
+    target: Literal["stop", "flow"] = "stop"
+    scope: Scope = "example"
+    norm: Norm = "l2"
+
+    @property
+    def uses_unlabeled(self) -> bool:
+        return True
+
+    @property
+    def uses_unlabeled_gradient(self) -> bool:
+        return self.target == "flow"
+
+    def penalty(self, forward: Forward) -> Tensor:
+        clean = forward.unlabeled
+        assert clean is not None
+        d = random_direction(clean.embedding.detach(), self.scope, forward.generator)
+        target = clean.logits if self.target == "flow" else clean.logits.detach()
+        return kl_divergence(target, clean.perturbed(clean.embedding + lengthen(d, self.epsilon, self.norm)))

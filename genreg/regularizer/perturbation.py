@@ -1,0 +1,43 @@
+"""Divergence between predictions, and directions of fixed length: what consistency methods share."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Scope = Literal["example", "batch"]
+Norm = Literal["l2", "linf"]
+
+
+def kl_divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    """KL(p || q) in nats, averaged over the batch; logits are (B, classes).
+
+    Written so that its gradient in `q_logits` is softmax(q) - softmax(p) to the last bit: equal logits
+    give a gradient of exactly zero, where `F.kl_div` leaves rounding errors of 1e-8.
+    """
+    p_normalizer, q_normalizer = p_logits.logsumexp(1), q_logits.logsumexp(1)
+    p = (p_logits - p_normalizer[:, None]).exp()
+    return ((p * (p_logits - q_logits)).sum(1) + (q_normalizer - p_normalizer)).mean()
+
+
+def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
+    """`d` at l2 length 1: each example, or the whole batch tensor. Where `d` is zero, `fallback`.
+
+    All dimensions but the first belong to an example, whether d is (B, features) or (B, C, H, W).
+    """
+    dims = tuple(range(1 if scope == "example" else 0, d.ndim))
+    largest = d.abs().amax(dims, keepdim=True)
+    scaled = d / torch.where(largest > 0, largest, 1)  # squares of tiny gradients would underflow
+    length = scaled.square().sum(dims, keepdim=True).sqrt()
+    normalized = scaled / torch.where(largest > 0, length, 1)
+    return normalized if fallback is None else torch.where(largest > 0, normalized, fallback)
+
+
+def lengthen(d: Tensor, epsilon: float, norm: Norm) -> Tensor:
+    """The perturbation of size `epsilon` along unit `d`: epsilon d (l2), or epsilon sign(d) (linf)."""
+    return epsilon * (d if norm == "l2" else d.sign())
+
+
+def random_direction(e: Tensor, scope: Scope, generator: torch.Generator) -> Tensor:
+    """A Gaussian direction of l2 length 1, shaped like `e`."""
+    return unit(torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=generator), scope)

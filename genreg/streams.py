@@ -1,0 +1,35 @@
+"""Common random numbers: every draw is a function of (seed, stream, counter).
+
+Two runs with one seed share initial weights, labeled subset and batch order whatever their regularizer,
+because no stream is shared with another and none advances with what a method draws. And since a step's
+draws are replayed from its number, a checkpoint holds no generator at all.
+
+Streams: `model` (initial weights), `labeled` (which items are labeled), `batch/...` (batch order),
+`dropout/...` (masks of a pass), `noise` (a regularizer's own draws), `measure`.
+"""
+
+import hashlib
+
+import torch
+
+
+def derive(seed: int, stream: str, counter: int = 0) -> int:
+    """A 63-bit seed for one draw of one stream."""
+    digest = hashlib.blake2b(f"{seed}/{stream}/{counter}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def generator(
+    seed: int, stream: str, counter: int = 0, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """A fresh generator at the start of draw `counter` of `stream`."""
+    return torch.Generator(device).manual_seed(derive(seed, stream, counter))
+
+
+def reseed_default(seed: int, device: torch.device) -> None:
+    """Put torch's default generator of `device`, which dropout draws from, at `seed`."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
