@@ -21,9 +21,10 @@ def experiment_hash(config: Config) -> str:
 
 
 def experiment_name(config: Config) -> str:
-    """`name` of the configuration, or dataset/regularizers."""
+    """`name` of the configuration, or dataset/regularizers, or landscape/optimizer where there are no data."""
     methods = "+".join(config["regularizer"]) or "none"
-    name = config["name"] or f"{_target(config['dataset'])}/{methods}"
+    subject = f"{_target(config['dataset'])}/{methods}" if config["dataset"] else None
+    name = config["name"] or subject or f"{_target(config['model'])}/{_target(config['optimizer'])}"
     if not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     return name
