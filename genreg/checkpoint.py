@@ -48,7 +48,8 @@ def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
 def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
     """Save tensors as a compressed npz file, folder/name, for programs without torch."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{key: array.numpy() for key, array in arrays.items()})
+    named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
+    np.savez_compressed(buffer, **named)
     write_atomic(folder / name, buffer.getbuffer())
 
 

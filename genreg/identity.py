@@ -21,7 +21,7 @@ def experiment_hash(config: Config) -> str:
 
 
 def experiment_name(config: Config) -> str:
-    """`name` of the configuration, or dataset/regularizers, or landscape/optimizer where there are no data."""
+    """`name` of the configuration, or dataset/regularizers, or landscape/optimizer without data."""
     methods = "+".join(config["regularizer"]) or "none"
     subject = f"{_target(config['dataset'])}/{methods}" if config["dataset"] else None
     name = config["name"] or subject or f"{_target(config['model'])}/{_target(config['optimizer'])}"

@@ -10,9 +10,9 @@ from genreg import streams
 
 Kind = Literal["gaussian", "rademacher"]
 
-BLOCK = 1 << 14  # numbers a replica draws at a time, so that many small replicas cost no more than a large one
+BLOCK = 1 << 14  # numbers a replica draws at a time: many small replicas cost no more than a large one
 
-_SIGNS = 2.0 * ((torch.arange(256)[:, None] >> torch.arange(8)) & 1) - 1  # (256, 8): the bits of a byte as +-1
+_SIGNS = 2.0 * ((torch.arange(256)[:, None] >> torch.arange(8)) & 1) - 1  # (256, 8): bits of a byte as +-1
 
 
 class Noise:
@@ -63,7 +63,7 @@ class Noise:
 
 
 def _laid_out_as(parameter: Tensor, flat: Tensor) -> Tensor:
-    """`flat` as a view with the parameter's strides where those are dense (channels_last), else contiguous."""
+    """`flat` as a view with the parameter's strides where they are channels_last, else contiguous."""
     if parameter.ndim == 4 and parameter.is_contiguous(memory_format=torch.channels_last):
         return flat.as_strided(parameter.shape, parameter.stride(), flat.storage_offset())
     return flat.view(parameter.shape)

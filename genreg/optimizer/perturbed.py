@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,9 +12,11 @@ from genreg.optimizer.noise import Kind, Noise
 from genreg.optimizer.wrapped import Base, Betas, Closure, Wrapped, make_base
 from genreg.parameters import Count, Fraction, NonNegative, checked
 
+Iterate = Literal["w", "z"]
+
 
 class Perturbed(Wrapped):
-    """The update of `base`, and then noise: w <- base(w) + xi_{n+1}, or + (xi_{n+1} - xi_n) if anticorrelated.
+    """The update of `base`, then noise: w <- base(w) + xi_{n+1}, or + (xi_{n+1} - xi_n) if anticorrelated.
 
     Orvieto et al., arXiv:2202.02831. xi_n has independent entries of standard deviation sigma; xi_0 = 0, so
     that the noise-free iterate z = w - xi starts where w does and increments sum to the last xi.
@@ -25,17 +27,19 @@ class Perturbed(Wrapped):
     parameter groups, and so in every checkpoint. With sigma=0 nothing is drawn or added.
 
     scale_by_lr: sigma is in units of the learning rate (the noise of w - lr (grad + xi)), not of the weights.
+    evaluate_at: the iterate that `evaluation_weights` shows, w or z.
     noise_steps: xi_n = 0 for n > noise_steps, so Anti-PGD returns to z at the step after; None for no end.
     """
 
+    @checked
     def __init__(
-        self, base: Optimizer, *, sigma: float, anticorrelated: bool, noise: Kind = "gaussian",
-        scale_by_lr: bool = False, noise_steps: int | None = None, seed: int = 0,
-        replicas: range | None = None,
+        self, base: Optimizer, *, sigma: NonNegative, anticorrelated: bool, noise: Kind = "gaussian",
+        scale_by_lr: bool = False, noise_steps: Count | None = None, evaluate_at: Iterate = "w",
+        seed: int = 0, replicas: range | None = None,
     ) -> None:  # fmt: skip
         super().__init__(base, replicas=replicas, sigma=sigma, noise_step=0, noise_scale=0.0)
         self.anticorrelated, self.kind, self.scale_by_lr = anticorrelated, noise, scale_by_lr
-        self.noise_steps, self.seed = noise_steps, seed
+        self.noise_steps, self.evaluate_at, self.seed = noise_steps, evaluate_at, seed
         self._noise: Noise | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -45,7 +49,7 @@ class Perturbed(Wrapped):
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Tensor | None:  # type: ignore[override]
-        loss = self.base.step(closure)  # type: ignore[arg-type]
+        loss: Any = self.base.step(closure)  # type: ignore[arg-type]
         n = self.param_groups[0]["noise_step"]
         before = [group["noise_scale"] for group in self.param_groups]
         scales = [self._scale(group, n + 1) for group in self.param_groups]
@@ -54,7 +58,7 @@ class Perturbed(Wrapped):
             self._add(n, [-scale for scale in before])
         for group, scale in zip(self.param_groups, scales, strict=True):
             group["noise_step"], group["noise_scale"] = n + 1, scale
-        return loss  # type: ignore[return-value]
+        return loss
 
     @contextmanager
     def noise_free(self) -> Iterator[None]:
@@ -107,14 +111,12 @@ def pgd(
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
-    seed: int = 0,
-    replicas: range | None = None,
 ) -> Perturbed:
     """Perturbed gradient descent: `Perturbed` around torch's `base`, with independent noise."""
     inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
     return Perturbed(
         inner, sigma=sigma, anticorrelated=False, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, seed=seed, replicas=replicas,
+        noise_steps=noise_steps,
     )  # fmt: skip
 
 
@@ -126,17 +128,16 @@ def anti_pgd(
     noise: Kind = "gaussian",
     scale_by_lr: bool = False,
     noise_steps: Count | None = None,
+    evaluate_at: Iterate = "z",
     base: Base = "sgd",
     lr: NonNegative = 0.01,
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
-    seed: int = 0,
-    replicas: range | None = None,
 ) -> Perturbed:
     """Anticorrelated perturbed gradient descent: `Perturbed` around torch's `base`, with noise increments."""
     inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
     return Perturbed(
         inner, sigma=sigma, anticorrelated=True, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, seed=seed, replicas=replicas,
+        noise_steps=noise_steps, evaluate_at=evaluate_at,
     )  # fmt: skip

@@ -9,8 +9,6 @@ from torch.optim import Optimizer
 from genreg.optimizer.wrapped import Base, Betas, Closure, Wrapped, make_base
 from genreg.parameters import Fraction, NonNegative, checked
 
-Share = NonNegative  # alpha; above 1 extrapolates, which the penalty's weight alpha / r allows
-
 
 class Uphill(Wrapped):
     """The base's update with g = (1 - alpha) grad L(w) + alpha grad L(w + e(w)), e(w) of length rho uphill.
@@ -24,9 +22,11 @@ class Uphill(Wrapped):
     step is the base's. Each replica has its own norm.
     """
 
+    @checked
     def __init__(
-        self, base: Optimizer, *, rho: float, alpha: float, adaptive: bool, replicas: range | None = None
-    ) -> None:
+        self, base: Optimizer, *, rho: NonNegative, alpha: NonNegative, adaptive: bool,
+        replicas: range | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(base, replicas=replicas, rho=rho, alpha=alpha)
         self.adaptive = adaptive
 
@@ -61,8 +61,8 @@ class Uphill(Wrapped):
         keep = 1 if self.replicas else 0
         squares = []
         for p in parameters:
-            g = p * p.grad if self.adaptive else p.grad
-            squares.append(g.square().flatten(keep).sum(-1))
+            g: Any = p.grad
+            squares.append((p * g if self.adaptive else g).square().flatten(keep).sum(-1))
         return torch.stack(squares).sum(0).sqrt()
 
 
@@ -82,11 +82,10 @@ def sam(
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
-    replicas: range | None = None,
 ) -> Uphill:
     """Sharpness-aware minimization: `Uphill` with alpha=1 around torch's `base`."""
     inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
-    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive, replicas=replicas)
+    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive)
 
 
 @checked
@@ -94,14 +93,16 @@ def gradient_norm(
     params: Any,
     *,
     r: NonNegative = 0.1,
-    alpha: Share = 0.8,
+    alpha: NonNegative = 0.8,
     base: Base = "sgd",
     lr: NonNegative = 0.01,
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
-    replicas: range | None = None,
 ) -> Uphill:
-    """Gradient-norm penalty in weight space: `Uphill` with rho=r around torch's `base`."""
+    """Gradient-norm penalty in weight space: `Uphill` with rho=r around torch's `base`.
+
+    alpha above 1 extrapolates beyond the uphill gradient.
+    """
     inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
-    return Uphill(inner, rho=r, alpha=alpha, adaptive=False, replicas=replicas)
+    return Uphill(inner, rho=r, alpha=alpha, adaptive=False)

@@ -12,6 +12,8 @@ from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.measure import Estimate, accuracy, cross_entropy, predict
 from genreg.model import Classifier
+from genreg.model.statistics import running_statistics
+from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer
 from genreg.task.forward import Forward, Pass
@@ -74,7 +76,12 @@ class Classify:
         terms: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
-            forward = self.forward(step)
+            if terms:  # a later pass of one step (SAM): running statistics have moved, terms are told
+                with running_statistics(self.model, 0):
+                    return differentiate(self.forward(step), {})
+            return differentiate(self.forward(step), terms)
+
+        def differentiate(forward: Forward, terms: dict[str, Tensor]) -> Tensor:
             terms["cross_entropy"] = F.cross_entropy(forward.labeled.logits, forward.y)
             loss = terms["cross_entropy"]
             for name, method in self.regularizer.items():
@@ -115,6 +122,10 @@ class Classify:
 
     def evaluate(self) -> dict[str, float]:
         """Every measure on validation and test, also on their clean items where some are not."""
+        with evaluation_weights(self.optimizer):
+            return self._evaluate()
+
+    def _evaluate(self) -> dict[str, float]:
         row: dict[str, float] = {}
         for name, split in (("validation", self.dataset.validation), ("test", self.dataset.test)):
             logits = predict(self.model, split.x)
@@ -131,13 +142,15 @@ class Classify:
         return {f"{name}/{key}": function(logits, y).value for key, function in measures.items()}
 
     def weights(self) -> dict[str, Tensor]:
-        """What a trained model is: its parameters and buffers."""
-        return self.model.state_dict()
+        """What a trained model is: its parameters and buffers, as evaluated."""
+        with evaluation_weights(self.optimizer):
+            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""
         scheduler = self.scheduler.state_dict() if self.scheduler else None
-        return {"model": self.weights(), "optimizer": self.optimizer.state_dict(), "scheduler": scheduler}
+        model = self.model.state_dict()
+        return {"model": model, "optimizer": self.optimizer.state_dict(), "scheduler": scheduler}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

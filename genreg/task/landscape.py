@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genreg.errors import InputError
 from genreg.model.landscape import Landscape
-from genreg.optimizer import Perturbed, noise_free
+from genreg.optimizer import Perturbed
 from genreg.parameters import checked
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ class Minimize:
         """Means over the replicas alive, with their standard errors; NaN if none is."""
         observed = {f"w/{name}": value for name, value in self._observe().items()}
         if isinstance(self.optimizer, Perturbed) and self.optimizer.anticorrelated:
-            with noise_free(self.optimizer):
+            with self.optimizer.noise_free():
                 observed |= {f"z/{name}": value for name, value in self._observe().items()}
         lost = (self.died < 0) & ~observed["w/loss"].isfinite()
         self.died = torch.where(lost, self.steps, self.died)
@@ -89,7 +89,7 @@ class Minimize:
 
     def _observe(self) -> dict[str, Tensor]:
         loss, gradient = self.model.value_and_gradient()
-        squared = sum(g.flatten(1).square().sum(1) for g in gradient)
+        squared = torch.stack([g.flatten(1).square().sum(1) for g in gradient]).sum(0)
         named = {"loss": loss, "gradient_squared": squared, "trace": self.model.hessian_trace()}
         return named | self.model.coordinates()
 
@@ -109,7 +109,7 @@ class Minimize:
             self.history.setdefault(name, []).append(values.detach().clone().cpu())
 
     def results(self) -> dict[str, Tensor]:
-        """`step` (E,) and every observed quantity (E, N), for E evaluations; `died` (N,), -1 for the living."""
+        """`step` (E,), every observed quantity (E, N) at E steps, and `died` (N,), -1 for the living."""
         stacked = {name: torch.stack(values) for name, values in self.history.items()}
         return {**stacked, "replica": torch.tensor(list(self.model.numbers)), "died": self.died.cpu()}
 

@@ -1,6 +1,5 @@
 """The seam of every landscape: a loss of the weights alone, for many replicas at once."""
 
-import math
 from abc import ABC, abstractmethod
 from typing import Literal
 
@@ -75,13 +74,17 @@ def row_sum(x: Tensor) -> Tensor:
 
 
 TILE = 16
+SMALL = 1 << 14  # numbers of a matrix up to which products are summed one by one
 
 
 def row_product(x: Tensor, matrix: Tensor) -> Tensor:
-    """x @ matrix for x (N, a), in tiles of 16 rows.
+    """x @ matrix for x (N, a), in tiles of 16 rows, or by sums of products where the matrix is small.
 
-    One product over all rows adds in an order that depends on N; a tile's does not.
+    One product over all rows adds in an order that depends on N; a tile's does not. Of narrow matrices even
+    a tile treats its last rows otherwise.
     """
+    if matrix.numel() <= SMALL:
+        return (x[:, None] * matrix.T).sum(2)
     n, tiles = len(x), -(-len(x) // TILE)
     padded = torch.nn.functional.pad(x, (0, 0, 0, tiles * TILE - n)).view(tiles, TILE, -1)
     return torch.bmm(padded, matrix.expand(tiles, *matrix.shape)).flatten(0, 1)[:n]
