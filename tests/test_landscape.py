@@ -1,4 +1,4 @@
-"""Landscapes: closed forms against autograd, replicas against themselves, the task, the published ordering."""
+"""Landscapes: closed forms against autograd, replicas against themselves, the task."""
 
 import json
 import math
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Result
 from torch import Tensor
 
-from conftest import Result
 from genreg.errors import InputError
 from genreg.model.landscape import (
     Landscape,
@@ -36,8 +36,8 @@ LANDSCAPES: dict[str, Callable[..., Landscape]] = {
     "matrix_sensing": partial(MatrixSensing, d=4, measurements=6),
     "matrix_sensing_tiled": MatrixSensing,
 }
-RATES = {"valley": 1e-2, "quadratic": 1e-2, "rosenbrock": 1e-4, "quadratic_parametrized": 1e-2, "matrix_sensing": 1e-3,
-         "matrix_sensing_tiled": 1e-3}  # fmt: skip
+RATES = {"valley": 1e-2, "quadratic": 1e-2, "rosenbrock": 1e-4, "quadratic_parametrized": 1e-2,
+         "matrix_sensing": 1e-3, "matrix_sensing_tiled": 1e-3}  # fmt: skip
 OPTIMIZERS: dict[str, Callable[..., Any]] = {
     "gd": torch.optim.SGD, "pgd": pgd, "anti_pgd": anti_pgd, "sam": sam, "gradient_norm": gradient_norm,
     "anti_pgd_rademacher": partial(anti_pgd, noise="rademacher"), "pgd_adam": partial(pgd, base="adam"),
@@ -142,7 +142,7 @@ def test_resumed_in_the_middle_ends_with_the_same_bits(name: str, optimizer: str
 
 
 def test_a_replica_that_diverges_dies_alone_and_is_recorded() -> None:
-    """With lr 3 on curvature 1 a loss grows fourfold at each step: one that starts at 5e37 overflows first."""
+    """With lr 3 on curvature 1 a loss grows fourfold a step: one that starts at 5e37 overflows first."""
     task = Minimize(
         model=partial(Quadratic, spectrum=[1.0], replicas=4),
         optimizer=partial(seeded, partial(OPTIMIZERS["gd"], lr=3.0), 0),
@@ -177,8 +177,8 @@ def test_a_landscape_takes_no_data(genreg: Callable[..., Result]) -> None:
 
 
 def test_run_folder_holds_every_replica(genreg: Callable[..., Result], tmp_path: Path) -> None:
-    answer = genreg("train", "experiment=anti_pgd_valley/anti_pgd", "model.replicas=5", "steps=40", "log_every=10",
-                    "eval_every=20", "logger=none")  # fmt: skip
+    answer = genreg("train", "experiment=anti_pgd_valley/anti_pgd", "model.replicas=5", "steps=40",
+                    "log_every=10", "eval_every=20", "logger=none")  # fmt: skip
     assert answer.code == 0, answer.err
     (folder,) = (tmp_path / "outputs" / "anti_pgd_valley").glob("anti_pgd-*/seed=0")
     replicas = np.load(folder / "replicas.npz")
@@ -210,7 +210,7 @@ def valley_reference(arm: str, steps: int, replicas: int) -> np.ndarray:
 
 
 def test_valley_has_the_published_ordering_and_agrees_with_numpy() -> None:
-    """2,000 steps, 100 replicas: trace Anti-PGD < GD < PGD, each within 4 standard errors of the reference."""
+    """2,000 steps, 100 replicas: trace Anti-PGD < GD < PGD, each within 4 errors of the reference."""
     traces = {}
     for arm in ("gd", "pgd", "anti_pgd"):
         task = minimize("valley", arm, d=100, replicas=100)
@@ -223,10 +223,9 @@ def test_valley_has_the_published_ordering_and_agrees_with_numpy() -> None:
     assert traces["anti_pgd"].max() < traces["gd"].min() < traces["gd"].max() < traces["pgd"].min()
 
 
-@pytest.mark.parametrize("optimizer", ["pgd", "anti_pgd"])
-def test_killed_and_started_again_ends_with_the_same_bytes(optimizer: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "genreg", "train", f"experiment=anti_pgd_valley/{optimizer}", "logger=none",
-               "model.replicas=20", "steps=6000", "checkpoint_every=100", "eval_every=70", "log_every=30",
+def test_killed_and_started_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "genreg", "train", "experiment=anti_pgd_valley/anti_pgd", "logger=none",
+               "model.replicas=20", "steps=2000", "checkpoint_every=100", "eval_every=70", "log_every=30",
                "quiet=true"]  # fmt: skip
     ends = []
     for kill in (True, False):

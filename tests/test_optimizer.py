@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import small_task
 from torch import Tensor, nn
 
-from conftest import small_task
 from genreg.errors import InputError
 from genreg.optimizer import Perturbed, Uphill, anti_pgd, evaluation_weights, gradient_norm, pgd, sam, seeded
 from genreg.optimizer.noise import Noise, rademacher_
@@ -21,8 +21,10 @@ WRAPPERS: dict[str, Callable[..., Any]] = {
     "adaptive_sam": partial(sam, adaptive=True), "rademacher": partial(anti_pgd, noise="rademacher"),
     "scaled": partial(anti_pgd, scale_by_lr=True, sigma=3.0),
 }  # fmt: skip
-OFF = {"pgd": {"sigma": 0.0}, "anti_pgd": {"sigma": 0.0}, "rademacher": {"sigma": 0.0}, "scaled": {"sigma": 0.0},
-       "sam": {"rho": 0.0}, "adaptive_sam": {"rho": 0.0}, "gradient_norm": {"alpha": 0.0}}  # fmt: skip
+OFF: dict[str, dict[str, float]] = {
+    **{name: {"sigma": 0.0} for name in ("pgd", "anti_pgd", "rademacher", "scaled")},
+    "sam": {"rho": 0.0}, "adaptive_sam": {"rho": 0.0}, "gradient_norm": {"alpha": 0.0},
+}  # fmt: skip
 BASES = {"sgd": {"momentum": 0.9}, "adam": {}, "adamw": {}}
 
 
@@ -148,7 +150,10 @@ def test_noise_agrees_with_a_slow_reference(name: str) -> None:
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "rho", "alpha"), [("sam", 0.3, 1.0), ("gradient_norm", 0.2, 0.6), ("adaptive_sam", 0.3, 1.0)])  # fmt: skip
+UPHILL = [("sam", 0.3, 1.0), ("gradient_norm", 0.2, 0.6), ("adaptive_sam", 0.3, 1.0)]
+
+
+@pytest.mark.parametrize(("name", "rho", "alpha"), UPHILL)
 def test_uphill_agrees_with_a_slow_reference(name: str, rho: float, alpha: float) -> None:
     ours, theirs = Problem(), Problem()
     options = {"r": rho, "alpha": alpha} if name == "gradient_norm" else {"rho": rho}
@@ -192,7 +197,7 @@ def test_a_scheduler_moves_the_base(name: str) -> None:
 
 
 def test_increments_have_the_autocovariance_of_differences() -> None:
-    """2 sigma^2 at lag 0, -sigma^2 at lag 1, 0 beyond: each within four standard errors, over 4,000 weights."""
+    """2 sigma^2 at lag 0, -sigma^2 at lag 1, 0 beyond: each within four standard errors, of 4,000 weights."""
     sigma, steps = 0.3, 300
     weight = nn.Parameter(torch.zeros(4000, dtype=torch.float64))
     optimizer = anti_pgd([weight], sigma=sigma, lr=0.0)

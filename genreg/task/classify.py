@@ -132,7 +132,9 @@ class Classify:
             row |= self._row(name, logits, split.y)
             if not split.clean.all():
                 row |= self._row(f"{name}_clean", logits[split.clean], split.y[split.clean])
-            for measure, function in self.measure.items():
+        for measure, function in self.measure.items():
+            for name in getattr(function, "splits", ("validation", "test")):
+                split = getattr(self.dataset, name)
                 row[f"{name}/{measure}"] = function(self.model, split.x, split.y).value
         return row
 
