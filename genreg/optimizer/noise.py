@@ -32,33 +32,41 @@ class Noise:
         self.parameters, self.kind, self.seed, self.replicas = list(parameters), kind, seed, replicas
         first = self.parameters[0]
         self.numbers = range(1) if replicas is None else replicas
-        self.size = sum(p.numel() for p in self.parameters) // len(self.numbers)
+        self.widths = [p.numel() // len(self.numbers) for p in self.parameters]
+        self.size = sum(self.widths)  # numbers of one replica
         self.rows = max(1, min(BLOCK // self.size, 256))  # xi in a block
-        self.buffers = [first.new_empty(len(self.numbers), self.rows, self.size) for _ in range(2)]
+        self.buffers = [first.new_empty(self.rows, len(self.numbers), self.size) for _ in range(2)]
         self.drawn = [-1, -1]  # which block each buffer holds
+        self.latest: dict[int, list[Tensor]] = {}
 
     def __call__(self, n: int) -> list[Tensor]:
         """Views of xi_n, one for each parameter; xi_n and xi_{n-1} are held at once, older ones are not."""
+        if n not in self.latest:
+            self.latest = {**{k: v for k, v in self.latest.items() if abs(k - n) == 1}, n: self._views(n)}
+        return self.latest[n]
+
+    def _views(self, n: int) -> list[Tensor]:
         block, row = divmod(n, self.rows)
         if self.drawn[block % 2] != block:
             self._draw(block)
-        flat = self.buffers[block % 2][:, row]  # (replicas, size)
-        views, start = [], 0
-        for p in self.parameters:
-            width = p.numel() // len(self.numbers)
-            part = flat[:, start : start + width]
-            views.append(part.view(p.shape) if self.replicas else _laid_out_as(p, part[0]))
-            start += width
-        return views
+        flat = self.buffers[block % 2][row]  # (replicas, size)
+        parts = zip(self.parameters, flat.split(self.widths, 1), strict=True)
+        if self.replicas:
+            return [part.view(p.shape) for p, part in parts]
+        return [_laid_out_as(p, part[0]) for p, part in parts]
 
     def _draw(self, block: int) -> None:
         buffer = self.buffers[block % 2]
-        for k, out in zip(self.numbers, buffer.flatten(1), strict=True):
+        alone = len(self.numbers) == 1
+        drawn = buffer if alone else torch.empty_like(buffer[:, 0])  # (rows, size), small enough for a cache
+        for index, k in enumerate(self.numbers):
             draw = streams.generator(self.seed, f"perturbation/{k}", block, buffer.device)
             if self.kind == "gaussian":
-                out.normal_(generator=draw)
+                drawn.normal_(generator=draw)
             else:
-                rademacher_(out, draw)
+                rademacher_(drawn.view(-1), draw)
+            if not alone:
+                buffer[:, index] = drawn
         self.drawn[block % 2] = block
 
 

@@ -70,10 +70,10 @@ class Minimize:
             self.scheduler.step()
         self.steps = step + 1
         loss = losses[0]
-        finite = loss.isfinite()
-        self.died = torch.where((self.died < 0) & ~finite, step, self.died)
-        alive = self.died < 0
-        return {"loss": torch.where(alive, loss, 0).sum() / alive.sum()}
+        dying = (loss - loss != 0) & (self.died < 0)  # inf - inf and NaN - NaN are NaN: cheaper than isfinite
+        self.died = self.died.masked_fill(dying, step)
+        dead = self.died >= 0
+        return {"loss": loss.masked_fill(dead, 0).sum() / (len(loss) - dead.sum())}
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

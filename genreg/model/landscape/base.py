@@ -46,8 +46,8 @@ class Landscape(nn.Module, ABC):
         """Set `.grad` of every parameter; returns L(w), (N,)."""
         with torch.no_grad():
             value, gradient = self.value_and_gradient()
-        for p, g in zip(self.parameters(), gradient, strict=True):
-            p.grad = g
+        for p, g in zip(self._parameters.values(), gradient, strict=True):
+            p.grad = g  # type: ignore[union-attr]
         return value
 
     def _start(self, seed: int, *shape: int, norm: float) -> nn.Parameter:
