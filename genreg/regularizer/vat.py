@@ -36,7 +36,7 @@ class VAT(Regularizer):
     """
 
     weight: NonNegative = 1.0
-    epsilon: NonNegative = 1.0
+    epsilon: NonNegative = 0.5
     xi: Positive = 1e-2
     power_iterations: CountOrZero = 1
     direction: Literal["finite_difference", "exact"] = "finite_difference"
