@@ -14,8 +14,9 @@ log = logging.getLogger("genreg")
 def train(config: Config, yaml: str, *, in_sweep: bool = False) -> Row:
     """Run `config` in its folder, or return the summary at once if it is finished there.
 
-    yaml: the configuration as it is written into the folder. in_sweep: tell the result in one line. Raises what `loop.run` raises, InputError for
-    a bad value (before anything is written), FolderInUseError if a live process holds the folder.
+    yaml: the configuration as it is written into the folder. in_sweep: tell the result in one line.
+    Raises what `loop.run` raises; InputError for a bad value, before anything is written;
+    FolderInUseError if a live process holds the folder.
     """
     folder = RunFolder(run_path(config))
     summary = folder.summary()

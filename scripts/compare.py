@@ -53,10 +53,9 @@ def main() -> None:
     if not arms:
         sys.exit(f"no finished runs below {options.folder}")
     baseline = next((a for a in arms if options.baseline and options.baseline in a), None)
-    order = sorted(arms, key=lambda a: -statistics.mean(arms[a].values())) if options.sort else sorted(arms)
-    print(
-        f"| arm | seeds | {options.metric} % | sd | minus {baseline} (95 % interval) |\n|---|---|---|---|---|"
-    )
+    order = sorted(arms, key=lambda arm: -statistics.mean(arms[arm].values()) if options.sort else 0)
+    print(f"| arm | seeds | {options.metric} % | sd | minus {baseline} (95 % interval) |")
+    print("|---|---|---|---|---|")
     for name in order:
         values = [value * 100 for value in arms[name].values()]
         spread = statistics.stdev(values) if len(values) > 1 else float("nan")

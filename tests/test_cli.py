@@ -109,8 +109,8 @@ def test_what_an_unchosen_option_leaves_behind_is_dropped_and_said(genreg: Genre
     assert "regularizer.vat is set but not chosen: left out" in answer.out
     (path,) = runs(tmp_path)
     assert list(OmegaConf.load(path / "config.yaml").regularizer) == ["entropy"]
-    plain = genreg("train", "experiment=vat_200/supervised", "regularizer=entropy", "dataset=two_moons", "steps=2",
-                   "name=null", "logger=none")  # fmt: skip
+    plain = genreg("train", "experiment=vat_200/supervised", "regularizer=entropy", "dataset=two_moons",
+                   "steps=2", "name=null", "logger=none")  # fmt: skip
     assert "finished already" in plain.out
 
 
@@ -154,8 +154,15 @@ def test_completion(genreg: Genreg, monkeypatch: pytest.MonkeyPatch, line: str, 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["data", "list"], ["train", "--help"]])
 def test_answers_without_torch_or_hydra(arguments: list[str], tmp_path: Path) -> None:
-    code = "import sys; from genreg.__main__ import main\ntry: main()\nexcept SystemExit: pass\n" \
-           "assert not {'torch', 'hydra', 'pooch', 'numpy'} & set(sys.modules), sys.modules.keys()"  # fmt: skip
+    code = """
+import sys
+from genreg.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+assert not {"torch", "hydra", "pooch", "numpy"} & set(sys.modules), sys.modules.keys()
+"""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr.decode()

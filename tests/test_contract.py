@@ -93,7 +93,7 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         assert all(map(math.isfinite, row.values()))
 
 
-@pytest.mark.parametrize("option", [o for o in yaml_options("optimizer")])
+@pytest.mark.parametrize("option", yaml_options("optimizer"))
 @pytest.mark.parametrize("scheduler", yaml_options("scheduler"))
 def test_state_survives_a_round_trip_bit_for_bit(option: str, scheduler: str) -> None:
     config = composed(f"optimizer={option}", f"scheduler={scheduler}", "regularizer=vat", "dataset=two_moons",
