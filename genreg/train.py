@@ -2,6 +2,7 @@
 
 import logging
 
+from genreg import curves
 from genreg.display import Display, print_line, print_summary
 from genreg.errors import InputError
 from genreg.help import options
@@ -20,10 +21,12 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False) -> Row:
     """
     folder = RunFolder(run_path(config))
     summary = folder.summary()
-    if summary.get("status") == "done":
-        log.info("finished already: %s", folder.path)
-    else:
+    if summary.get("status") != "done":
         summary = _run(config, yaml, folder)
+    elif not config["quiet"]:
+        log.info("finished already: %s", folder.path)
+    if not (picture := folder.path / "curves.png").exists():
+        curves.draw(folder.rows(), summary["best"], picture)
     if in_sweep and not config["quiet"]:
         print_line(summary, str(folder.path))
     elif not config["quiet"]:
@@ -33,7 +36,7 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False) -> Row:
 
 def _run(config: Config, yaml: str, folder: RunFolder) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
-    from genreg import curves, environment, loop
+    from genreg import environment, loop
     from genreg.build import build_each, build_task, choose_device, settings
     from genreg.logger import Guarded
 
@@ -63,7 +66,6 @@ def _run(config: Config, yaml: str, folder: RunFolder) -> Row:
         finally:
             for logger in loggers:
                 logger.finish(folder.summary())
-        curves.draw(folder.rows(), summary["best"], folder.path / "curves.png")
         return summary
 
 

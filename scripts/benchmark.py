@@ -1,49 +1,48 @@
 """What a step costs, as ratios of times measured alternately in one run: median [min, max].
 
     python scripts/benchmark.py
-    python scripts/benchmark.py --models conv_large --repeat 15
-    python scripts/benchmark.py --device cuda
+    python scripts/benchmark.py --device cuda --models conv_large --repeat 15
 
 Models and methods come from configs/, pictures are random. "Operations" counts the matrix products and
-convolutions of one step; 3 F_l + 6 F_u over 3 F_l is the floor of VAT, F one forward pass over the labeled or
-the unlabeled batch. Peak memory is of a whole process beyond its imports (CPU, Linux) or of all tensors (CUDA):
-data, weights, optimizer state and activations.
+convolutions of one step; 3 F_l + 6 F_u over 3 F_l is the floor of VAT, F one forward pass over the labeled
+or the unlabeled batch. Peak memory holds data, weights, optimizer state and activations: on CUDA what torch
+allocated, on the CPU what a fresh process (Linux) grew by since its imports.
 """
 
+import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from genreg import loop, streams
 from genreg.build import factory
-from genreg.dataset import Dataset
-from genreg.dataset.base import Split
+from genreg.dataset.base import Dataset, Split
 from genreg.records import RunFolder
 from genreg.regularizer.perturbation import kl_divergence, unit
 from genreg.task.classify import Classify
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 METHODS = ("supervised", "vat")
-POOL = 2000  # pictures
 
 
-@dataclass(frozen=True)
-class Size:
-    """labeled, unlabeled: pictures a step; steps: updates timed together."""
-
+class Size(NamedTuple):
     shape: tuple[int, int, int]
-    labeled: int
+    labeled: int  # pictures a step
     unlabeled: int
-    steps: int
+    steps: int  # timed together
 
 
 SIZES = {
@@ -75,15 +74,15 @@ def clock(device: torch.device) -> float:
 
 
 def configured(group: str, name: str, **changes: Any) -> Callable[..., Any]:
-    values = OmegaConf.to_container(OmegaConf.load(CONFIGS / group / f"{name}.yaml"))
-    return factory(values | changes, group)
+    yaml = OmegaConf.load(CONFIGS / group / f"{name}.yaml")
+    return factory({**OmegaConf.to_object(yaml), **changes}, group)
 
 
 def random_pictures(size: Size, seed: int) -> Dataset:
     draw = torch.Generator().manual_seed(seed)
-    x, y = torch.rand(POOL, *size.shape, generator=draw), torch.arange(POOL) % 10
-    labeled, rest = (Split(x[part], y[part], y[part] >= 0) for part in (slice(200), slice(200, 300)))
-    return Dataset(labeled, x, rest, rest, classes=10)
+    x, y = torch.rand(2000, *size.shape, generator=draw), torch.arange(2000) % 10
+    labeled = Split(x[:200], y[:200], y[:200] >= 0)
+    return Dataset(labeled, x, labeled, labeled, classes=10)
 
 
 def build(name: str, method: str, device: str, precision: str = "fp32", **optimizer: Any) -> Clocked:
@@ -93,11 +92,9 @@ def build(name: str, method: str, device: str, precision: str = "fp32", **optimi
         model=configured("model", name),
         optimizer=configured("optimizer", "adam", **optimizer),
         regularizer={method: configured("regularizer", method)()} if method == "vat" else {},
-        batch_size=size.labeled,
-        unlabeled_batch_size=size.unlabeled,
-        device=torch.device(device),
-        precision=precision,
-    )
+        batch_size=size.labeled, unlabeled_batch_size=size.unlabeled,
+        device=torch.device(device), precision=precision,
+    )  # fmt: skip
     task.labeled_batch(0), task.unlabeled_batch(0)  # drawn in blocks, once in hundreds of steps
     return task
 
@@ -111,9 +108,8 @@ def seconds(task: Clocked, steps: int) -> float:
 
 def loop_seconds(task: Clocked, steps: int) -> float:
     """Time of the loop's steps alone: no logging, evaluation or saving falls between first and last."""
-    never = steps + 1
+    often = dict.fromkeys(("log_every", "eval_every", "checkpoint_every"), steps + 1)
     with tempfile.TemporaryDirectory() as folder:
-        often = {"log_every": never, "eval_every": never, "checkpoint_every": never}
         loop.run(task, RunFolder(Path(folder)), steps=steps, **often)
     return task.seconds
 
@@ -122,7 +118,7 @@ def bare_seconds(task: Clocked, steps: int) -> float:
     """The same updates written out, with batches and generators made beforehand."""
     model, optimizer, data, device = task.model, task.optimizer, task.dataset, task.device
     vat, labeled, unlabeled = task.regularizer.get("vat"), task.labeled_batch, task.unlabeled_batch
-    plan = [(labeled(s), unlabeled(s), streams.generator(0, "noise", s, device)) for s in range(steps)]
+    batches = [(labeled(s), unlabeled(s), streams.generator(0, "noise", s, device)) for s in range(steps)]
     masks = [[streams.derive(0, f"dropout/{x}labeled", s) for x in ("", "un")] for s in range(steps)]
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     share = unlabeled.batch / (labeled.batch + unlabeled.batch) if vat else 0.0
@@ -134,9 +130,9 @@ def bare_seconds(task: Clocked, steps: int) -> float:
         return model(x)
 
     began = clock(device)
-    for (i, j, generator), (seed, seed_u) in zip(plan, masks, strict=True):
-        moved = 0.1 * (1 - share) / (1 - 0.1 * share)
-        loss = F.cross_entropy(logits(data.labeled.x[i], seed, moved), data.labeled.y[i])
+    for (i, j, generator), (seed, seed_u) in zip(batches, masks, strict=True):
+        x, y = data.labeled.x[i], data.labeled.y[i]
+        loss = F.cross_entropy(logits(x, seed, 0.1 * (1 - share) / (1 - 0.1 * share)), y)
         if vat:
             u = data.unlabeled[j]
             with torch.no_grad():
@@ -150,3 +146,115 @@ def bare_seconds(task: Clocked, steps: int) -> float:
         loss.backward()
         optimizer.step()
     return clock(device) - began
+
+
+def compare(label: str, a: Callable[[], float], b: Callable[[], float], repeat: int) -> list[float]:
+    """Print the ratios a/b of neighbors in A B A B ..., after a pair that warms up."""
+    ratios = [a() / b() for _ in range(repeat + 1)][1:]
+    print(f"{label:<66}{spread(ratios, 3)}", flush=True)
+    return ratios
+
+
+def spread(values: list[float], digits: int = 0) -> str:
+    return f"{median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+
+def operations(task: Clocked) -> int:
+    classify = task.model.classify
+    task.model.classify = lambda e: classify(e.view_as(e))  # the counter refuses a leaf as a module's input
+    with FlopCounterMode(display=False) as counter:
+        task.step(0)
+    return counter.get_total_flops()
+
+
+def compare_methods(name: str, device: str, repeat: int) -> None:
+    size = SIZES[name, device]
+    few, many = (operations(build(name, method, device)) for method in METHODS)
+    plain, vat = (build(name, method, device) for method in METHODS)
+    label = f"{name}: step of VAT / supervised, {size.labeled} labeled + {size.unlabeled} unlabeled"
+    times = compare(label, lambda: seconds(vat, size.steps), lambda: seconds(plain, size.steps), repeat)
+    floor = 1 + 2 * size.unlabeled / size.labeled
+    print(f"  operations: (3 F_l + 6 F_u) / 3 F_l = {floor:.3f}, counted {many / few:.3f}")
+    print(f"  time ratio / counted operations ratio: {spread([ratio * few / many for ratio in times], 3)}")
+
+
+def compare_loops(name: str, method: str, device: str, repeat: int) -> None:
+    steps = SIZES[name, device].steps
+    tasks: dict[Callable[..., float], Clocked] = {}
+
+    def timed(measure: Callable[[Clocked, int], float]) -> float:
+        tasks[measure] = build(name, method, device)
+        return measure(tasks[measure], steps)
+
+    label = f"{name}, {method}: genreg's loop / bare loop"
+    compare(label, partial(timed, loop_seconds), partial(timed, bare_seconds), repeat)
+    bare = tasks[bare_seconds].weights()
+    for key, weight in tasks[loop_seconds].weights().items():
+        # CUDA adds in any order; and the bare loop counts each of a step's passes as a batch
+        if device == "cpu" and weight.is_floating_point():
+            assert torch.equal(weight, bare[key]), f"{name}, {method}: the loops end with different {key}"
+
+
+def compare_options(name: str, device: str, repeat: int) -> None:
+    """What two choices made for speed are worth: fused Adam, and weights in channels_last."""
+    steps, small = SIZES[name, device].steps, name == "mlp"
+    new, old = build(name, "vat", device), build(name, "vat", device, fused=not small)
+    if not small:
+        old.model.to(memory_format=torch.contiguous_format)
+    label = f"{name}, vat: " + ("Adam fused / not fused" if small else "channels_last / contiguous weights")
+    compare(label, lambda: seconds(new, steps), lambda: seconds(old, steps), repeat)
+
+
+def peak_memory(name: str, method: str, device: str) -> float:
+    """MiB that three steps and all they need take at most."""
+    before = resident("VmRSS")
+    seconds(build(name, method, device), 3)
+    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else resident("VmHWM") - before
+
+
+def resident(key: str) -> float:
+    """MiB of this process in memory: now (VmRSS), or at most so far (VmHWM)."""
+    return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0]) / 1024
+
+
+def compare_memory(name: str, device: str, threads: int) -> None:
+    """Each peak in a fresh process: allocators give little back, one peak would hide in another."""
+    command = [sys.executable, __file__, "--device", device, "--threads", str(threads), "--peak", name]
+    plain, vat = (float(subprocess.check_output([*command, method])) for method in METHODS)
+    print(f"{name}: peak memory of VAT / supervised: {vat:.0f} / {plain:.0f} MiB = {vat / plain:.2f}")
+
+
+def throughput(name: str, method: str, precision: str, repeat: int) -> None:
+    size, task = SIZES[name, "cuda"], build(name, method, "cuda", precision)
+    pictures = size.steps * (size.labeled + size.unlabeled * (method == "vat"))
+    rates = [pictures / seconds(task, size.steps) for _ in range(repeat + 1)][1:]
+    print(f"{name}, {method}, {precision}: {spread(rates)} pictures a second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--models", default="mlp,conv_large")
+    parser.add_argument("--repeat", type=int, default=5, help="measured pairs of each ratio")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    device, repeat, threads = options.device, options.repeat, options.threads
+    torch.set_num_threads(threads)
+    if options.peak:
+        print(peak_memory(*options.peak, device))
+        return
+    print(f"torch {torch.__version__}, {device}, {threads} threads, {repeat} pairs")
+    for name in options.models.split(","):
+        compare_methods(name, device, repeat)
+        for method in METHODS:
+            compare_loops(name, method, device, repeat)
+        compare_options(name, device, repeat)
+        compare_memory(name, device, threads)
+        if device == "cuda" and name == "conv_large":
+            for method, precision in product(METHODS, ("fp32", "tf32", "bf16")):
+                throughput(name, method, precision, repeat)
+
+
+if __name__ == "__main__":
+    main()
