@@ -44,11 +44,10 @@ class State:
 
     def record(self, terms: dict[str, Tensor]) -> None:
         """Keep one step's terms on the device, and count the step."""
-        values = torch.stack(list(terms.values()))
         if self.buffer is None:
             self.terms = list(terms)
-            self.buffer = values.new_zeros(self.log_every, len(terms))
-        self.buffer[self.step % self.log_every] = values
+            self.buffer = next(iter(terms.values())).new_zeros(self.log_every, len(terms))
+        torch.stack(list(terms.values()), out=self.buffer[self.step % self.log_every])
         self.step += 1
 
     def _since_log(self) -> Tensor:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -36,20 +36,11 @@ from genreg.task.classify import Classify
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 METHODS = ("supervised", "vat")
-
-
-class Size(NamedTuple):
-    shape: tuple[int, int, int]
-    labeled: int  # pictures a step
-    unlabeled: int
-    steps: int  # timed together
-
-
-SIZES = {
-    ("mlp", "cpu"): Size((1, 8, 8), 32, 128, 200),
-    ("mlp", "cuda"): Size((1, 8, 8), 32, 128, 200),
-    ("conv_large", "cpu"): Size((3, 32, 32), 8, 8, 2),
-    ("conv_large", "cuda"): Size((3, 32, 32), 32, 128, 20),
+SIZES = {  # shape of a picture, labeled and unlabeled pictures a step, steps timed together
+    ("mlp", "cpu"): ((1, 8, 8), 32, 128, 200),
+    ("mlp", "cuda"): ((1, 8, 8), 32, 128, 200),
+    ("conv_large", "cpu"): ((3, 32, 32), 8, 8, 2),
+    ("conv_large", "cuda"): ((3, 32, 32), 32, 128, 20),
 }
 
 
@@ -78,21 +69,21 @@ def configured(group: str, name: str, **changes: Any) -> Callable[..., Any]:
     return factory({**OmegaConf.to_object(yaml), **changes}, group)
 
 
-def random_pictures(size: Size, seed: int) -> Dataset:
+def random_pictures(shape: tuple[int, int, int], seed: int) -> Dataset:
     draw = torch.Generator().manual_seed(seed)
-    x, y = torch.rand(2000, *size.shape, generator=draw), torch.arange(2000) % 10
+    x, y = torch.rand(2000, *shape, generator=draw), torch.arange(2000) % 10
     labeled = Split(x[:200], y[:200], y[:200] >= 0)
     return Dataset(labeled, x, labeled, labeled, classes=10)
 
 
 def build(name: str, method: str, device: str, precision: str = "fp32", **optimizer: Any) -> Clocked:
-    size = SIZES[name, device]
+    shape, labeled, unlabeled, _ = SIZES[name, device]
     task = Clocked(
-        dataset=partial(random_pictures, size),
+        dataset=partial(random_pictures, shape),
         model=configured("model", name),
         optimizer=configured("optimizer", "adam", **optimizer),
         regularizer={method: configured("regularizer", method)()} if method == "vat" else {},
-        batch_size=size.labeled, unlabeled_batch_size=size.unlabeled,
+        batch_size=labeled, unlabeled_batch_size=unlabeled,
         device=torch.device(device), precision=precision,
     )  # fmt: skip
     task.labeled_batch(0), task.unlabeled_batch(0)  # drawn in blocks, once in hundreds of steps
@@ -139,7 +130,8 @@ def bare_seconds(task: Clocked, steps: int) -> float:
                 clean = logits(u, seed_u, 0.1 * share)
             d = unit(torch.randn(u.shape, device=device, generator=generator), "example")
             probe = (u + vat.xi * d).requires_grad_()
-            (gradient,) = torch.autograd.grad(kl_divergence(clean, logits(probe, seed_u)), probe)
+            q = logits(probe, seed_u)
+            (gradient,) = torch.autograd.grad(q, probe, q.detach().softmax(1) - clean.softmax(1))
             r = vat.epsilon * unit(gradient, "example", fallback=d)
             loss = loss + vat.weight * kl_divergence(clean, logits(u + r, seed_u))
         optimizer.zero_grad()
@@ -168,23 +160,21 @@ def operations(task: Clocked) -> int:
 
 
 def compare_methods(name: str, device: str, repeat: int) -> None:
-    size = SIZES[name, device]
+    _, labeled, unlabeled, steps = SIZES[name, device]
     few, many = (operations(build(name, method, device)) for method in METHODS)
     plain, vat = (build(name, method, device) for method in METHODS)
-    label = f"{name}: step of VAT / supervised, {size.labeled} labeled + {size.unlabeled} unlabeled"
-    times = compare(label, lambda: seconds(vat, size.steps), lambda: seconds(plain, size.steps), repeat)
-    floor = 1 + 2 * size.unlabeled / size.labeled
-    print(f"  operations: (3 F_l + 6 F_u) / 3 F_l = {floor:.3f}, counted {many / few:.3f}")
+    label = f"{name}: step of VAT / supervised, {labeled} labeled + {unlabeled} unlabeled"
+    times = compare(label, lambda: seconds(vat, steps), lambda: seconds(plain, steps), repeat)
+    print(f"  operations: floor {1 + 2 * unlabeled / labeled:.3f}, counted {many / few:.3f}")
     print(f"  time ratio / counted operations ratio: {spread([ratio * few / many for ratio in times], 3)}")
 
 
 def compare_loops(name: str, method: str, device: str, repeat: int) -> None:
-    steps = SIZES[name, device].steps
     tasks: dict[Callable[..., float], Clocked] = {}
 
     def timed(measure: Callable[[Clocked, int], float]) -> float:
         tasks[measure] = build(name, method, device)
-        return measure(tasks[measure], steps)
+        return measure(tasks[measure], SIZES[name, device][3])
 
     label = f"{name}, {method}: genreg's loop / bare loop"
     compare(label, partial(timed, loop_seconds), partial(timed, bare_seconds), repeat)
@@ -197,7 +187,7 @@ def compare_loops(name: str, method: str, device: str, repeat: int) -> None:
 
 def compare_options(name: str, device: str, repeat: int) -> None:
     """What two choices made for speed are worth: fused Adam, and weights in channels_last."""
-    steps, small = SIZES[name, device].steps, name == "mlp"
+    steps, small = SIZES[name, device][3], name == "mlp"
     new, old = build(name, "vat", device), build(name, "vat", device, fused=not small)
     if not small:
         old.model.to(memory_format=torch.contiguous_format)
@@ -225,9 +215,9 @@ def compare_memory(name: str, device: str, threads: int) -> None:
 
 
 def throughput(name: str, method: str, precision: str, repeat: int) -> None:
-    size, task = SIZES[name, "cuda"], build(name, method, "cuda", precision)
-    pictures = size.steps * (size.labeled + size.unlabeled * (method == "vat"))
-    rates = [pictures / seconds(task, size.steps) for _ in range(repeat + 1)][1:]
+    (_, labeled, unlabeled, steps), task = SIZES[name, "cuda"], build(name, method, "cuda", precision)
+    pictures = steps * (labeled + unlabeled * (method == "vat"))
+    rates = [pictures / seconds(task, steps) for _ in range(repeat + 1)][1:]
     print(f"{name}, {method}, {precision}: {spread(rates)} pictures a second")
 
 

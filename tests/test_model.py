@@ -80,9 +80,9 @@ def test_predict_leaves_the_model_as_it_was(model: Classifier) -> None:
 def test_two_passes_move_running_statistics_as_one(share: float) -> None:
     norm = torch.nn.BatchNorm1d(3, momentum=0.2).double()
     a, b = torch.randn(2, 8, 3, dtype=torch.float64)
-    with running_statistics(norm, share, rest=1 - share):
+    with running_statistics([norm], share, rest=1 - share):
         norm(a)
-    with running_statistics(norm, 1 - share):
+    with running_statistics([norm], 1 - share):
         norm(b)
     mixed_mean = share * a.mean(0) + (1 - share) * b.mean(0)
     mixed_var = share * a.var(0) + (1 - share) * b.var(0)
@@ -95,9 +95,9 @@ def test_two_passes_move_running_statistics_as_one(share: float) -> None:
 def test_frozen_statistics_stay_also_on_error() -> None:
     norm = torch.nn.BatchNorm1d(3)
     before = {name: value.clone() for name, value in norm.state_dict().items()}
-    with running_statistics(norm, 0):
+    with running_statistics([norm], 0):
         norm(torch.randn(8, 3))
-    with pytest.raises(ValueError, match="more than 1 value"), running_statistics(norm, 0):
+    with pytest.raises(ValueError, match="more than 1 value"), running_statistics([norm], 0):
         norm(torch.randn(1, 3))
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
     assert norm.track_running_stats

@@ -76,10 +76,11 @@ class VAT(Regularizer):
 
 
 def difference_product(clean: Pass, logits: Tensor, e: Tensor, d: Tensor, xi: float) -> Tensor:
-    """Hd up to a factor: the divergence's gradient at e + xi d (it vanishes at e)."""
+    """Hd up to a factor: the divergence's gradient J'(q - p) at e + xi d (it vanishes at e)."""
     with torch.enable_grad():
         probe = (e + xi * d).requires_grad_()
-        return torch.autograd.grad(kl_divergence(logits, clean.perturbed(probe)), probe)[0]
+        perturbed = clean.perturbed(probe)
+        return torch.autograd.grad(perturbed, probe, perturbed.detach().softmax(1) - logits.softmax(1))[0]
 
 
 def exact_product(clean: Pass, e: Tensor, d: Tensor) -> Tensor:
