@@ -89,7 +89,8 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
         raise InputError(key, "keys with a _target_", node)
     values = {name: value for name, value in node.items() if name != "_target_"}
     try:
-        target = resolve_name(node["_target_"])
+        module, _, attribute = str(node["_target_"]).rpartition(".")
+        target = resolve_name(f"{module}:{attribute}")
     except (ImportError, AttributeError, ValueError) as error:
         expected = "the dotted name of a class or function"
         raise InputError(f"{key}._target_", expected, node["_target_"]) from error
@@ -140,12 +141,14 @@ def _check_numbers(target: Any, values: Config) -> None:
         if name not in parameters:
             raise _BadNumberError(name, "no such key", value, nearest(name, parameters))
         default = parameters[name].default
+        if default is inspect.Parameter.empty and isinstance(value, (int, float)) and not value > 0:
+            raise _BadNumberError(name, "a number greater than 0", value)
         if isinstance(default, bool) and not isinstance(value, bool):
             raise _BadNumberError(name, "true or false", value)
         if isinstance(default, tuple) and not (isinstance(value, list) and len(value) == len(default)):
             raise _BadNumberError(name, f"a list of {len(default)} numbers", value)
         if isinstance(default, (int, float, tuple)) and not isinstance(default, bool):
-            for number in value if isinstance(value, list) else [value]:
+            for number in value if isinstance(default, tuple) else [value]:
                 if isinstance(number, bool) or not isinstance(number, (int, float)):
                     raise _BadNumberError(name, "a number", value)
                 if not math.isfinite(number) or number < 0:

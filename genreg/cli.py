@@ -39,18 +39,21 @@ def main(arguments: list[str]) -> None:
 
     def job(cfg: DictConfig) -> None:
         """One run of Hydra's; in a sweep a failure is told here, and the next run starts."""
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         try:
             config = plain(cfg)
-            train(config, OmegaConf.to_yaml(OmegaConf.create(config)))
+            train(config, OmegaConf.to_yaml(OmegaConf.create(config)), in_sweep=in_sweep)
         except Exception as error:
             failures.append(explain(error, flags.overrides))
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if in_sweep:
                 report(failures[-1])
 
     try:
         hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(job)()
-    except Exception as error:
-        raise explain(error, flags.overrides) from error
+    except Exception as error:  # not from a job: the configuration could not be composed
+        found = explain(error, flags.overrides)
+        wrong = InputError("configuration", "a valid one", str(error).split("\n")[0])
+        raise found if isinstance(found, InputError) else wrong from error
     if failures:
         raise failures[0]
 

@@ -77,6 +77,13 @@ class Display(AbstractContextManager["Display"]):
             print(f"step {step}/{self.steps}  {speed}  {values}", file=sys.stderr, flush=True)
 
 
+def print_line(summary: Row, path: str) -> None:
+    """One line for one run of a sweep."""
+    chosen = summary.get("best") or summary.get("last") or {}
+    metrics = "  ".join(f"{name} {chosen[name]:.4f}" for name in chosen if name.endswith("/accuracy"))
+    print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
+
+
 def print_summary(summary: Row, path: str, command: str) -> None:
     """The table at the end of a run: what was selected, and what it is worth."""
     best, last = summary.get("best") or {}, summary.get("last") or {}

@@ -115,7 +115,9 @@ def _download(url: str, path: Path, digest: str) -> None:
                               urls={path.name: url}, retry_if_failed=ATTEMPTS - 1)  # fmt: skip
         pooch.get_logger().setLevel("WARNING")
         puller.fetch(path.name, progressbar=True)
-    except ValueError as error:  # pooch: "SHA256 hash of downloaded file ... does not match"
+    except ValueError as error:
+        if "hash" not in str(error):
+            raise
         raise GenregError(f"{url}: what was downloaded does not have sha256 {digest}; try again") from error
     except OSError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -21,8 +21,12 @@ def explain(error: Exception, overrides: list[str]) -> GenregError:
         return _unknown_key(match[1].split("@")[0], overrides)
     if kind == "OverrideParseException":
         return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
+    if match := re.match(r"Additional config directory '(.+)' not found", message):
+        return InputError("--config-dir", "an existing folder", match[1])
     if type(error).__module__.startswith(("hydra", "omegaconf", "yaml")):
         return InputError("configuration", "a valid one", message.splitlines()[0])
+    if isinstance(error, (NotADirectoryError, FileExistsError, PermissionError)) and error.filename:
+        return InputError(str(error.filename), "a folder that can be written", error.strerror)
     return _unforeseen(error)
 
 
@@ -44,10 +48,11 @@ def _missing_option(error: Any, message: str) -> InputError:
 def _unknown_key(key: str, overrides: list[str]) -> InputError:
     group, _, rest = key.partition(".")
     name = rest.split(".")[0]
-    if group in ("regularizer", "measure", "logger") and name in options(group):
+    known = _keys(overrides)
+    chosen = any(other.startswith(f"{group}.{name}.") for other in known)
+    if name and name in options(group) and not chosen:
         return InputError(key, f"{name} to be chosen: add {group}={name}")
-    known = [*_keys(overrides), *GROUPS]
-    return InputError(key, "a key of the configuration", None, nearest(key, known))
+    return InputError(key, "a key of the configuration", None, nearest(key, [*known, *GROUPS]))
 
 
 def _keys(overrides: list[str]) -> list[str]:
@@ -56,7 +61,7 @@ def _keys(overrides: list[str]) -> list[str]:
 
     from genreg import CONFIGS
 
-    chosen = [override for override in overrides if override.split("=")[0] in GROUPS and "," not in override]
+    chosen = [o for o in overrides if o.split("=")[0] in GROUPS and ("," not in o or "[" in o)]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             return list(_flat(compose("train", chosen)))

@@ -39,22 +39,17 @@ def run(
         with stop_signals() as stopping:
             while state.step < steps and not stopping:
                 state.record(task.step(state.step))
-                log, evaluate, save = (
-                    state.step % every == 0 for every in (log_every, eval_every, checkpoint_every)
-                )
                 last = state.step == steps
                 row: Row = {}
-                if log or evaluate or save or last:
-                    state.check()
-                if log or last:
+                if last or state.step % log_every == 0:
                     row |= state.means()
-                if evaluate or last:
+                if last or state.step % eval_every == 0:
                     row |= state.evaluated(task.evaluate())
                 if row:
                     state.write(row)
                     for view in views:
                         view.show({"step": state.step, **row})
-                if save and not last:
+                if state.step % checkpoint_every == 0 and not last:
                     state.save()
             if state.step < steps:
                 state.save()

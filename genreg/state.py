@@ -44,11 +44,10 @@ class State:
 
     def record(self, terms: dict[str, Tensor]) -> None:
         """Keep one step's terms on the device, and count the step."""
-        values = torch.stack(list(terms.values()))
         if self.buffer is None:
             self.terms = list(terms)
-            self.buffer = values.new_zeros(self.log_every, len(terms))
-        self.buffer[self.step % self.log_every] = values
+            self.buffer = next(iter(terms.values())).new_zeros(self.log_every, len(terms))
+        torch.stack(list(terms.values()), out=self.buffer[self.step % self.log_every])
         self.step += 1
 
     def _since_log(self) -> Tensor:
@@ -66,11 +65,13 @@ class State:
 
     def means(self) -> Row:
         """Mean of each term since the last log."""
+        self.check()
         means = self._since_log().mean(0).tolist()
         return {f"train/{name}": mean for name, mean in zip(self.terms, means, strict=True)}
 
     def evaluated(self, metrics: dict[str, float]) -> Row:
         """Note an evaluation; keep the weights if it is the best so far (the first of equals)."""
+        self.check()
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise DivergedError(self.step, name, value)
@@ -88,7 +89,8 @@ class State:
         self.timing.append({"step": self.step, "seconds": round(self.seconds, 3)})
 
     def save(self) -> None:
-        """Write a checkpoint of all that the rest of the run depends on."""
+        """Write a checkpoint of all that the rest of the run depends on; never one that has diverged."""
+        self.check()
         state = {
             "step": self.step, "seconds": self.seconds, "task": self.task.state_dict(),
             "terms": self.terms, "buffer": self.buffer,

@@ -1,44 +1,50 @@
 """One run, from a plain configuration to a finished folder: skip, lock, build, resume, record."""
 
 import logging
-from typing import Any
 
-from genreg.display import Display, print_summary
+from genreg import curves
+from genreg.display import Display, print_line, print_summary
 from genreg.errors import InputError
+from genreg.help import options
 from genreg.identity import Config, run_path
 from genreg.records import Row, RunFolder
 
 log = logging.getLogger("genreg")
 
 
-def train(config: Config, yaml: str) -> Row:
+def train(config: Config, yaml: str, *, in_sweep: bool = False) -> Row:
     """Run `config` in its folder, or return the summary at once if it is finished there.
 
-    yaml: the configuration as it is written into the folder. Raises what `loop.run` raises, InputError for
-    a bad value (before anything is written), FolderInUseError if a live process holds the folder.
+    yaml: the configuration as it is written into the folder. in_sweep: tell the result in one line.
+    Raises what `loop.run` raises; InputError for a bad value, before anything is written;
+    FolderInUseError if a live process holds the folder.
     """
     folder = RunFolder(run_path(config))
     summary = folder.summary()
-    if summary.get("status") == "done":
-        log.info("finished already: %s", folder.path)
-    else:
+    if summary.get("status") != "done":
         summary = _run(config, yaml, folder)
-    if not config["quiet"]:
+    elif not config["quiet"]:
+        log.info("finished already: %s", folder.path)
+    if not (picture := folder.path / "curves.png").exists():
+        curves.draw(folder.rows(), summary["best"], picture)
+    if in_sweep and not config["quiet"]:
+        print_line(summary, str(folder.path))
+    elif not config["quiet"]:
         print_summary(summary, str(folder.path), next_command(config))
     return summary
 
 
 def _run(config: Config, yaml: str, folder: RunFolder) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
-    from genreg import curves, environment, loop
+    from genreg import environment, loop
     from genreg.build import build_each, build_task, choose_device, settings
     from genreg.logger import Guarded
 
-    options = settings(config)
-    device = choose_device(options.device)
+    chosen = settings(config)
+    device = choose_device(chosen.device)
     task = build_task(config, device)
     loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
-    display = Display(options.steps, task.progress, task.selection, options.quiet)
+    display = Display(chosen.steps, task.progress, task.selection, chosen.quiet)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -53,22 +59,21 @@ def _run(config: Config, yaml: str, folder: RunFolder) -> Row:
         try:
             with display:
                 summary = loop.run(
-                    task, folder, steps=options.steps, log_every=options.log_every,
-                    eval_every=options.eval_every, checkpoint_every=options.checkpoint_every,
+                    task, folder, steps=chosen.steps, log_every=chosen.log_every,
+                    eval_every=chosen.eval_every, checkpoint_every=chosen.checkpoint_every,
                     views=[display, *loggers],
                 )  # fmt: skip
         finally:
             for logger in loggers:
                 logger.finish(folder.summary())
-        curves.draw(folder.rows(), summary["best"], folder.path / "curves.png")
         return summary
 
 
 def next_command(config: Config) -> str:
     """What a person would type after this run: more seeds against the baseline, or another method."""
-    methods: list[Any] = list(config["regularizer"])
-    if config["name"] and "/" in config["name"]:
+    methods = ",".join(config["regularizer"])
+    if config["name"] in options("experiment"):
         return f"genreg train -m experiment={config['name']} 'seed=range(10)'"
     if methods:
-        return f"genreg train -m regularizer=none,{'+'.join(methods)} 'seed=range(5)'"
+        return f"genreg train -m 'regularizer=[none],[{methods}]' 'seed=range(5)'"
     return "genreg train regularizer=vat"

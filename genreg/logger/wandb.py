@@ -42,7 +42,7 @@ class WandB:
         self.run = wandb.init(
             project=self.project,
             entity=self.entity,
-            dir=str(folder.path),
+            dir=str(folder.path.resolve()),  # wandb's own process keeps the folder it was started in
             id=f"{arm}-{config['seed']}",
             name=f"{experiment_name(config)} seed={config['seed']}",
             group=f"{experiment_name(config)}-{arm}",

@@ -12,8 +12,8 @@ from genreg.task.forward import Forward
 class Entropy(Regularizer):
     """Mean entropy of the clean predictions on the unlabeled batch, in nats.
 
-    Grandvalet and Bengio (NeurIPS 2004), equation 6; with VAT it is "VAT+EntMin" of arXiv:1704.03976,
-    equation 15.
+    Grandvalet and Bengio, "Semi-supervised learning by entropy minimization" (NeurIPS 2004); beside VAT it
+    is the "VAT+EntMin" of arXiv:1704.03976.
     """
 
     weight: NonNegative = 1.0

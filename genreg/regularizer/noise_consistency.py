@@ -1,13 +1,11 @@
 """Consistency under random noise."""
 
-from typing import Literal
-
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.base import Regularizer
-from genreg.regularizer.perturbation import Norm, Scope, kl_divergence, lengthen, random_direction
+from genreg.regularizer.perturbation import Norm, Scope, Target, divergence_along, random_direction
 from genreg.task.forward import Forward
 
 
@@ -21,7 +19,7 @@ class NoiseConsistency(Regularizer):
 
     weight: NonNegative = 1.0
     epsilon: NonNegative = 1.0
-    target: Literal["stop", "flow"] = "stop"
+    target: Target = "stop"
     scope: Scope = "example"
     norm: Norm = "l2"
 
@@ -37,5 +35,4 @@ class NoiseConsistency(Regularizer):
         clean = forward.unlabeled
         assert clean is not None
         d = random_direction(clean.embedding.detach(), self.scope, forward.generator)
-        target = clean.logits if self.target == "flow" else clean.logits.detach()
-        return kl_divergence(target, clean.perturbed(clean.embedding + lengthen(d, self.epsilon, self.norm)))
+        return divergence_along(clean, d, self.epsilon, self.norm, self.target)

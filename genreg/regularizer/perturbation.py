@@ -5,8 +5,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genreg.task.forward import Pass
+
 Scope = Literal["example", "batch"]
 Norm = Literal["l2", "linf"]
+Target = Literal["stop", "flow"]
 
 
 def kl_divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
@@ -31,6 +34,12 @@ def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
     length = scaled.square().sum(dims, keepdim=True).sqrt()
     normalized = scaled / torch.where(largest > 0, length, 1)
     return normalized if fallback is None else torch.where(largest > 0, normalized, fallback)
+
+
+def divergence_along(clean: Pass, d: Tensor, epsilon: float, norm: Norm, target: Target) -> Tensor:
+    """KL(p(e) || p(e + r)), r of size `epsilon` along unit `d`; `flow` also differentiates p(e)."""
+    p_logits = clean.logits if target == "flow" else clean.logits.detach()
+    return kl_divergence(p_logits, clean.perturbed(clean.embedding + lengthen(d, epsilon, norm)))
 
 
 def lengthen(d: Tensor, epsilon: float, norm: Norm) -> Tensor:

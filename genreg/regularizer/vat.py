@@ -9,7 +9,7 @@ from torch import Tensor
 
 from genreg.parameters import STRICT, CountOrZero, NonNegative, Positive
 from genreg.regularizer.base import Regularizer
-from genreg.regularizer.perturbation import Norm, Scope, kl_divergence, lengthen, random_direction, unit
+from genreg.regularizer.perturbation import Norm, Scope, Target, divergence_along, random_direction, unit
 from genreg.task.forward import Forward, Pass
 
 
@@ -36,11 +36,11 @@ class VAT(Regularizer):
     """
 
     weight: NonNegative = 1.0
-    epsilon: NonNegative = 1.0
+    epsilon: NonNegative = 0.5
     xi: Positive = 1e-2
     power_iterations: CountOrZero = 1
     direction: Literal["finite_difference", "exact"] = "finite_difference"
-    target: Literal["stop", "flow"] = "stop"
+    target: Target = "stop"
     scope: Scope = "example"
     norm: Norm = "l2"
 
@@ -55,9 +55,8 @@ class VAT(Regularizer):
     def penalty(self, forward: Forward) -> Tensor:
         clean = forward.unlabeled
         assert clean is not None
-        r = lengthen(self.find_direction(clean, forward.generator), self.epsilon, self.norm)
-        target = clean.logits if self.target == "flow" else clean.logits.detach()
-        return kl_divergence(target, clean.perturbed(clean.embedding + r))
+        d = self.find_direction(clean, forward.generator)
+        return divergence_along(clean, d, self.epsilon, self.norm, self.target)
 
     def find_direction(self, clean: Pass, generator: torch.Generator) -> Tensor:
         """The unit direction d after `power_iterations` Hessian products, shaped like the embedding."""
@@ -76,10 +75,11 @@ class VAT(Regularizer):
 
 
 def difference_product(clean: Pass, logits: Tensor, e: Tensor, d: Tensor, xi: float) -> Tensor:
-    """Hd up to a factor: the divergence's gradient at e + xi d (it vanishes at e)."""
+    """Hd up to a factor: the divergence's gradient J'(q - p) at e + xi d (it vanishes at e)."""
     with torch.enable_grad():
         probe = (e + xi * d).requires_grad_()
-        return torch.autograd.grad(kl_divergence(logits, clean.perturbed(probe)), probe)[0]
+        perturbed = clean.perturbed(probe)
+        return torch.autograd.grad(perturbed, probe, perturbed.detach().softmax(1) - logits.softmax(1))[0]
 
 
 def exact_product(clean: Pass, e: Tensor, d: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What a regularizer sees of one step: the model and its clean passes, computed once for all terms."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -35,12 +35,12 @@ class Pass:
     ) -> None:
         self.model, self.seed, self.dtype = model, seed, dtype
         self.embedding = model.embed(x)
-        with running_statistics(model, share, rest), torch.set_grad_enabled(gradient):
+        with running_statistics(model.batch_norms, share, rest), torch.set_grad_enabled(gradient):
             self.logits = self._classify(self.embedding)
 
     def perturbed(self, embedding: Tensor) -> Tensor:
         """Logits at another point of the embedding, with the same masks and frozen statistics."""
-        with running_statistics(self.model, 0):
+        with running_statistics(self.model.batch_norms, 0):
             return self._classify(embedding)
 
     @contextmanager
@@ -64,7 +64,7 @@ class Pass:
 
     def _classify(self, embedding: Tensor) -> Tensor:
         reseed_default(self.seed, embedding.device)
-        with torch.autocast(embedding.device.type, self.dtype, enabled=self.dtype is not None):
+        with torch.autocast(embedding.device.type, self.dtype) if self.dtype else nullcontext():
             return self.model.classify(embedding).to(embedding.dtype)
 
 

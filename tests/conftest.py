@@ -1,0 +1,79 @@
+"""What tests share: the command line in this process, real data, a small task."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from genreg import CONFIGS
+from genreg.__main__ import main
+from genreg.dataset import digits
+from genreg.model import MLP
+from genreg.task.classify import Classify
+
+REPOSITORY = Path(__file__).parent.parent
+SMOKE = ["experiment=smoke/vat", "device=cpu"]
+
+
+@dataclass
+class Result:
+    """What one command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the caller's data folder, debug switch or W&B account."""
+    for name in ("GENREG_DATA", "GENREG_DEBUG", "WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def genreg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Callable[..., Result]:
+    """Run `genreg ARGUMENTS` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["genreg", *arguments])
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        return Result(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """Real data: GENREG_DATA of the caller, or the folder `shared/data` beside the checkout."""
+    folder = Path(REAL_DATA or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data: set GENREG_DATA ({folder} does not exist)")
+    return folder
+
+
+REAL_DATA = os.environ.get("GENREG_DATA")
+
+
+def small_task(regularizer: dict[str, Any] | None = None, **options: Any) -> Classify:
+    """Digits, a narrow MLP with batch normalization and dropout, Adam."""
+    model = partial(MLP, widths=[16], batch_norm=True, dropout=0.3)
+    given = {"dataset": digits, "model": model, "optimizer": partial(torch.optim.Adam, lr=1e-2)}
+    return Classify(**{**given, "regularizer": regularizer or {}, **options})
+
+
+def yaml_options(group: str) -> list[str]:
+    """Every option of a group that a user may choose."""
+    names = (path.relative_to(CONFIGS / group).with_suffix("") for path in (CONFIGS / group).rglob("*.yaml"))
+    return sorted(name.as_posix() for name in names if not name.name.startswith("_"))

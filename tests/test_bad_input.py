@@ -1,0 +1,132 @@
+"""Everything a person can get wrong: exit 2, at most three lines, the key, what was expected, what came."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Result
+
+# arguments of `genreg train`, the key that the answer must name, and what else it must say
+CASES: list[tuple[list[str], str, str]] = [
+    # unknown keys, options, experiments, flags
+    (["stepz=3"], "stepz", "nearest: steps"),
+    (["optimizer.lrr=3"], "optimizer.lrr", "optimizer.lr"),
+    (["regularizer.vat.epsilon=1"], "regularizer.vat.epsilon", "add regularizer=vat"),
+    (["regularizer=vat", "regularizer.vat.epsilom=1"], "regularizer.vat.epsilom", "regularizer.vat.epsilon"),
+    (["regularizer=vat", "+regularizer.vat.radius=1"], "regularizer.vat.radius", "no such key"),
+    (["dataset.labelled=50"], "dataset.labelled", "dataset.labeled"),
+    (["+optimizer.lrate=1"], "optimizer.lrate", "no such key"),
+    (["+foo=1"], "foo", "no such key"),
+    (["regularizer=vaat"], "regularizer", "nearest: vat"),
+    (["regularizer=[vat,entrop]"], "regularizer", "nearest: entropy"),
+    (["dataset=cifar"], "dataset", "digits"),
+    (["model=resnet"], "model", "conv_small"),
+    (["optimizer=adm"], "optimizer", "adam"),
+    (["scheduler=cosin"], "scheduler", "cosine"),
+    (["logger=wandbb"], "logger", "wandb"),
+    (["measure=hessian"], "measure", "lds"),
+    (["task=classfy"], "task", "classify"),
+    (["experiment=vat_200/vatt"], "experiment", "vat_200/vat"),
+    (["experiment=smoke"], "experiment", "smoke/vat"),
+    (["--wrong"], "genreg train", "--wrong"),
+    (["--cfg", "jobb"], "genreg train", "jobb"),
+    (["steps"], "override", "key=value"),
+    (["--config-dir", "nowhere"], "--config-dir", "nowhere"),
+    # wrong types
+    (["steps=many"], "steps", "integer"),
+    (["steps=1.5"], "steps", "1.5"),
+    (["steps=true"], "steps", "True"),
+    (["quiet=loud"], "quiet", "loud"),
+    (["optimizer.lr=fast"], "optimizer.lr", "a number, got 'fast'"),
+    (["optimizer.lr=[1,2]"], "optimizer.lr", "[1, 2]"),
+    (["optimizer.betas=0.9"], "optimizer.betas", "a list of 2 numbers"),
+    (["optimizer.amsgrad=1"], "optimizer.amsgrad", "true or false"),
+    (["model.widths=12"], "model.widths", "12"),
+    (["model.widths=[12,x]"], "model.widths.1", "'x'"),
+    (["model.activation=swish"], "model.activation", "'relu'"),
+    (["regularizer=vat", "regularizer.vat.epsilon=large"], "regularizer.vat.epsilon", "'large'"),
+    (["regularizer=vat", "regularizer.vat.direction=up"], "regularizer.vat.direction", "'exact'"),
+    (["regularizer=vat", "regularizer.vat=3"], "regularizer.vat", "3"),
+    (["precision=fp8"], "precision", "'bf16'"),
+    # out of range
+    (["steps=0"], "steps", "greater than or equal to 1"),
+    (["steps=-5"], "steps", "-5"),
+    (["seed=-1"], "seed", "-1"),
+    (["eval_every=0"], "eval_every", "greater than or equal to 1"),
+    (["log_every=-1"], "log_every", "-1"),
+    (["checkpoint_every=0"], "checkpoint_every", "0"),
+    (["optimizer.lr=-1"], "optimizer.lr", "0 or more, got -1"),
+    (["optimizer.lr=nan"], "optimizer.lr", "finite"),
+    (["optimizer.lr=inf"], "optimizer.lr", "finite"),
+    (["optimizer.betas=[0.9,1.5]"], "optimizer", "1.5"),
+    (["optimizer=sgd", "optimizer.momentum=-0.1"], "optimizer.momentum", "-0.1"),
+    (["regularizer=vat", "regularizer.vat.epsilon=-1"], "regularizer.vat.epsilon", "got -1"),
+    (["regularizer=vat", "regularizer.vat.epsilon=nan"], "regularizer.vat.epsilon", "finite"),
+    (["regularizer=vat", "regularizer.vat.xi=0"], "regularizer.vat.xi", "greater than 0"),
+    (["regularizer=vat", "regularizer.vat.power_iterations=-1"], "regularizer.vat.power_iterations", "-1"),
+    (["regularizer=entropy", "regularizer.entropy.weight=-0.5"], "regularizer.entropy.weight", "-0.5"),
+    (["regularizer=l2", "regularizer.l2.weight=nan"], "regularizer.l2.weight", "finite"),
+    (["model.widths=[0]"], "model.widths.0", "greater than or equal to 1"),
+    (["model.dropout=1.0"], "model.dropout", "less than 1"),
+    (["task.batch_size=0"], "task.batch_size", "greater than or equal to 1"),
+    (["task.unlabeled_batch_size=-4"], "task.unlabeled_batch_size", "-4"),
+    (["dataset.labeled=0"], "dataset.labeled", "from 10 (classes) to 997 (items), got 0"),
+    (["dataset.labeled=9"], "dataset.labeled", "got 9"),
+    (["dataset.labeled=998"], "dataset.labeled", "got 998"),
+    (["dataset.labeled=-3"], "dataset.labeled", "-3"),
+    (["dataset.subset=last"], "dataset.subset", "'balanced' or 'first'"),
+    (["dataset=two_moons", "dataset.noise=-1"], "dataset.noise", "-1"),
+    (["dataset=two_moons", "dataset.labeled=1"], "dataset.labeled", "from 2"),
+    (["scheduler=step", "scheduler.step_size=-3"], "scheduler.step_size", "-3"),
+    # not there, not usable
+    (["device=gpu"], "device", "one of auto, cpu"),
+    (["device=cuda:99"], "device", "CUDA devices visible"),
+    (["data_dir=nowhere"], "data_dir", "an existing folder"),
+    (["output_dir=file/runs"], "output_dir", "a folder that can be written"),
+    (["-m", "output_dir=file/runs"], "file", "a folder that can be written"),
+    (["model=conv_small"], "model", "at least 12x12, got (1, 8, 8)"),
+    (["name=../up"], "name", "'../up'"),
+    (["model._target_=genreg.model.Nothing"], "model._target_", "genreg.model.Nothing"),
+    (["optimizer=null"], "configuration", "NoneType"),
+    (["steps=${nothing}"], "configuration", "nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "key", "says"), CASES, ids=[" ".join(case[0]) for case in CASES])
+def test_bad_input(
+    genreg: Callable[..., Result], tmp_path: Path, arguments: list[str], key: str, says: str
+) -> None:
+    (tmp_path / "file").touch()
+    given = arguments if any(a.startswith("logger=") for a in arguments) else [*arguments, "logger=none"]
+    answer = genreg("train", *given)
+    assert answer.code == 2, answer
+    assert len(answer.err.strip().splitlines()) <= 3
+    assert answer.err.startswith(f"genreg: {key}")
+    assert says in answer.err
+    assert answer.out == ""
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_damaged_data(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "data" / "zh_sentiment" / "sentiment.zip"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((data_dir / "zh_sentiment" / "sentiment.zip").read_bytes()[:-1])
+    answer = genreg("train", "experiment=vat_200/vat", f"data_dir={tmp_path / 'data'}", "logger=none")
+    assert answer.code == 2
+    assert len(answer.err.strip().splitlines()) <= 3
+    assert "sentiment.zip: expected sha256 866256a80e" in answer.err
+    assert "genreg data fetch zh_sentiment" in answer.err
+
+
+def test_a_sweep_tells_every_failure_and_goes_on(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    answer = genreg("train", "-m", "experiment=smoke/vat", "regularizer.vat.epsilon=-1,0.5,-2", "steps=3")
+    assert answer.code == 2
+    assert [line for line in answer.err.splitlines() if line.startswith("genreg:")] == [
+        f"genreg: regularizer.vat.epsilon: expected greater than or equal to 0, got -{k}" for k in (1, 2)
+    ]
+    assert len(list(tmp_path.rglob("summary.json"))) == 1
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["data", "lst"], ["--wrong"], ["data", "fetch"]])
+def test_wrong_verbs(genreg: Callable[..., Result], arguments: list[str]) -> None:
+    assert genreg(*arguments).code == 2

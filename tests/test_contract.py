@@ -1,0 +1,129 @@
+"""Every option of every group: it composes, builds and trains, and its YAML lists every parameter."""
+
+import inspect
+import math
+from pkgutil import resolve_name
+from typing import Any
+
+import pytest
+import torch
+from conftest import yaml_options
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from genreg import CONFIGS
+from genreg.build import build_task, choose_device, settings
+from genreg.cli import plain
+from genreg.help import GROUPS, options, text
+
+INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
+            "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure"}  # fmt: skip
+"""Parameters that the program fills in, not the YAML."""
+
+TORCH_ONLY = {
+    "maximize",
+    "foreach",
+    "capturable",
+    "differentiable",
+    "decoupled_weight_decay",
+    "last_epoch",
+    "verbose",
+}
+"""Parameters of torch's classes that no experiment of ours sets."""
+
+CASES = [(group, option) for group in GROUPS for option in yaml_options(group)]
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return plain(compose("train", list(overrides)))
+
+
+@pytest.mark.parametrize(("group", "option"), [c for c in CASES if c[0] != "experiment"])
+def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) -> None:
+    node = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
+    if not node:
+        return
+    module, _, name = node["_target_"].rpartition(".")
+    target = resolve_name(f"{module}:{name}")
+    parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in INJECTED}
+    if module.startswith("torch"):
+        parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
+    assert set(node) - {"_target_"} == set(parameters)
+    if group == "regularizer":
+        defaults = {name: parameter.default for name, parameter in parameters.items()}
+        assert {name: node[name] for name in parameters} == defaults
+
+
+@pytest.mark.parametrize(("group", "option"), CASES)
+def test_every_option_says_in_one_line_what_it_is(group: str, option: str) -> None:
+    line = options(group)[option]
+    assert len(line.split()) >= 3
+    assert len(line) <= 110
+    assert f"  {option:<24} {line}" in text()
+
+
+SMALL = {"conv_small": "model.widths=[4,4,4,4,4]", "conv_large": "model.widths=[4,4,4,4,4]"}
+
+
+def overrides_for(group: str, option: str) -> list[str]:
+    given = [f"{group}={option}", "device=cpu", "logger=none"]
+    if group == "regularizer" and option != "none":
+        given += ["model.dropout=0.2", "model.batch_norm=true"]
+    return given + ([SMALL[option], "dataset=mnist"] if option in SMALL else [])
+
+
+@pytest.mark.parametrize(("group", "option"), CASES)
+def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
+    config = composed(*overrides_for(group, option))
+    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment")):
+        config["data_dir"] = str(request.getfixturevalue("data_dir"))
+    settings(config)
+    task = build_task(config, choose_device("cpu"))
+    before = {name: weight.clone() for name, weight in task.weights().items()}
+    terms = [task.step(step) for step in range(2)]
+    assert all(not torch.equal(before[name], weight) for name, weight in task.weights().items())
+    assert all(value.isfinite() and not value.requires_grad for row in terms for value in row.values())
+    assert set(terms[0]) == {"cross_entropy", "loss", *config["regularizer"]}
+    if group != "model":
+        row = task.evaluate()
+        assert {
+            f"{split}/{name}" for split in ("validation", "test") for name in ("accuracy", *config["measure"])
+        } <= set(row)
+        assert all(map(math.isfinite, row.values()))
+
+
+@pytest.mark.parametrize("option", yaml_options("optimizer"))
+@pytest.mark.parametrize("scheduler", yaml_options("scheduler"))
+def test_state_survives_a_round_trip_bit_for_bit(option: str, scheduler: str) -> None:
+    config = composed(f"optimizer={option}", f"scheduler={scheduler}", "regularizer=vat", "dataset=two_moons",
+                      "steps=20", "model.batch_norm=true", "logger=none")  # fmt: skip
+    through, first, second = (build_task(config, choose_device("cpu")) for _ in range(3))
+    for step in range(20):
+        through.step(step)
+    for step in range(9):
+        first.step(step)
+    second.load_state_dict(first.state_dict())
+    for step in range(9, 20):
+        second.step(step)
+    for a, b in zip(through.weights().values(), second.weights().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("scheduler", yaml_options("scheduler"))
+def test_schedulers_move_the_learning_rate(scheduler: str) -> None:
+    config = composed(f"scheduler={scheduler}", "dataset=two_moons", "steps=10", "logger=none")
+    if scheduler == "step":
+        config["scheduler"]["step_size"] = 5
+    task: Any = build_task(config, choose_device("cpu"))
+    rates = []
+    for step in range(10):
+        rates.append(task.optimizer.param_groups[0]["lr"] / 1e-3)
+        task.step(step)
+    expected = {
+        "none": [1.0] * 10,
+        "linear": [1 - k / 10 for k in range(10)],
+        "cosine": [(1 + math.cos(math.pi * k / 10)) / 2 for k in range(10)],
+        "step": [1.0] * 5 + [0.5] * 5,
+    }
+    assert rates == pytest.approx(expected[scheduler])

@@ -1,0 +1,132 @@
+"""W&B offline, TensorBoard, and what happens when a logger fails."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SMOKE, Result
+
+from genreg.logger import Guarded, WandB
+from genreg.logger.wandb import reachable
+from genreg.records import RunFolder
+
+
+def offline_runs(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("offline-run-*/*.wandb"))
+
+
+def leveldb_records(raw: bytes) -> Iterator[bytes]:
+    """Payloads of a LevelDB log: after 7 bytes of file header, frames of checksum (4), size (2) and type (1)
+    in blocks of 32 KiB; type 1 is a whole record, 2, 3 and 4 its first, middle and last parts."""
+    at, parts = 7, b""
+    while at + 7 <= len(raw):
+        left = 32_768 - at % 32_768
+        if left < 7:
+            at += left
+            continue
+        size, kind = int.from_bytes(raw[at + 4 : at + 6], "little"), raw[at + 6]
+        parts += raw[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):
+            yield parts
+            parts = b""
+
+
+def read_wandb(path: Path) -> tuple[Any, list[dict[str, Any]]]:
+    """The run record and the rows of a W&B transaction log."""
+    from wandb.proto import wandb_internal_pb2
+
+    run, rows = None, []
+    for payload in leveldb_records(path.read_bytes()):
+        record = wandb_internal_pb2.Record.FromString(payload)
+        if record.WhichOneof("record_type") == "run":
+            run = record.run
+        elif record.WhichOneof("record_type") == "history":
+            rows.append(
+                {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+            )
+    return run, rows
+
+
+def test_wandb_writes_the_rows_offline(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    for seed in (0, 1):
+        assert genreg("train", *SMOKE, "logger=wandb", f"seed={seed}").code == 0
+    paths = offline_runs(tmp_path)
+    assert len(paths) == 2
+    found = [read_wandb(path) for path in paths]
+    runs = [run for run, _ in found]
+    assert len({run.run_id for run in runs}) == 2
+    assert {run.run_group for run in runs} == {
+        next(tmp_path.glob("outputs/smoke/*")).relative_to(tmp_path / "outputs").as_posix()
+    }
+    assert {run.job_type for run in runs} == {"vat"}
+    assert {tuple(run.tags) for run in runs} == {("two_moons", "vat")}
+    for path, (_, rows) in zip(paths, found, strict=True):
+        folder = next(parent for parent in path.parents if parent.name.startswith("seed="))
+        ours = RunFolder(folder).rows()
+        assert [float(row["validation/accuracy"]) for row in rows if "validation/accuracy" in row] == [
+            row["validation/accuracy"] for row in ours if "validation/accuracy" in row
+        ]
+        assert [float(row["train/vat"]) for row in rows] == [row["train/vat"] for row in ours]
+
+
+def test_several_loggers_at_once(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    assert genreg("train", *SMOKE, "logger=[wandb,tensorboard]").code == 0
+    assert len(offline_runs(tmp_path)) == 1
+    (events,) = tmp_path.rglob("events.out.tfevents.*")
+    from tensorboardX.proto.event_pb2 import Event
+
+    raw, at, steps = events.read_bytes(), 0, []  # frames of size (8), checksum (4), payload, checksum (4)
+    while at < len(raw):
+        size = int.from_bytes(raw[at : at + 8], "little")
+        event = Event.FromString(raw[at + 12 : at + 12 + size])
+        steps += [event.step for value in event.summary.value if value.tag == "validation/accuracy"]
+        at += 16 + size
+    assert steps == [10, 20, 30]
+
+
+def test_online_needs_a_key_and_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        assert not reachable()
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        assert reachable()
+        monkeypatch.delenv("WANDB_API_KEY")
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password secret\n")
+        assert reachable()
+    assert not reachable()
+
+
+def test_a_failing_logger_warns_once_and_the_run_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def start(self, *_: Any) -> None:
+            raise OSError("no space\nleft")
+
+        show = finish = start
+
+    guarded = Guarded("broken", Broken())
+    with caplog.at_level(logging.WARNING):
+        guarded.start(RunFolder(Path()), {})
+        guarded.show({"step": 1})
+        guarded.finish({})
+    (record,) = caplog.records
+    assert record.getMessage() == "logger.broken stopped (the run folder is complete): no space"
+
+
+def test_wandb_never_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a key, and with no terminal to answer on, the run starts offline."""
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt) or "")  # type: ignore[func-returns-value]
+    logger = WandB()
+    folder = RunFolder(tmp_path)
+    config = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
+    logger.start(folder, config)
+    assert logger.run.settings.mode == "offline"
+    logger.finish({"status": "done", "seconds": 0.0, "best": None})
+    assert asked == []

@@ -1,0 +1,54 @@
+"""Common random numbers and batch order."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import small_task
+
+from genreg import streams
+from genreg.dataset import sampler
+from genreg.dataset.sampler import Sampler
+from genreg.regularizer import VAT, Entropy
+
+
+def test_streams_differ_and_repeat() -> None:
+    seeds = {streams.derive(s, name, k) for s in range(10) for name in ("model", "noise") for k in range(50)}
+    assert len(seeds) == 1000
+    first, again = (torch.randn(4, generator=streams.generator(3, "noise", 7)) for _ in range(2))
+    assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize(("n", "batch"), [(7, 3), (10, 10), (5, 8), (1000, 64)])
+def test_every_epoch_visits_every_item_once(n: int, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler, "BLOCK", 50)  # several blocks within a few epochs
+    sample = Sampler(n, batch, seed=0, stream="batch/labeled", device="cpu")
+    steps = 4 * n
+    order = torch.cat([sample(step) for step in range(steps)]).numpy()
+    assert len(order) == steps * min(n, batch)
+    epochs = order[: len(order) // n * n].reshape(-1, n)
+    assert (np.sort(epochs, 1) == np.arange(n)).all()
+    assert len({tuple(epoch) for epoch in epochs[:20]}) > 1
+
+
+def test_a_batch_depends_on_its_step_only() -> None:
+    make = lambda: Sampler(997, 32, seed=5, stream="batch/unlabeled", device="cpu")  # noqa: E731
+    through = make()
+    batches = [through(step) for step in range(5000)]
+    for step in (4999, 0, 2048, 2047, 31):
+        assert torch.equal(make()(step), batches[step])
+    assert not torch.equal(Sampler(997, 32, seed=6, stream="batch/unlabeled", device="cpu")(0), batches[0])
+
+
+def test_arms_of_one_seed_share_weights_labels_and_batches() -> None:
+    plain, vat = small_task(seed=4), small_task({"vat": VAT(), "entropy": Entropy()}, seed=4)
+    other = small_task(seed=5)
+    for a, b, c in zip(
+        plain.weights().values(), vat.weights().values(), other.weights().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+        assert a.ndim < 2 or not torch.equal(a, c)
+    assert torch.equal(plain.dataset.labeled.x, vat.dataset.labeled.x)
+    assert not torch.equal(plain.dataset.labeled.x, other.dataset.labeled.x)
+    for step in range(20):
+        vat.step(step)
+        assert torch.equal(plain.labeled_batch(step), vat.labeled_batch(step))
