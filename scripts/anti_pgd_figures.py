@@ -128,7 +128,8 @@ def network_panel(axes: Axes, folder: Path) -> None:
         for index, (panel, style) in enumerate(((axes, "o-"), (twin, "s--"))):
             values = [interval(np.array(rows[s])[:, index]) for s in sigmas]
             panel.errorbar(sigmas, [m for m, _ in values], [h for _, h in values], fmt=style,
-                           color=COLORS[arm], markersize=4, label=f"{TITLES[arm]}, {('accuracy', 'trace')[index]}")  # fmt: skip
+                           color=COLORS[arm], markersize=4,
+                           label=TITLES[arm] if index == 0 else None)  # fmt: skip
     axes.set(xscale="log", xlabel="sigma", ylabel="test accuracy (solid)", title=folder.name)
     twin.set(ylabel="trace of the Hessian (dashed)", yscale="log")
     axes.legend(fontsize=8)

@@ -63,6 +63,8 @@ def ends(found: list[tuple[dict[str, Any], dict[str, np.ndarray]]]) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for config, arrays in sorted(found, key=lambda run: setting(run[0])):
         arm, eta, sigma = setting(config)
+        if config["model"]["dtype"] != "float32":
+            continue
         alive = arrays["died"] < 0
         cells = ["{:.2f} ± {:.2f}".format(*interval(arrays["w/trace"][-1][alive]))]
         cells.append(
@@ -76,9 +78,9 @@ def ends(found: list[tuple[dict[str, Any], dict[str, np.ndarray]]]) -> None:
 
 
 def rates(found: list[tuple[dict[str, Any], dict[str, np.ndarray]]]) -> None:
-    print("| eta | sigma | eta times u squared | rate x 1e6 | implicit x 1e6 | measured / implicit "
+    print("| eta | sigma | dtype | eta times u squared | rate x 1e6 | implicit x 1e6 | measured / implicit "
           "| discrete x 1e6 | measured / discrete |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for config, arrays in sorted(found, key=lambda run: setting(run[0])[1:]):
         arm, eta, sigma = setting(config)
         if arm != "anti_pgd":
@@ -91,8 +93,10 @@ def rates(found: list[tuple[dict[str, Any], dict[str, np.ndarray]]]) -> None:
         implicit = 2 * eta * sigma**2
         theory = discrete(float(x.mean()), eta, sigma, config["model"]["d"], window)
         ratios = [f"{rate / t:.4f} ± {error / t:.4f}{mark(rate, error, t)}" for t in (implicit, theory)]
-        print(f"| {eta} | {sigma} | {eta * x.mean():.3f} | {rate * 1e6:.4f} ± {error * 1e6:.4f} "
-              f"| {implicit * 1e6:.4f} | {ratios[0]} | {theory * 1e6:.4f} | {ratios[1]} |")  # fmt: skip
+        row = [eta, sigma, config["model"]["dtype"], f"{eta * x.mean():.3f}",
+               f"{rate * 1e6:.4f} ± {error * 1e6:.4f}", f"{implicit * 1e6:.4f}", ratios[0],
+               f"{theory * 1e6:.4f}", ratios[1]]  # fmt: skip
+        print("| " + " | ".join(map(str, row)) + " |")
 
 
 def mark(rate: float, error: float, theory: float) -> str:

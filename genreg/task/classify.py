@@ -12,7 +12,6 @@ from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.measure import Estimate, accuracy, cross_entropy, predict
 from genreg.model import Classifier
-from genreg.model.statistics import running_statistics
 from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer
@@ -76,10 +75,8 @@ class Classify:
         terms: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
-            if terms:  # a later pass of one step (SAM): running statistics have moved, terms are told
-                with running_statistics(self.model, 0):
-                    return differentiate(self.forward(step), {})
-            return differentiate(self.forward(step), terms)
+            first = not terms  # SAM passes twice a step: statistics and terms are those of the first
+            return differentiate(self.forward(step, frozen=not first), terms if first else {})
 
         def differentiate(forward: Forward, terms: dict[str, Tensor]) -> Tensor:
             terms["cross_entropy"] = F.cross_entropy(forward.labeled.logits, forward.y)
@@ -100,8 +97,12 @@ class Classify:
             self.scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def forward(self, step: int) -> Forward:
-        """The clean passes of one step, over batches and with masks that depend on `step` and seed only."""
+    def forward(self, step: int, frozen: bool = False) -> Forward:
+        """The clean passes of one step, over batches and with masks that depend on `step` and seed only.
+
+        frozen: leave the running statistics of batch normalization where they are.
+        """
+        moves = 0.0 if frozen else 1.0
         methods = self.regularizer.values()
         index = self.labeled_batch(step)
         x, y = self.dataset.labeled.x[index], self.dataset.labeled.y[index]
@@ -109,10 +110,10 @@ class Classify:
         if uses_unlabeled := any(method.uses_unlabeled for method in methods):
             u = self.dataset.unlabeled[self.unlabeled_batch(step)]
             share = len(u) / (len(x) + len(u))
-        labeled = self._pass(x, "labeled", step, share=1 - share, rest=share)
+        labeled = self._pass(x, "labeled", step, share=moves * (1 - share), rest=moves * share)
         if uses_unlabeled:
             gradient = any(method.uses_unlabeled_gradient for method in methods)
-            unlabeled = self._pass(u, "unlabeled", step, share=share, gradient=gradient)
+            unlabeled = self._pass(u, "unlabeled", step, share=moves * share, gradient=gradient)
         noise = streams.generator(self.seed, "noise", step, self.device)
         return Forward(self.model, labeled, y, unlabeled, noise)
 

@@ -115,12 +115,12 @@ class Minimize:
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters of every replica."""
-        return self.model.state_dict()
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""
         return {
-            "model": self.weights(), "optimizer": self.optimizer.state_dict(), "steps": self.steps,
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "steps": self.steps,
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "died": self.died, "history": {name: torch.stack(v) for name, v in self.history.items()},
         }  # fmt: skip
