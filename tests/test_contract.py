@@ -2,9 +2,11 @@
 
 import inspect
 import math
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import yaml_options
@@ -84,6 +86,8 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     config = composed(*overrides_for(group, option))
     if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
+    if option == "npz":
+        config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     settings(config)
     task = build_task(config, choose_device("cpu"))
     before = {name: weight.clone() for name, weight in task.weights().items()}
@@ -96,6 +100,15 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         row = task.evaluate()
         assert all(map(math.isfinite, row.values()))
         assert landscape or expected_metrics(config) <= set(row)
+
+
+def write_npz(folder: Path) -> Path:
+    """A folder with a file of 2,100 random pictures of three classes."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
+    y = np.arange(2100) % 3
+    np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    return folder
 
 
 def expected_metrics(config: dict[str, Any]) -> set[str]:

@@ -339,3 +339,21 @@ def test_classifier_is_judged_and_kept_at_the_noise_free_iterate() -> None:
     task.optimizer.evaluate_at = "w"  # type: ignore[attr-defined]
     assert task.evaluate() == row
     assert all(torch.equal(p, kept[name]) for name, p in task.model.named_parameters())
+
+
+@pytest.mark.parametrize(("override", "said"), [
+    ("optimizer.sigma=-1", "optimizer.sigma: expected greater than or equal to 0"),
+    ("optimizer.sigma=nan", "optimizer.sigma: expected a finite number"),
+    ("optimizer.noise=uniform", "optimizer.noise: expected 'gaussian' or 'rademacher'"),
+    ("optimizer.base=rmsprop", "optimizer.base: expected 'sgd', 'adam' or 'adamw'"),
+    ("optimizer.noise_steps=0", "optimizer.noise_steps: expected greater than or equal to 1"),
+    ("optimizer.betas=[0.9]", "optimizer.betas: expected"),
+    ("model.replicas=0", "model.replicas: expected greater than or equal to 1"),
+    ("model.d=two", "model.d: expected a valid integer"),
+    ("model.dtype=float16", "model.dtype: expected 'float32' or 'float64'"),
+])  # fmt: skip
+def test_bad_values_are_named(genreg: Callable[..., Any], override: str, said: str) -> None:
+    answer = genreg("train", "task=landscape", "optimizer=anti_pgd", "logger=none", override)
+    assert answer.code == 2
+    assert said in answer.err
+    assert len(answer.err.splitlines()) <= 3

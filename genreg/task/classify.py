@@ -131,7 +131,7 @@ class Classify:
         for name, split in (("validation", self.dataset.validation), ("test", self.dataset.test)):
             logits = predict(self.model, split.x)
             row |= self._row(name, logits, split.y)
-            if not split.clean.all():
+            if split.clean.any() and not split.clean.all():
                 row |= self._row(f"{name}_clean", logits[split.clean], split.y[split.clean])
         for measure, function in self.measure.items():
             for name in getattr(function, "splits", ("validation", "test")):
