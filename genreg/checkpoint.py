@@ -25,13 +25,13 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         path.unlink()
 
 
-def load_newest(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    """The newest checkpoint whose bytes have the hash in its name; damaged ones are deleted."""
+def load_newest(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint whose bytes have the hash in its name, on the CPU; damaged ones are deleted."""
     for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
         payload = path.read_bytes()
         if hashlib.sha256(payload).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
             try:
-                return torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+                return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
             except pickle.UnpicklingError:  # whole, but written by a program that saved other types
                 pass
         path.unlink()

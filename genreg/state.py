@@ -22,16 +22,17 @@ class State:
 
     def __init__(self, task: Task, folder: RunFolder, log_every: int) -> None:
         self.task, self.folder, self.log_every = task, folder, log_every
-        saved = checkpoint.load_newest(folder.path, task.device) or {}
+        saved = checkpoint.load_newest(folder.path) or {}
         self.step: int = saved.get("step", 0)
         self.seconds_before: float = saved.get("seconds", 0.0)
         self.terms: list[str] = saved.get("terms", [])
-        self.buffer: Tensor | None = saved.get("buffer")  # (log_every, terms), on the device
+        self.buffer: Tensor | None = None  # (log_every, terms), on the device
         self.best: Row | None = saved.get("best")
         self.last: Row | None = saved.get("last")
         self.best_weights: dict[str, Tensor] | None = saved.get("best_weights")
         if saved:
             task.load_state_dict(saved["task"])
+            self.buffer = saved["buffer"].to(task.device)
         self.metrics = RowFile(folder.path / "metrics.jsonl", saved.get("metrics_size", 0))
         self.timing = RowFile(folder.path / "timing.jsonl", saved.get("timing_size", 0))
         self.started = time.monotonic()

@@ -10,8 +10,6 @@ from genreg import checkpoint
 from genreg.errors import FolderInUseError
 from genreg.records import RowFile, RunFolder
 
-CPU = torch.device("cpu")
-
 
 def saved(folder: Path) -> list[Path]:
     for step in (10, 20, 30):
@@ -20,7 +18,7 @@ def saved(folder: Path) -> list[Path]:
 
 
 def newest_step(folder: Path) -> int | None:
-    state = checkpoint.load_newest(folder, CPU)
+    state = checkpoint.load_newest(folder)
     if state is None:
         return None
     assert (state["w"] == state["step"]).all()

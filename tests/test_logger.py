@@ -13,6 +13,8 @@ from genreg.logger import Guarded, WandB
 from genreg.logger.wandb import reachable
 from genreg.records import RunFolder
 
+CONFIG = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
+
 
 def offline_runs(folder: Path) -> list[Path]:
     return sorted(folder.rglob("offline-run-*/*.wandb"))
@@ -118,15 +120,26 @@ def test_a_failing_logger_warns_once_and_the_run_goes_on(caplog: pytest.LogCaptu
     assert record.getMessage() == "logger.broken stopped (the run folder is complete): no space"
 
 
+@pytest.mark.slow
+def test_a_silent_server_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It takes the connection and never answers; after ten seconds the run is offline."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        logger = WandB()
+        logger.start(RunFolder(tmp_path), CONFIG)
+    assert logger.run.settings.mode == "offline"
+    logger.finish({"status": "done", "seconds": 0.0, "best": None})
+    assert len(offline_runs(tmp_path)) == 1
+
+
 def test_wandb_never_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a key, and with no terminal to answer on, the run starts offline."""
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", lambda prompt="": asked.append(prompt) or "")  # type: ignore[func-returns-value]
     logger = WandB()
-    folder = RunFolder(tmp_path)
-    config = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
-    logger.start(folder, config)
+    logger.start(RunFolder(tmp_path), CONFIG)
     assert logger.run.settings.mode == "offline"
     logger.finish({"status": "done", "seconds": 0.0, "best": None})
     assert asked == []

@@ -11,7 +11,8 @@ from genreg.identity import Config, experiment_hash, experiment_name
 from genreg.parameters import checked
 from genreg.records import Row, RunFolder
 
-PATIENCE = 2.0  # seconds to wait for the server before the run goes on offline
+PATIENCE = 2.0  # seconds to wait for a connection before the run goes on offline
+INIT_PATIENCE = 10.0  # seconds to wait for the server's answer to a new run
 
 
 class WandB:
@@ -35,11 +36,24 @@ class WandB:
         self.run: Any = None
 
     def start(self, folder: RunFolder, config: Config) -> None:
+        mode = os.environ.get("WANDB_MODE") or self.mode
+        if mode == "auto":
+            mode = "online" if reachable() else "offline"
+        try:
+            self.run = self._init(mode, folder, config)
+        except Exception:
+            if mode != "online" or self.mode == "online":
+                raise
+            import wandb
+
+            wandb.teardown()  # the server took the connection and was silent; its run id is still taken
+            self.run = self._init("offline", folder, config)
+
+    def _init(self, mode: str, folder: RunFolder, config: Config) -> Any:
         import wandb
 
         arm, methods = experiment_hash(config), "+".join(config["regularizer"]) or "none"
-        mode = os.environ.get("WANDB_MODE") or self.mode
-        self.run = wandb.init(
+        return wandb.init(
             project=self.project,
             entity=self.entity,
             dir=str(folder.path.resolve()),  # wandb's own process keeps the folder it was started in
@@ -49,9 +63,11 @@ class WandB:
             job_type=methods,
             tags=sorted({*config["regularizer"], config["dataset"]["_target_"].rsplit(".", 1)[-1]}),
             config=config,
-            mode=("online" if reachable() else "offline") if mode == "auto" else mode,  # type: ignore[arg-type]
+            mode=mode,  # type: ignore[arg-type]
             resume="allow",
-            settings=wandb.Settings(silent=True, init_timeout=30, x_disable_stats=True, console="off"),
+            settings=wandb.Settings(
+                silent=True, init_timeout=INIT_PATIENCE, x_disable_stats=True, console="off"
+            ),
         )
 
     def show(self, row: Row) -> None:
