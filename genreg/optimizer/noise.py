@@ -37,19 +37,20 @@ class Noise:
         self.rows = max(1, min(BLOCK // self.size, 256))  # xi in a block
         self.buffers = [first.new_empty(self.rows, len(self.numbers), self.size) for _ in range(2)]
         self.drawn = [-1, -1]  # which block each buffer holds
-        self.latest: dict[int, list[Tensor]] = {}
+        self.views: dict[tuple[int, int], list[Tensor]] = {}  # the buffers stay, so do their views
 
     def __call__(self, n: int) -> list[Tensor]:
         """Views of xi_n, one for each parameter; xi_n and xi_{n-1} are held at once, older ones are not."""
-        if n not in self.latest:
-            self.latest = {**{k: v for k, v in self.latest.items() if abs(k - n) == 1}, n: self._views(n)}
-        return self.latest[n]
-
-    def _views(self, n: int) -> list[Tensor]:
         block, row = divmod(n, self.rows)
         if self.drawn[block % 2] != block:
             self._draw(block)
-        flat = self.buffers[block % 2][row]  # (replicas, size)
+        place = block % 2, row
+        if place not in self.views:
+            self.views[place] = self._views(self.buffers[block % 2][row])
+        return self.views[place]
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        """(replicas, size) as one view for each parameter."""
         parts = zip(self.parameters, flat.split(self.widths, 1), strict=True)
         if self.replicas:
             return [part.view(p.shape) for p, part in parts]
