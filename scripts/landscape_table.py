@@ -20,23 +20,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("quantity")
     options = parser.parse_args()
-    rows = {}
+    rows: dict[tuple[object, ...], np.ndarray] = {}
     for config, arrays in runs(options.folder):
         for iterate in ("w", "z"):
             if f"{iterate}/{options.quantity}" in arrays:
                 values = arrays[f"{iterate}/{options.quantity}"][-1].astype(float)
-                rows[(*setting(config), iterate)] = np.where(arrays["died"] < 0, values, np.nan)
-    baseline = next((values for (arm, *_), values in rows.items() if arm == "gd"), None)
-    print(f"| arm | eta | sigma | iterate | replicas alive | {options.quantity} | minus gd (paired) |")
-    print("|---|---|---|---|---|---|---|")
+                instance = config["model"].get("instance", "")
+                key = (instance, *setting(config), iterate)
+                rows[key] = np.where(arrays["died"] < 0, values, np.nan)
+    baselines = {key[0]: values for key, values in rows.items() if key[1] == "gd"}
+    print(f"| instance | arm | eta | sigma | iterate | alive | {options.quantity} | minus gd (paired) |")
+    print("|---|---|---|---|---|---|---|---|")
     for key, values in sorted(rows.items()):
-        alive = int(np.isfinite(values).sum())
+        alive = f"{np.isfinite(values).sum()} of {len(values)}"
         cells = "{:.4g} ± {:.2g}".format(*interval(values))
-        print(
-            "| "
-            + " | ".join(map(str, (*key, f"{alive} of {len(values)}", cells, versus(values, baseline))))
-            + " |"
-        )
+        print("| " + " | ".join(map(str, (*key, alive, cells, versus(values, baselines.get(key[0]))))) + " |")
 
 
 def versus(values: np.ndarray, baseline: np.ndarray | None) -> str:
