@@ -97,7 +97,8 @@ def against_sigma(found: list[Run], network: Path | None, path: Path) -> None:
     figure = Figure(figsize=(10 if network else 5.5, 3.9), layout="constrained")
     panels = figure.subplots(1, 2 if network else 1, squeeze=False)[0]
     for arm in ("pgd", "anti_pgd"):
-        points = sorted((setting(c)[2], a) for c, a in found if setting(c)[:2] == (arm, 0.01))
+        chosen = [(setting(c)[2], a) for c, a in found if setting(c)[:2] == (arm, 0.01)]
+        points = sorted(chosen, key=lambda point: point[0])
         iterates = ("w", "z") if arm == "anti_pgd" else ("w",)
         for iterate in iterates:
             values = [interval(arrays[f"{iterate}/trace"][-1]) for _, arrays in points]
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("docs/figures"))
     options = parser.parse_args()
     options.to.mkdir(parents=True, exist_ok=True)
-    found = runs(options.folder)
+    found = [run for run in runs(options.folder) if run[0]["model"]["dtype"] == "float32"]
     trajectories(found, options.to / "trajectories.png")
     decay(found, options.to / "decay.png")
     against_sigma(found, options.network, options.to / "sigma.png")
