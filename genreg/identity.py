@@ -23,7 +23,7 @@ def experiment_hash(config: Config) -> str:
 def experiment_name(config: Config) -> str:
     """`name` of the configuration, or dataset/regularizers."""
     methods = "+".join(config["regularizer"]) or "none"
-    name = config["name"] or f"{_target(config['dataset'])}/{methods}"
+    name = config["name"] or f"{option_name(config['dataset'])}/{methods}"
     if not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     return name
@@ -35,5 +35,6 @@ def run_path(config: Config) -> Path:
     return Path(config["output_dir"]) / arm / f"seed={config['seed']}"
 
 
-def _target(node: Config) -> str:
+def option_name(node: Config) -> str:
+    """What a group's node is called: its `name` key, or the last part of its `_target_`."""
     return node.get("name") or node["_target_"].rsplit(".", 1)[-1]
