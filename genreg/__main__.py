@@ -116,12 +116,20 @@ def verify(data_dir: DataDir = None) -> None:
     from genreg.download import verify as verify_file
 
     folder = data_dir or default_data_dir()
-    for source in SOURCES.values():
-        for name, digest in source.files.items():
-            path = folder / source.name / name
-            if path.exists():
-                verify_file(path, digest)
-            print(f"{'ok     ' if path.exists() else 'missing'} {path}")
+    files = {folder / s.name / name: digest for s in SOURCES.values() for name, digest in s.files.items()}
+    damaged = 0
+    for path, digest in files.items():
+        if not path.exists():
+            print(f"missing {path}")
+            continue
+        try:
+            verify_file(path, digest)
+            print(f"ok      {path}")
+        except GenregError as error:
+            damaged += 1
+            report(error)
+    if damaged:
+        raise typer.Exit(2)
 
 
 if __name__ == "__main__":

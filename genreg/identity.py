@@ -23,8 +23,8 @@ def experiment_hash(config: Config) -> str:
 def experiment_name(config: Config) -> str:
     """`name` of the configuration, or dataset/regularizers, or landscape/optimizer without data."""
     methods = "+".join(config["regularizer"]) or "none"
-    subject = f"{_target(config['dataset'])}/{methods}" if config["dataset"] else None
-    name = config["name"] or subject or f"{_target(config['model'])}/{_target(config['optimizer'])}"
+    subject = f"{option_name(config['dataset'])}/{methods}" if config["dataset"] else None
+    name = config["name"] or subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
     if not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     return name
@@ -36,5 +36,6 @@ def run_path(config: Config) -> Path:
     return Path(config["output_dir"]) / arm / f"seed={config['seed']}"
 
 
-def _target(node: Config) -> str:
+def option_name(node: Config) -> str:
+    """What a group's node is called: its `name` key, or the last part of its `_target_`."""
     return node.get("name") or node["_target_"].rsplit(".", 1)[-1]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -136,5 +137,7 @@ def test_twenty_kills_at_random_instants(undisturbed: RunFolder, tmp_path: Path)
 
 def started(process: subprocess.Popen[bytes]) -> bool:
     """Whether this process has opened its row file."""
-    descriptors = Path(f"/proc/{process.pid}/fd")
-    return any("metrics.jsonl" in os.readlink(fd) for fd in descriptors.iterdir())
+    with suppress(FileNotFoundError):  # a descriptor closed while they are read
+        descriptors = Path(f"/proc/{process.pid}/fd").iterdir()
+        return any("metrics.jsonl" in os.readlink(fd) for fd in descriptors)
+    return False

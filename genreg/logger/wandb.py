@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from genreg.identity import Config, experiment_hash, experiment_name
+from genreg.identity import Config, experiment_hash, experiment_name, option_name
 from genreg.parameters import checked
 from genreg.records import Row, RunFolder
 
@@ -61,7 +61,7 @@ class WandB:
             name=f"{experiment_name(config)} seed={config['seed']}",
             group=f"{experiment_name(config)}-{arm}",
             job_type=methods,
-            tags=sorted({*config["regularizer"], config["dataset"]["_target_"].rsplit(".", 1)[-1]}),
+            tags=sorted({*config["regularizer"], option_name(config["dataset"])}),
             config=config,
             mode=mode,  # type: ignore[arg-type]
             resume="allow",
