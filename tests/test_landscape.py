@@ -242,3 +242,24 @@ def test_killed_and_started_again_ends_with_the_same_bytes(tmp_path: Path) -> No
         rows = (run / "metrics.jsonl").read_bytes()
         ends.append((rows, {name: arrays[name].tobytes() for name in arrays}))
     assert ends[0] == ends[1]
+
+
+@pytest.mark.slow
+def test_anti_pgd_decays_at_the_rate_of_the_discrete_theory() -> None:
+    """|u|^2 at z shrinks by 4 eta sigma^2 / (2 - a) a step, a = eta (|u|^2 + d sigma^2): within 4 errors."""
+    eta, sigma, d = 0.01, 0.05, 100
+    task = minimize("valley", "anti_pgd", d=d, replicas=400)
+    for step in range(12_000):
+        task.step(step)
+        if step in (1_999, 11_999):
+            task.evaluate()
+    before, after = (row.double().numpy() for row in task.results()["z/u_squared"])
+    rates = -np.log(after / before) / 10_000
+    x = start = before.mean()
+    for _ in range(10_000):
+        x *= 1 - 4 * eta * sigma**2 / (2 - eta * (x + d * sigma**2))
+    theory = -math.log(x / start) / 10_000
+    error = rates.std(ddof=1) / math.sqrt(len(rates))
+    assert rates.mean() == pytest.approx(theory, abs=4 * error)
+    assert error < 2e-3 * theory  # tight enough to refuse 2 eta sigma^2, which is 7 % lower
+    assert rates.mean() > 1.05 * 2 * eta * sigma**2
