@@ -34,7 +34,7 @@ def run(
     Rows are appended to the folder and shown to `views`. Raises DivergedError, after recording it, when a
     term is not finite, and Interrupted, after saving, on SIGINT or SIGTERM (a second one ends it at once).
     """
-    state = State(task, folder, log_every)
+    state = State(task, folder)
     try:
         with stop_signals() as stopping:
             while state.step < steps and not stopping:

@@ -20,19 +20,19 @@ class State:
     Made from the newest valid checkpoint of the folder, or at step 0.
     """
 
-    def __init__(self, task: Task, folder: RunFolder, log_every: int) -> None:
-        self.task, self.folder, self.log_every = task, folder, log_every
+    def __init__(self, task: Task, folder: RunFolder) -> None:
+        self.task, self.folder = task, folder
         saved = checkpoint.load_newest(folder.path) or {}
         self.step: int = saved.get("step", 0)
         self.seconds_before: float = saved.get("seconds", 0.0)
         self.terms: list[str] = saved.get("terms", [])
-        self.buffer: Tensor | None = None  # (log_every, terms), on the device
+        self.pending: list[list[Tensor]] = []  # the terms of each step since the last log, on the device
         self.best: Row | None = saved.get("best")
         self.last: Row | None = saved.get("last")
         self.best_weights: dict[str, Tensor] | None = saved.get("best_weights")
         if saved:
             task.load_state_dict(saved["task"])
-            self.buffer = saved["buffer"].to(task.device)
+            self.pending = [list(row) for row in saved["pending"].to(task.device)]
         self.metrics = RowFile(folder.path / "metrics.jsonl", saved.get("metrics_size", 0))
         self.timing = RowFile(folder.path / "timing.jsonl", saved.get("timing_size", 0))
         self.started = time.monotonic()
@@ -44,20 +44,19 @@ class State:
         return self.seconds_before + time.monotonic() - self.started
 
     def record(self, terms: dict[str, Tensor]) -> None:
-        """Keep one step's terms on the device, and count the step."""
-        if self.buffer is None:
-            self.terms = list(terms)
-            self.buffer = next(iter(terms.values())).new_zeros(self.log_every, len(terms))
-        torch.stack(list(terms.values()), out=self.buffer[self.step % self.log_every])
+        """Keep one step's terms, and count the step; nothing is computed or read until the next log."""
+        self.pending.append(list(terms.values()))
+        self.terms = self.terms or list(terms)
         self.step += 1
 
     def _since_log(self) -> Tensor:
-        assert self.buffer is not None
-        return self.buffer[: (self.step - 1) % self.log_every + 1].double().cpu()
+        """(steps, terms) since the last log."""
+        values = [term for row in self.pending for term in row]
+        return torch.stack(values).view(-1, len(self.terms)) if values else torch.zeros(0, len(self.terms))
 
     def check(self) -> None:
         """Raise DivergedError at the first term since the last log that is not finite."""
-        values = self._since_log()
+        values = self._since_log().cpu()
         bad = (~values.isfinite()).nonzero()
         if len(bad):
             row, column = bad[0].tolist()
@@ -67,7 +66,8 @@ class State:
     def means(self) -> Row:
         """Mean of each term since the last log."""
         self.check()
-        means = self._since_log().mean(0).tolist()
+        means = self._since_log().double().mean(0).tolist()
+        self.pending.clear()
         return {f"train/{name}": mean for name, mean in zip(self.terms, means, strict=True)}
 
     def evaluated(self, metrics: dict[str, float]) -> Row:
@@ -94,7 +94,7 @@ class State:
         self.check()
         state = {
             "step": self.step, "seconds": self.seconds, "task": self.task.state_dict(),
-            "terms": self.terms, "buffer": self.buffer,
+            "terms": self.terms, "pending": self._since_log(),
             "best": self.best, "last": self.last, "best_weights": self.best_weights,
             "metrics_size": self.metrics.sync(), "timing_size": self.timing.sync(),
         }  # fmt: skip

@@ -106,10 +106,10 @@ def loop_seconds(task: Clocked, steps: int) -> float:
 
 
 def bare_seconds(task: Clocked, steps: int) -> float:
-    """The same updates written out, with batches and generators made beforehand."""
+    """The same updates written out; batches are slices of an order drawn beforehand."""
     model, optimizer, data, device = task.model, task.optimizer, task.dataset, task.device
     vat, labeled, unlabeled = task.regularizer.get("vat"), task.labeled_batch, task.unlabeled_batch
-    batches = [(labeled(s), unlabeled(s), streams.generator(0, "noise", s, device)) for s in range(steps)]
+    orders = [torch.cat([sampler(s) for s in range(steps)]) for sampler in (labeled, unlabeled)]
     masks = [[streams.derive(0, f"dropout/{x}labeled", s) for x in ("", "un")] for s in range(steps)]
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     share = unlabeled.batch / (labeled.batch + unlabeled.batch) if vat else 0.0
@@ -121,13 +121,15 @@ def bare_seconds(task: Clocked, steps: int) -> float:
         return model(x)
 
     began = clock(device)
-    for (i, j, generator), (seed, seed_u) in zip(batches, masks, strict=True):
+    for step, (seed, seed_u) in enumerate(masks):
+        i = orders[0][step * labeled.batch : (step + 1) * labeled.batch]
         x, y = data.labeled.x[i], data.labeled.y[i]
         loss = F.cross_entropy(logits(x, seed, 0.1 * (1 - share) / (1 - 0.1 * share)), y)
         if vat:
-            u = data.unlabeled[j]
+            u = data.unlabeled[orders[1][step * unlabeled.batch : (step + 1) * unlabeled.batch]]
             with torch.no_grad():
                 clean = logits(u, seed_u, 0.1 * share)
+            generator = streams.generator(0, "noise", step, device)
             d = unit(torch.randn(u.shape, device=device, generator=generator), "example")
             probe = (u + vat.xi * d).requires_grad_()
             q = logits(probe, seed_u)

@@ -24,7 +24,7 @@ class Sampler:
         size = self.epochs * self.n
         first, last = step * self.batch, (step + 1) * self.batch - 1
         if first // size == last // size:
-            return self._block(first // size)[first % size :][: self.batch]
+            return self._block(first // size)[first % size : last % size + 1]
         head = self._block(first // size)[first % size :]
         return torch.cat((head, self._block(last // size)[: self.batch - len(head)]))
 

@@ -20,7 +20,7 @@ class Task(Protocol):
     checksums: dict[str, str]
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """Make update `step` (from 0); returns the objective and its terms, scalars on the device."""
+        """Make update `step` (from 0); returns its terms, scalars on the device that no step overwrites."""
         ...
 
     def evaluate(self) -> dict[str, float]:

@@ -114,8 +114,7 @@ class Classify:
         if uses_unlabeled:
             gradient = any(method.uses_unlabeled_gradient for method in methods)
             unlabeled = self._pass(u, "unlabeled", step, share=moves * share, gradient=gradient)
-        noise = streams.generator(self.seed, "noise", step, self.device)
-        return Forward(self.model, labeled, y, unlabeled, noise)
+        return Forward(self.model, labeled, y, unlabeled, self.seed, step)
 
     def _pass(self, x: Tensor, name: str, step: int, **options: Any) -> Pass:
         masks = streams.derive(self.seed, f"dropout/{name}", step)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from genreg import streams
 from genreg.model.base import Classifier
 from genreg.model.statistics import running_statistics
-from genreg.streams import reseed_default
 
 
 class Pass:
@@ -63,17 +64,23 @@ class Pass:
             torch.backends.cudnn.allow_tf32 = cudnn
 
     def _classify(self, embedding: Tensor) -> Tensor:
-        reseed_default(self.seed, embedding.device)
+        streams.reseed_default(self.seed, embedding.device)
         with torch.autocast(embedding.device.type, self.dtype) if self.dtype else nullcontext():
             return self.model.classify(embedding).to(embedding.dtype)
 
 
 @dataclass
 class Forward:
-    """The clean passes of one step and the generator of its noise."""
+    """The clean passes of step `step` of a run of seed `seed`."""
 
     model: Classifier
     labeled: Pass
     y: Tensor
     unlabeled: Pass | None
-    generator: torch.Generator
+    seed: int
+    step: int
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """What a method draws from, on the device of the inputs."""
+        return streams.generator(self.seed, "noise", self.step, self.y.device)
