@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from genreg.download import default_data_dir
 from genreg.errors import InputError, nearest
 from genreg.identity import Config
+from genreg.optimizer import seeded
 from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.task.base import Task
 
@@ -51,12 +52,12 @@ def build_task(config: Config, device: torch.device) -> Task:
     data_dir = config["data_dir"]
     if data_dir is not None and not Path(data_dir).is_dir():
         raise InputError("data_dir", "an existing folder (set by data_dir= or GENREG_DATA)", data_dir)
-    dataset = factory(config["dataset"], "dataset")
+    dataset = factory(config["dataset"], "dataset") if config["dataset"] else None
     scheduler = factory(config["scheduler"], "scheduler") if config["scheduler"] else None
     return factory(config["task"], "task")(
-        dataset=partial(dataset, data_dir=Path(data_dir) if data_dir else default_data_dir()),
+        dataset=dataset and partial(dataset, data_dir=Path(data_dir) if data_dir else default_data_dir()),
         model=factory(config["model"], "model"),
-        optimizer=factory(config["optimizer"], "optimizer"),
+        optimizer=partial(seeded, factory(config["optimizer"], "optimizer"), config["seed"]),
         scheduler=scheduler,
         regularizer=build_each(config, "regularizer"),
         measure=build_each(config, "measure"),

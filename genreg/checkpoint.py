@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +42,14 @@ def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
     """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
     buffer = io.BytesIO()
     torch.save({key: weight.cpu() for key, weight in weights.items()}, buffer)
+    write_atomic(folder / name, buffer.getbuffer())
+
+
+def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
+    """Save tensors as a compressed npz file, folder/name, for programs without torch."""
+    buffer = io.BytesIO()
+    named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
+    np.savez_compressed(buffer, **named)
     write_atomic(folder / name, buffer.getbuffer())
 
 

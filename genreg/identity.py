@@ -21,9 +21,10 @@ def experiment_hash(config: Config) -> str:
 
 
 def experiment_name(config: Config) -> str:
-    """`name` of the configuration, or dataset/regularizers."""
+    """`name` of the configuration, or dataset/regularizers, or landscape/optimizer without data."""
     methods = "+".join(config["regularizer"]) or "none"
-    name = config["name"] or f"{option_name(config['dataset'])}/{methods}"
+    subject = f"{option_name(config['dataset'])}/{methods}" if config["dataset"] else None
+    name = config["name"] or subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
     if not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     return name
@@ -36,5 +37,5 @@ def run_path(config: Config) -> Path:
 
 
 def option_name(node: Config) -> str:
-    """What a group's node is called: its `name` key, or the last part of its `_target_`."""
-    return node.get("name") or node["_target_"].rsplit(".", 1)[-1]
+    """What a group's node is called: its `name` key, or the last part of its `_target_`; none if empty."""
+    return node.get("name") or node.get("_target_", "none").rsplit(".", 1)[-1]

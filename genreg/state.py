@@ -112,6 +112,9 @@ class State:
         weights = self.task.weights() if self.best_weights is None else self.best_weights
         checkpoint.save_weights(self.folder.path, "weights.pt", weights)
         checkpoint.save_weights(self.folder.path, "last_weights.pt", self.task.weights())
+        results: dict[str, Tensor] = getattr(self.task, "results", dict)()
+        if results:
+            checkpoint.save_arrays(self.folder.path, "replicas.npz", results)
         summary = self._summary("done")
         self.folder.write_summary(summary)
         checkpoint.remove_all(self.folder.path)

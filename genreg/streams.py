@@ -5,7 +5,8 @@ because no stream is shared with another and none advances with what a method dr
 draws are replayed from its number, a checkpoint holds no generator at all.
 
 Streams: `model` (initial weights), `labeled` (which items are labeled), `batch/...` (batch order),
-`dropout/...` (masks of a pass), `noise` (a regularizer's own draws), `measure`.
+`dropout/...` (masks of a pass), `noise` (a regularizer's own draws), `perturbation/k` (an optimizer's noise
+on replica k), `measure`; `model/k` starts replica k of a landscape, `landscape` makes its random problem.
 """
 
 import hashlib

@@ -2,9 +2,11 @@
 
 import inspect
 import math
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import yaml_options
@@ -49,7 +51,7 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
     parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in INJECTED}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
-    assert set(node) - {"_target_"} == set(parameters)
+    assert set(node) - {"_target_", "defaults"} == set(parameters)
     if group == "regularizer":
         defaults = {name: parameter.default for name, parameter in parameters.items()}
         assert {name: node[name] for name in parameters} == defaults
@@ -63,13 +65,19 @@ def test_every_option_says_in_one_line_what_it_is(group: str, option: str) -> No
     assert f"  {option:<24} {line}" in text()
 
 
-SMALL = {"conv_small": "model.widths=[4,4,4,4,4]", "conv_large": "model.widths=[4,4,4,4,4]"}
+SMALL = {
+    "resnet18": "model.widths=[4,4,4,4]",
+    "conv_small": "model.widths=[4,4,4,4,4]",
+    "conv_large": "model.widths=[4,4,4,4,4]",
+}
 
 
 def overrides_for(group: str, option: str) -> list[str]:
     given = [f"{group}={option}", "device=cpu", "logger=none"]
     if group == "regularizer" and option != "none":
         given += ["model.dropout=0.2", "model.batch_norm=true"]
+    if (group, option) == ("dataset", "none") or (group == "model" and "landscape" in options(group)[option]):
+        given += ["task=landscape"]
     return given + ([SMALL[option], "dataset=mnist"] if option in SMALL else [])
 
 
@@ -78,19 +86,36 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     config = composed(*overrides_for(group, option))
     if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
+    if option == "npz":
+        config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     settings(config)
     task = build_task(config, choose_device("cpu"))
     before = {name: weight.clone() for name, weight in task.weights().items()}
     terms = [task.step(step) for step in range(2)]
     assert all(not torch.equal(before[name], weight) for name, weight in task.weights().items())
     assert all(value.isfinite() and not value.requires_grad for row in terms for value in row.values())
-    assert set(terms[0]) == {"cross_entropy", "loss", *config["regularizer"]}
+    landscape = not config["dataset"]
+    assert set(terms[0]) == ({"loss"} if landscape else {"cross_entropy", "loss", *config["regularizer"]})
     if group != "model":
         row = task.evaluate()
-        assert {
-            f"{split}/{name}" for split in ("validation", "test") for name in ("accuracy", *config["measure"])
-        } <= set(row)
         assert all(map(math.isfinite, row.values()))
+        assert landscape or expected_metrics(config) <= set(row)
+
+
+def write_npz(folder: Path) -> Path:
+    """A folder with a file of 2,100 random pictures of three classes."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
+    y = np.arange(2100) % 3
+    np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    return folder
+
+
+def expected_metrics(config: dict[str, Any]) -> set[str]:
+    """Accuracy and every measure, on the splits that it says or on validation and test."""
+    measured = {"accuracy": ("validation", "test")}
+    measured |= {name: node.get("splits", ("validation", "test")) for name, node in config["measure"].items()}
+    return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 
 
 @pytest.mark.parametrize("option", yaml_options("optimizer"))

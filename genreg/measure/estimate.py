@@ -1,8 +1,12 @@
 """The result of every measure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from torch import Tensor
+
+FEWEST = 8  # samples before a standard error is trusted enough to stop by it
 
 
 @dataclass(frozen=True)
@@ -19,3 +23,25 @@ def mean(samples: Tensor) -> Estimate:
     samples = samples.double()
     value, n = samples.mean().item(), samples.numel()
     return Estimate(value, samples.std().item() / n**0.5 if n > 1 else float("nan"), n)
+
+
+@dataclass(frozen=True)
+class Sampled(Estimate):
+    """An estimate with the samples that it is the mean of (of `exact` measures: the terms of their sum)."""
+
+    samples: tuple[float, ...]
+
+
+def until(draw: Callable[[int], list[float]], relative_error: float, max_samples: int) -> Sampled:
+    """The mean of draws, as many as bring its standard error to `relative_error` of it.
+
+    `draw(k)` gives k of them; they are drawn `FEWEST` at a time. A mean that stands still proves nothing;
+    the spread of the draws does.
+    """
+    samples: list[float] = []
+    while True:
+        samples += draw(min(FEWEST, max_samples - len(samples)))
+        n = len(samples)
+        value, error = fmean(samples), stdev(samples) / n**0.5 if n > 1 else float("nan")
+        if error <= relative_error * abs(value) or n >= max_samples:
+            return Sampled(value, error, n, tuple(samples))

@@ -12,6 +12,7 @@ from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.measure import Estimate, accuracy, cross_entropy, predict
 from genreg.model import Classifier
+from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer
 from genreg.task.forward import Forward, Pass
@@ -74,7 +75,10 @@ class Classify:
         terms: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
-            forward = self.forward(step)
+            first = not terms  # SAM passes twice a step: statistics and terms are those of the first
+            return differentiate(self.forward(step, frozen=not first), terms if first else {})
+
+        def differentiate(forward: Forward, terms: dict[str, Tensor]) -> Tensor:
             terms["cross_entropy"] = F.cross_entropy(forward.labeled.logits, forward.y)
             loss = terms["cross_entropy"]
             for name, method in self.regularizer.items():
@@ -93,8 +97,12 @@ class Classify:
             self.scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def forward(self, step: int) -> Forward:
-        """The clean passes of one step, over batches and with masks that depend on `step` and seed only."""
+    def forward(self, step: int, frozen: bool = False) -> Forward:
+        """The clean passes of one step, over batches and with masks that depend on `step` and seed only.
+
+        frozen: leave the running statistics of batch normalization where they are.
+        """
+        moves = 0.0 if frozen else 1.0
         methods = self.regularizer.values()
         index = self.labeled_batch(step)
         x, y = self.dataset.labeled.x[index], self.dataset.labeled.y[index]
@@ -102,10 +110,10 @@ class Classify:
         if uses_unlabeled := any(method.uses_unlabeled for method in methods):
             u = self.dataset.unlabeled[self.unlabeled_batch(step)]
             share = len(u) / (len(x) + len(u))
-        labeled = self._pass(x, "labeled", step, share=1 - share, rest=share)
+        labeled = self._pass(x, "labeled", step, share=moves * (1 - share), rest=moves * share)
         if uses_unlabeled:
             gradient = any(method.uses_unlabeled_gradient for method in methods)
-            unlabeled = self._pass(u, "unlabeled", step, share=share, gradient=gradient)
+            unlabeled = self._pass(u, "unlabeled", step, share=moves * share, gradient=gradient)
         return Forward(self.model, labeled, y, unlabeled, self.seed, step)
 
     def _pass(self, x: Tensor, name: str, step: int, **options: Any) -> Pass:
@@ -114,13 +122,19 @@ class Classify:
 
     def evaluate(self) -> dict[str, float]:
         """Every measure on validation and test, also on their clean items where some are not."""
+        with evaluation_weights(self.optimizer):
+            return self._evaluate()
+
+    def _evaluate(self) -> dict[str, float]:
         row: dict[str, float] = {}
         for name, split in (("validation", self.dataset.validation), ("test", self.dataset.test)):
             logits = predict(self.model, split.x)
             row |= self._row(name, logits, split.y)
-            if not split.clean.all():
+            if split.clean.any() and not split.clean.all():
                 row |= self._row(f"{name}_clean", logits[split.clean], split.y[split.clean])
-            for measure, function in self.measure.items():
+        for measure, function in self.measure.items():
+            for name in getattr(function, "splits", ("validation", "test")):
+                split = getattr(self.dataset, name)
                 row[f"{name}/{measure}"] = function(self.model, split.x, split.y).value
         return row
 
@@ -130,13 +144,15 @@ class Classify:
         return {f"{name}/{key}": function(logits, y).value for key, function in measures.items()}
 
     def weights(self) -> dict[str, Tensor]:
-        """What a trained model is: its parameters and buffers."""
-        return self.model.state_dict()
+        """What a trained model is: its parameters and buffers, as evaluated."""
+        with evaluation_weights(self.optimizer):
+            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""
         scheduler = self.scheduler.state_dict() if self.scheduler else None
-        return {"model": self.weights(), "optimizer": self.optimizer.state_dict(), "scheduler": scheduler}
+        model = self.model.state_dict()
+        return {"model": model, "optimizer": self.optimizer.state_dict(), "scheduler": scheduler}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

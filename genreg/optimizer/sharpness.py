@@ -1,0 +1,108 @@
+"""Sharpness-aware minimization and the gradient-norm penalty: gradients taken a step uphill."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from genreg.optimizer.wrapped import Base, Betas, Closure, Wrapped, make_base
+from genreg.parameters import Fraction, NonNegative, checked
+
+
+class Uphill(Wrapped):
+    """The base's update with g = (1 - alpha) grad L(w) + alpha grad L(w + e(w)), e(w) of length rho uphill.
+
+    alpha=1 is SAM (Foret et al., arXiv:2010.01412): e(w) = rho grad L / |grad L|. Other alpha are the
+    penalty alpha/rho |grad L| in weight space (Zhao et al., arXiv:2202.03599), there called r and alpha.
+    adaptive: e(w) = rho w^2 grad L / |w grad L|, elementwise products (Kwon et al., arXiv:2102.11600).
+
+    `step` needs a closure and calls it twice, a second time at w + e(w); it returns the loss at w. Weights
+    are put back as copied, not by subtraction. With rho=0 or alpha=0 the closure is called once and the
+    step is the base's. Each replica has its own norm.
+    """
+
+    @checked
+    def __init__(
+        self, base: Optimizer, *, rho: NonNegative, alpha: NonNegative, adaptive: bool,
+        replicas: range | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(base, replicas=replicas, rho=rho, alpha=alpha)
+        self.adaptive = adaptive
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None) -> Tensor | None:  # type: ignore[override]
+        if closure is None:
+            raise ValueError("step: expected a closure that computes loss and gradients, got none")
+        evaluate = torch.enable_grad()(closure)
+        loss = evaluate()
+        if any(group["rho"] and group["alpha"] for group in self.param_groups):
+            self._replace_gradients(evaluate)
+        self.base.step()
+        return loss
+
+    def _replace_gradients(self, evaluate: Closure) -> None:
+        """Leave in `.grad` the mixture of the gradient at w, which is there, and the one at w + e(w)."""
+        groups = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        before = [(p.detach().clone(), p.grad.clone()) for _, p in groups]
+        norm = self._norm([p for _, p in groups])
+        for group, p in groups:
+            e_w = p.grad / _broadcast(norm, p).clamp_min(torch.finfo(p.dtype).tiny)
+            p.add_(e_w * p * p if self.adaptive else e_w, alpha=group["rho"])  # climb to w + e(w)
+        evaluate()
+        for (group, p), (w, gradient) in zip(groups, before, strict=True):
+            p.copy_(w)
+            alpha = group["alpha"]
+            if alpha != 1:
+                p.grad.mul_(alpha).add_(gradient, alpha=1 - alpha)
+
+    def _norm(self, parameters: list[Tensor]) -> Tensor:
+        """l2 norm over all parameters: a scalar, or one for each replica."""
+        keep = 1 if self.replicas else 0
+        squares = []
+        for p in parameters:
+            g: Any = p.grad
+            squares.append((p * g if self.adaptive else g).square().flatten(keep).sum(-1))
+        return torch.stack(squares).sum(0).sqrt()
+
+
+def _broadcast(norm: Tensor, parameter: Tensor) -> Tensor:
+    """(N,) as (N, 1, ..., 1) beside a parameter of N replicas; a scalar as it is."""
+    return norm.view(-1, *[1] * (parameter.ndim - 1)) if norm.ndim else norm
+
+
+@checked
+def sam(
+    params: Any,
+    *,
+    rho: NonNegative = 0.05,
+    adaptive: bool = False,
+    base: Base = "sgd",
+    lr: NonNegative = 0.01,
+    momentum: Fraction = 0.0,
+    betas: Betas = (0.9, 0.999),
+    weight_decay: NonNegative = 0.0,
+) -> Uphill:
+    """Sharpness-aware minimization: `Uphill` with alpha=1 around torch's `base`."""
+    inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
+    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive)
+
+
+@checked
+def gradient_norm(
+    params: Any,
+    *,
+    r: NonNegative = 0.1,
+    alpha: NonNegative = 0.8,
+    base: Base = "sgd",
+    lr: NonNegative = 0.01,
+    momentum: Fraction = 0.0,
+    betas: Betas = (0.9, 0.999),
+    weight_decay: NonNegative = 0.0,
+) -> Uphill:
+    """Gradient-norm penalty in weight space: `Uphill` with rho=r around torch's `base`.
+
+    alpha above 1 extrapolates beyond the uphill gradient.
+    """
+    inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
+    return Uphill(inner, rho=r, alpha=alpha, adaptive=False)

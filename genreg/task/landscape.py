@@ -1,0 +1,134 @@
+"""Minimization of a landscape by many replicas at once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from genreg.errors import InputError
+from genreg.model.landscape import Landscape
+from genreg.optimizer import Perturbed
+from genreg.parameters import checked
+
+CPU = torch.device("cpu")
+
+
+class Minimize:
+    """Owns a landscape of N replicas and their optimizer; `step` moves all of them by one tensor program.
+
+    model and optimizer are factories: `model(seed=)` and `optimizer(parameters, replicas=)`. There is no
+    data set, so `dataset` must be none and no regularizer or measure chosen.
+
+    `evaluate` reports the mean over replicas and its standard error (`w/trace`, `w_stderr/trace`) of loss,
+    squared gradient norm, Hessian trace and the landscape's coordinates, at the weights w and, for
+    Anti-PGD, at the noise-free iterate z = w - xi. `results` holds every evaluation of every replica.
+
+    A replica whose loss is not finite has died: it is left out of every mean from then on, the others go
+    on, and `results` says at which step. When all have died the run stops as diverged.
+    """
+
+    selection = None
+    progress = ("w/trace", "replicas/alive")
+
+    @checked
+    def __init__(
+        self,
+        *,
+        model: Callable[..., Landscape],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        dataset: Any = None,
+        regularizer: Mapping[str, Any] | None = None,
+        measure: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        device: torch.device = CPU,
+        precision: Literal["fp32"] = "fp32",
+    ) -> None:
+        for group, chosen in (("dataset", dataset), ("regularizer", regularizer), ("measure", measure)):
+            if chosen:
+                raise InputError(group, "none with task=landscape, which has no data", "another option")
+        self.device = device
+        self.checksums: dict[str, str] = {}
+        self.model = model(seed=seed).to(device)
+        self.optimizer = optimizer(list(self.model.parameters()), replicas=self.model.numbers)
+        self.scheduler = scheduler(self.optimizer) if scheduler else None
+        self.steps = 0
+        self.died = torch.full((len(self.model.numbers),), -1, device=device)  # step of the loss not finite
+        self.history: dict[str, list[Tensor]] = {}
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """Make update `step` (from 0) of every replica; returns the mean loss of those alive."""
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            losses.append(self.model.backward())
+            return losses[-1]
+
+        self.optimizer.step(closure)  # type: ignore[arg-type]
+        if self.scheduler:
+            self.scheduler.step()
+        self.steps = step + 1
+        loss = losses[0]
+        dying = (loss - loss != 0) & (self.died < 0)  # inf - inf and NaN - NaN are NaN: cheaper than isfinite
+        self.died = self.died.masked_fill(dying, step)
+        dead = self.died >= 0
+        return {"loss": loss.masked_fill(dead, 0).sum() / (len(loss) - dead.sum())}
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Means over the replicas alive, with their standard errors; NaN if none is."""
+        observed = {f"w/{name}": value for name, value in self._observe().items()}
+        if isinstance(self.optimizer, Perturbed) and self.optimizer.anticorrelated:
+            with self.optimizer.noise_free():
+                observed |= {f"z/{name}": value for name, value in self._observe().items()}
+        lost = (self.died < 0) & ~observed["w/loss"].isfinite()
+        self.died = torch.where(lost, self.steps, self.died)
+        self._remember(observed)
+        return self._row(observed)
+
+    def _observe(self) -> dict[str, Tensor]:
+        loss, gradient = self.model.value_and_gradient()
+        squared = torch.stack([g.flatten(1).square().sum(1) for g in gradient]).sum(0)
+        named = {"loss": loss, "gradient_squared": squared, "trace": self.model.hessian_trace()}
+        return named | self.model.coordinates()
+
+    def _row(self, observed: dict[str, Tensor]) -> dict[str, float]:
+        alive = self.died < 0
+        n = int(alive.sum())
+        row: dict[str, float] = {}
+        for name, values in observed.items():
+            kept, (iterate, quantity) = values[alive].double(), name.split("/")
+            row[name] = kept.mean().item()
+            if n > 1:
+                row[f"{iterate}_stderr/{quantity}"] = kept.std().item() / n**0.5
+        return row | {"replicas/alive": float(n)}
+
+    def _remember(self, observed: dict[str, Tensor]) -> None:
+        for name, values in {"step": torch.tensor(self.steps), **observed}.items():
+            self.history.setdefault(name, []).append(values.detach().clone().cpu())
+
+    def results(self) -> dict[str, Tensor]:
+        """`step` (E,), every observed quantity (E, N) at E steps, and `died` (N,), -1 for the living."""
+        stacked = {name: torch.stack(values) for name, values in self.history.items()}
+        return {**stacked, "replica": torch.tensor(list(self.model.numbers)), "died": self.died.cpu()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The parameters of every replica."""
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, beside its number and the configuration."""
+        return {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "steps": self.steps,
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "died": self.died, "history": {name: torch.stack(v) for name, v in self.history.items()},
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.steps, self.died = state["steps"], state["died"]
+        self.history = {name: list(values.cpu()) for name, values in state["history"].items()}
