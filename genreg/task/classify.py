@@ -76,19 +76,12 @@ class Classify:
 
         def closure() -> Tensor:
             first = not terms  # SAM passes twice a step: statistics and terms are those of the first
-            return differentiate(self.forward(step, frozen=not first), terms if first else {})
-
-        def differentiate(forward: Forward, terms: dict[str, Tensor]) -> Tensor:
-            terms["cross_entropy"] = F.cross_entropy(forward.labeled.logits, forward.y)
-            loss = terms["cross_entropy"]
-            for name, method in self.regularizer.items():
-                if (penalty := method.penalty(forward)) is not None:
-                    terms[name] = penalty
-                    loss = loss + method.weight * penalty
+            found = self.objective(self.forward(step, frozen=not first))
             self.optimizer.zero_grad()
-            loss.backward()
-            terms["loss"] = loss
-            return loss
+            found["loss"].backward()
+            if first:
+                terms.update(found)
+            return found["loss"]
 
         self.optimizer.step(closure)  # type: ignore[arg-type]
         for method in self.regularizer.values():
@@ -96,6 +89,16 @@ class Classify:
         if self.scheduler:
             self.scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
+
+    def objective(self, forward: Forward) -> dict[str, Tensor]:
+        """Cross-entropy, each method's unweighted penalty, and `loss`: their weighted sum."""
+        loss = F.cross_entropy(forward.labeled.logits, forward.y)
+        terms = {"cross_entropy": loss}
+        for name, method in self.regularizer.items():
+            if (penalty := method.penalty(forward)) is not None:
+                terms[name] = penalty
+                loss = loss + method.weight * penalty
+        return {**terms, "loss": loss}
 
     def forward(self, step: int, frozen: bool = False) -> Forward:
         """The clean passes of one step, over batches and with masks that depend on `step` and seed only.

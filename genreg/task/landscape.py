@@ -130,5 +130,5 @@ class Minimize:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
-        self.steps, self.died = state["steps"], state["died"]
+        self.steps, self.died = state["steps"], state["died"].to(self.device)
         self.history = {name: list(values.cpu()) for name, values in state["history"].items()}
