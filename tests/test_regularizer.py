@@ -79,7 +79,6 @@ def test_kl_gradient_is_the_difference_of_predictions() -> None:
 def test_entropy_against_scipy() -> None:
     task = small_task({"entropy": Entropy()})
     forward = task.forward(0)
-    assert forward.unlabeled is not None
     predictions = softmax(forward.unlabeled.logits.detach().double().numpy(), 1)
     got = Entropy().penalty(forward).item()
     assert got == pytest.approx(scipy_entropy(predictions, axis=1).mean(), rel=1e-5)
@@ -128,3 +127,8 @@ def test_terms_of_several_methods_share_one_clean_pass() -> None:
     assert passes == [32, 128, 128, 128]  # labeled, clean, direction, adversarial
     parts = terms["cross_entropy"] + terms["vat"] + terms["entropy"] + 1e-4 * terms["l2"]
     assert terms["loss"].item() == pytest.approx(parts.item(), rel=1e-6)
+
+
+def test_reading_the_unlabeled_batch_without_saying_so_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="no method says uses_unlabeled"):
+        Entropy().penalty(small_task().forward(0))

@@ -20,8 +20,8 @@ class Regularizer:
 
     @property
     def uses_unlabeled_gradient(self) -> bool:
-        """Whether gradients flow through the clean unlabeled logits, which then cost a backward pass."""
-        return False
+        """Whether gradients flow through the clean unlabeled logits; False saves their backward pass."""
+        return self.uses_unlabeled
 
     def attach(self, model: nn.Module) -> None:
         """Change the model before the optimizer is built: parametrizations, input or hidden noise."""

@@ -22,11 +22,6 @@ class Entropy(Regularizer):
     def uses_unlabeled(self) -> bool:
         return True
 
-    @property
-    def uses_unlabeled_gradient(self) -> bool:
-        return True
-
     def penalty(self, forward: Forward) -> Tensor:
-        assert forward.unlabeled is not None
         log_p = forward.unlabeled.logits.log_softmax(1)
         return -(log_p.exp() * log_p).sum(1).mean()

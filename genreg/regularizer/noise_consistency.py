@@ -33,6 +33,5 @@ class NoiseConsistency(Regularizer):
 
     def penalty(self, forward: Forward) -> Tensor:
         clean = forward.unlabeled
-        assert clean is not None
         d = random_direction(clean.embedding.detach(), self.scope, forward.generator)
         return divergence_along(clean, d, self.epsilon, self.norm, self.target)

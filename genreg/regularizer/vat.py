@@ -54,7 +54,6 @@ class VAT(Regularizer):
 
     def penalty(self, forward: Forward) -> Tensor:
         clean = forward.unlabeled
-        assert clean is not None
         d = self.find_direction(clean, forward.generator)
         return divergence_along(clean, d, self.epsilon, self.norm, self.target)
 

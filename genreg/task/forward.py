@@ -76,9 +76,16 @@ class Forward:
     model: Classifier
     labeled: Pass
     y: Tensor
-    unlabeled: Pass | None
+    unlabeled_pass: Pass | None
     seed: int
     step: int
+
+    @property
+    def unlabeled(self) -> Pass:
+        """The clean pass over the unlabeled batch, made only if a method says `uses_unlabeled`."""
+        if self.unlabeled_pass is None:
+            raise RuntimeError("a penalty reads forward.unlabeled, but no method says uses_unlabeled")
+        return self.unlabeled_pass
 
     @cached_property
     def generator(self) -> torch.Generator:
