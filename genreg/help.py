@@ -51,8 +51,10 @@ def text(extra: Path | None = None) -> str:
     """The whole help page."""
     lines = [HEAD]
     for group, meaning in GROUPS.items():
+        found = options(group, extra)
+        width = max(map(len, found))
         lines.append(f"{group}=  {meaning}")
-        lines += [f"  {name:<24} {line}" for name, line in options(group, extra).items()]
+        lines += [f"  {name:<{width}}  {line}" for name, line in found.items()]
         lines.append("")
     return "\n".join([*lines, "keys:", *_keys(), "", TAIL])
 
