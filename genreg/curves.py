@@ -4,6 +4,8 @@ from pathlib import Path
 
 from genreg.records import Row
 
+COLUMNS = 4  # panels beside one another
+
 
 def draw(rows: list[Row], best: Row | None, path: Path) -> None:
     """Training terms, losses and accuracies against steps as a PNG; a dashed line marks the selected step."""
@@ -14,9 +16,10 @@ def draw(rows: list[Row], best: Row | None, path: Path) -> None:
         split, metric = name.split("/", 1)
         title, label = ("training terms", metric) if split == "train" else (metric, split)
         panels.setdefault(title, {})[label] = name
-    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (title, lines) in zip(grid, panels.items(), strict=True):
+    columns, rows_of_panels = min(len(panels), COLUMNS), -(-len(panels) // COLUMNS)
+    figure = Figure(figsize=(5 * columns, 3.6 * rows_of_panels), layout="constrained")
+    for place, (title, lines) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(rows_of_panels, columns, place)
         for label, name in lines.items():
             points = [(row["step"], row[name]) for row in rows if name in row]
             axes.plot(*zip(*points, strict=True), label=label.replace("_", " "), linewidth=1.5)
