@@ -1,4 +1,4 @@
-"""`genreg train`: the only file that imports Hydra. It composes; the config object dies here."""
+"""`genreg train`: composes with Hydra (`explain` asks it for keys); the config object dies here."""
 
 import logging
 import os

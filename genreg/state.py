@@ -49,24 +49,22 @@ class State:
         self.terms = self.terms or list(terms)
         self.step += 1
 
-    def _since_log(self) -> Tensor:
-        """(steps, terms) since the last log."""
-        values = [term for row in self.pending for term in row]
-        return torch.stack(values).view(-1, len(self.terms)) if values else torch.zeros(0, len(self.terms))
-
-    def check(self) -> None:
-        """Raise DivergedError at the first term since the last log that is not finite."""
-        values = self._since_log().cpu()
+    def check(self) -> Tensor:
+        """(steps, terms) since the last log, on the CPU; DivergedError at the first that is not finite."""
+        terms = [term for row in self.pending for term in row]
+        values = (
+            torch.stack(terms).view(-1, len(self.terms)).cpu() if terms else torch.zeros(0, len(self.terms))
+        )
         bad = (~values.isfinite()).nonzero()
         if len(bad):
             row, column = bad[0].tolist()
             step = self.step - len(values) + row + 1
             raise DivergedError(step, self.terms[column], values[row, column].item())
+        return values
 
     def means(self) -> Row:
         """Mean of each term since the last log."""
-        self.check()
-        means = self._since_log().double().mean(0).tolist()
+        means = self.check().double().mean(0).tolist()
         self.pending.clear()
         return {f"train/{name}": mean for name, mean in zip(self.terms, means, strict=True)}
 
@@ -91,10 +89,9 @@ class State:
 
     def save(self) -> None:
         """Write a checkpoint of all that the rest of the run depends on; never one that has diverged."""
-        self.check()
         state = {
             "step": self.step, "seconds": self.seconds, "task": self.task.state_dict(),
-            "terms": self.terms, "pending": self._since_log(),
+            "terms": self.terms, "pending": self.check(),
             "best": self.best, "last": self.last, "best_weights": self.best_weights,
             "metrics_size": self.metrics.sync(), "timing_size": self.timing.sync(),
         }  # fmt: skip

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
-from genreg.measure.estimate import Estimate
+from genreg.measure.estimate import Estimate, mean
 from genreg.measure.hessian import Hessian, Method, classifier_hessian, hessian_trace
 from genreg.measure.lanczos import Density, hessian_density, hessian_eigenvalues
 from genreg.measure.sharpness import gradient_noise, sharpness
@@ -85,9 +85,7 @@ class HessianNegativeShare(Curvature):
     def __call__(self, model: Classifier, x: Tensor, y: Tensor) -> Estimate:
         density = self.density(model, x, y)
         below = density.nodes < -self.threshold * density.nodes.max()
-        shares = (density.weights * below).sum(1)
-        error = shares.std().item() / len(shares) ** 0.5 if len(shares) > 1 else float("nan")
-        return Estimate(shares.mean().item(), error, len(shares))
+        return mean((density.weights * below).sum(1))
 
     def density(self, model: Classifier, x: Tensor, y: Tensor) -> Density:
         """The whole `hessian_density`."""
