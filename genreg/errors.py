@@ -61,4 +61,4 @@ def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= 200 else text[:197] + "..."  # room for a long path
