@@ -39,12 +39,13 @@ class Settings:
 
 
 GROUPS = ("task", "dataset", "model", "regularizer", "optimizer", "scheduler", "measure", "logger")
+MORE = ("generator_optimizer", "features")  # what only some tasks bring along
 
 
 def settings(config: Config) -> Settings:
     """The checked scalars of a configuration; InputError names the first bad key."""
     with blame("", Settings):
-        return Settings(**{key: value for key, value in config.items() if key not in GROUPS})
+        return Settings(**{key: value for key, value in config.items() if key not in GROUPS + MORE})
 
 
 def build_task(config: Config, device: torch.device) -> Task:
@@ -57,14 +58,29 @@ def build_task(config: Config, device: torch.device) -> Task:
     return factory(config["task"], "task")(
         dataset=dataset and partial(dataset, data_dir=Path(data_dir) if data_dir else default_data_dir()),
         model=factory(config["model"], "model"),
-        optimizer=partial(seeded, factory(config["optimizer"], "optimizer"), config["seed"]),
+        optimizer=_optimizer(config, "optimizer"),
         scheduler=scheduler,
         regularizer=build_each(config, "regularizer"),
         measure=build_each(config, "measure"),
         seed=config["seed"],
         device=device,
         precision=config["precision"],
+        **_more(config),
     )
+
+
+def _optimizer(config: Config, key: str) -> Callable[..., torch.optim.Optimizer]:
+    return partial(seeded, factory(config[key], key), config["seed"])
+
+
+def _more(config: Config) -> dict[str, Any]:
+    """What some tasks bring along: a second optimizer, and features to compare pictures by."""
+    found: dict[str, Any] = {}
+    if "generator_optimizer" in config:
+        found["generator_optimizer"] = _optimizer(config, "generator_optimizer")
+    if config.get("features"):
+        found["features"] = factory(config["features"], "features")(output_dir=Path(config["output_dir"]))
+    return found
 
 
 def build_each(config: Config, group: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -54,7 +55,7 @@ class Display(AbstractContextManager["Display"]):
         if self.bar:
             self.bar.stop()
 
-    def show(self, row: Row) -> None:
+    def show(self, row: Row, pictures: dict[str, Path]) -> None:
         """Take a row; show it if it is time to."""
         if self.quiet:
             return

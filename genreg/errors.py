@@ -33,6 +33,10 @@ class DivergedError(GenregError):
         super().__init__(f"diverged: {term} is {value} at step {step}; try a smaller optimizer.lr or weight")
 
 
+class CollapsedError(GenregError):
+    """All samples of a generator have become one, or its critic's scores left every bound: failed."""
+
+
 class FolderInUseError(GenregError):
     """Another live process is writing this run folder."""
 

@@ -15,14 +15,15 @@ from genreg.model import Classifier
 from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer
-from genreg.task.forward import Forward, Pass
+from genreg.task.base import Task
+from genreg.task.forward import ClassifierForward, Pass
 
 Precision = Literal["fp32", "tf32", "bf16"]
 CPU = torch.device("cpu")
 Measure = Callable[[Classifier, Tensor, Tensor], Estimate]
 
 
-class Classify:
+class Classify(Task):
     """Owns model, optimizer and data of one run; `step` is its update.
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
@@ -90,7 +91,7 @@ class Classify:
             self.scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def objective(self, forward: Forward) -> dict[str, Tensor]:
+    def objective(self, forward: ClassifierForward) -> dict[str, Tensor]:
         """Cross-entropy, each method's unweighted penalty, and `loss`: their weighted sum."""
         loss = F.cross_entropy(forward.labeled.logits, forward.y)
         terms = {"cross_entropy": loss}
@@ -100,7 +101,7 @@ class Classify:
                 loss = loss + method.weight * penalty
         return {**terms, "loss": loss}
 
-    def forward(self, step: int, frozen: bool = False) -> Forward:
+    def forward(self, step: int, frozen: bool = False) -> ClassifierForward:
         """The clean passes of one step, over batches and with masks that depend on `step` and seed only.
 
         frozen: leave the running statistics of batch normalization where they are.
@@ -117,7 +118,10 @@ class Classify:
         if uses_unlabeled:
             gradient = any(method.uses_unlabeled_gradient for method in methods)
             unlabeled = self._pass(u, "unlabeled", step, share=moves * share, gradient=gradient)
-        return Forward(self.model, labeled, y, unlabeled, self.seed, step)
+        return ClassifierForward(
+            model=self.model, labeled=labeled, y=y, unlabeled_pass=unlabeled,
+            seed=self.seed, step=step, device=self.device,
+        )  # fmt: skip
 
     def _pass(self, x: Tensor, name: str, step: int, **options: Any) -> Pass:
         masks = streams.derive(self.seed, f"dropout/{name}", step)

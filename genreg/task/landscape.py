@@ -10,11 +10,12 @@ from genreg.errors import InputError
 from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed
 from genreg.parameters import checked
+from genreg.task.base import Task
 
 CPU = torch.device("cpu")
 
 
-class Minimize:
+class Minimize(Task):
     """Owns a landscape of N replicas and their optimizer; `step` moves all of them by one tensor program.
 
     model and optimizer are factories: `model(seed=)` and `optimizer(parameters, replicas=)`. There is no
