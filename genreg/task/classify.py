@@ -10,6 +10,7 @@ from torch import Tensor
 from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
+from genreg.errors import InputError
 from genreg.measure import Estimate, accuracy, cross_entropy, predict
 from genreg.model import Classifier
 from genreg.optimizer import evaluation_weights
@@ -54,6 +55,8 @@ class Classify:
         self.seed, self.device = seed, device
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.dataset = dataset(seed=seed).to(device)
+        if not self.dataset.classes:
+            raise InputError("dataset", "one with labels for task=classify", "no labels")
         self.checksums = self.dataset.checksums
         streams.reseed_default(streams.derive(seed, "model"), CPU)
         self.model = model(input_shape=self.dataset.input_shape, classes=self.dataset.classes).to(device)
