@@ -38,7 +38,8 @@ class Settings:
     quiet: bool
 
 
-GROUPS = ("task", "dataset", "model", "regularizer", "optimizer", "scheduler", "measure", "logger")
+GROUPS = ("task", "dataset", "model", "regularizer", "optimizer", "scheduler", "measure",
+          "features", "logger")  # fmt: skip
 
 
 def settings(config: Config) -> Settings:

@@ -20,7 +20,8 @@ from genreg.cli import plain
 from genreg.help import GROUPS, options, text
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
-            "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure"}  # fmt: skip
+            "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure",
+            "output_dir"}  # fmt: skip
 """Parameters that the program fills in, not the YAML."""
 
 TORCH_ONLY = {
@@ -49,7 +50,8 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
         return
     module, _, name = node["_target_"].rpartition(".")
     target = resolve_name(f"{module}:{name}")
-    parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in INJECTED}
+    injected = INJECTED - {"seed"} if group == "features" else INJECTED  # features are not the run's
+    parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in injected}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
     assert set(node) - {"_target_", "defaults"} == set(parameters)

@@ -11,7 +11,7 @@ from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
-from genreg.measure import Estimate, accuracy, cross_entropy, predict
+from genreg.measure import Estimate, GeneratorMeasure, accuracy, cross_entropy, predict
 from genreg.model import Classifier
 from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
@@ -66,6 +66,9 @@ class Classify:
         self.optimizer = optimizer(self.model.parameters())
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = measure or {}
+        for name, function in self.measure.items():
+            if isinstance(function, GeneratorMeasure):
+                raise InputError(f"measure.{name}", "a measure of a classifier", "one of a generator")
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
         self.labeled_batch = Sampler(n, batch_size, seed=seed, stream="batch/labeled", device=device)
