@@ -27,7 +27,8 @@ SOURCES = {
     source.name: source
     for source in (
         Source("digits", 0.1, "BSD-3-Clause, with scikit-learn", "bundled with scikit-learn"),
-        Source("two_moons", 0.0, "none needed", "generated"),
+        *(Source(name, 0.0, "none needed", "generated")
+          for name in ("two_moons", "gaussian_ring", "gaussian_grid", "swiss_roll")),
         Source(
             "mnist", 11.6, "not stated", "https://storage.googleapis.com/cvdf-datasets/mnist/",
             dict(zip(MNIST_FILES, (

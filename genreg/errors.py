@@ -60,7 +60,7 @@ def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:
     """The choices most like `word`, best first; all of them where there are few."""
     choices = sorted(choices)
     close = difflib.get_close_matches(word, choices, n=n, cutoff=0.5)
-    return close or (choices if len(choices) <= 8 else [])
+    return close or (choices if len(choices) <= 16 else [])
 
 
 def _short(value: object) -> str:

@@ -77,6 +77,13 @@ CASES: list[tuple[list[str], str, str]] = [
     (["dataset.subset=last"], "dataset.subset", "'balanced' or 'first'"),
     (["dataset=two_moons", "dataset.noise=-1"], "dataset.noise", "-1"),
     (["dataset=two_moons", "dataset.labeled=1"], "dataset.labeled", "from 2"),
+    (["dataset=gaussian_grid", "dataset.modes=24"], "dataset.modes", "a square number from 4, got 24"),
+    (["dataset=mnist", "dataset.size=31"], "dataset.size", "an even number from 28, got 31"),
+    (["measure=fid"], "measure.fid", "a measure of a classifier, got 'one of a generator'"),
+    (["measure=kid", "measure.kid.samples=0"], "measure.kid.samples", "greater than or equal to 1"),
+    (["measure=modes", "measure.modes.splits=[train]"], "measure.modes.splits.0", "'test'"),
+    (["features=random"], "features", "a task that has features"),
+    (["dataset=swiss_roll"], "dataset", "with labels for task=classify"),
     (["scheduler=step", "scheduler.step_size=-3"], "scheduler.step_size", "-3"),
     # not there, not usable
     (["device=gpu"], "device", "one of auto, cpu"),

@@ -1,225 +1,155 @@
-"""Regularizers of a critic: penalties and norms against closed forms, in float64 where it matters."""
+"""The critic's slope and estimate against closed forms."""
 
-from contextlib import nullcontext
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import scipy.stats
 import torch
+from conftest import SPLITS, draw, normal, seen
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from genreg.errors import InputError
-from genreg.model import DCGan, MLPGan, ResNetGan
-from genreg.model.gan import Critic
-from genreg.regularizer import (
-    Frobenius,
-    FrobeniusProjection,
-    GradientPenalty,
-    SpectralNormalization,
-    WeightClipping,
+from genreg.measure import CriticWasserstein, GradientNorm, Lipschitz
+from genreg.measure.critic import BINS
+from genreg.measure.lipschitz import convolution_norm, interpolates, spectral_product
+from genreg.measure.transport import wasserstein
+
+
+def scores(*layers: nn.Module) -> Callable[[Tensor], Tensor]:
+    return lambda x: nn.Sequential(*layers)(x)[:, 0]
+
+
+def dense(layer: nn.Conv2d, shape: tuple[int, ...]) -> Tensor:
+    """The matrix of a convolution without bias, column by column."""
+    units = torch.eye(math.prod(shape), dtype=torch.float64).reshape(-1, *shape)
+    with torch.no_grad():
+        copy = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride,
+                         layer.padding, layer.dilation, layer.groups, bias=False)  # fmt: skip
+        copy.weight.copy_(layer.weight)
+        return copy.double()(units).flatten(1).T
+
+
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"kernel_size": 3, "padding": 1}, (3, 8, 8)),
+        ({"kernel_size": 5, "stride": 2, "padding": 2}, (3, 9, 8)),
+        ({"kernel_size": 4, "stride": 2, "padding": 1}, (3, 8, 8)),
+        ({"kernel_size": 3, "padding": "same", "dilation": 2}, (3, 7, 7)),
+        ({"kernel_size": 1}, (3, 5, 5)),
+    ],
 )
-from genreg.task.critic import LOSSES, CriticForward
-
-CPU = torch.device("cpu")
-
-
-def forward_of(critic: Critic, real: Tensor, fake: Tensor, y: Tensor | None = None) -> CriticForward:
-    return CriticForward(
-        model=critic, real=real, fake=fake, y=y, autocast=nullcontext, seed=0, step=0, device=CPU
-    )
-
-
-def draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def linear_critic(w: list[float]) -> Critic:
-    layer = nn.Linear(len(w), 1, bias=False).double()
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([w], dtype=torch.float64))
-    return Critic(nn.Sequential(layer))
-
-
-def critic_of(name: str) -> Critic:
+def test_convolution_norm_is_that_of_its_matrix(options: Any, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    makers: dict[str, Any] = {
-        "mlp": lambda: MLPGan(input_shape=[2], widths=[16, 16], generator_widths=[4], activation="leaky_relu"),
-        "mlp_on_pictures": lambda: MLPGan(input_shape=[1, 8, 8], widths=[16], generator_widths=[4]),
-        "dcgan": lambda: DCGan(input_shape=[3, 32, 32], width=4),
-        "dcgan_layer_norm": lambda: DCGan(input_shape=[3, 16, 16], width=4, critic_norm="layer"),
-        "dcgan_batch_norm": lambda: DCGan(input_shape=[3, 16, 16], width=4, critic_norm="batch"),
-        "resnet_gan": lambda: ResNetGan(input_shape=[3, 32, 32], width=4),
-    }
-    return makers[name]().critic.double()
+    layer = nn.Conv2d(3, 4, **options)
+    expected = torch.linalg.matrix_norm(dense(layer, shape), 2).item()
+    assert convolution_norm(layer, shape, draw()) == pytest.approx(expected, rel=1e-4)
 
 
-def batch_for(name: str, n: int = 6, seed: int = 0) -> Tensor:
-    shapes = {"mlp": (2,), "mlp_on_pictures": (1, 8, 8)}
-    side = 16 if "_norm" in name else 32
-    return draw(n, *shapes.get(name, (3, side, side)), seed=seed)
+def test_the_reshaped_kernel_is_no_bound_on_the_convolution() -> None:
+    """A 3x3 kernel of thirds has norm 1 as a matrix; on n x n it is (1 + 2 cos(pi / (n + 1)))^2 / 3."""
+    layer = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    nn.init.constant_(layer.weight, 1 / 3)
+    assert spectral_product([layer]) == pytest.approx(1.0)
+    expected = (1 + 2 * math.cos(math.pi / 17)) ** 2 / 3
+    assert convolution_norm(layer, (1, 16, 16), draw()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_losses_by_hand() -> None:
-    real, fake = torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 0.0])
-    log = torch.log
-    expected = {
-        "wasserstein": (-1.5 - 1.25, 1.5),
-        "hinge": ((0 + 0.5) / 2 + (0 + 1) / 2, 1.5),
-        "nonsaturating": (
-            -(log(real.sigmoid()).mean() + log(1 - fake.sigmoid()).mean()).item(),
-            -log(fake.sigmoid()).mean().item(),
-        ),
-    }
-    assert set(LOSSES) == set(expected)
-    for name, (critic, generator) in expected.items():
-        assert LOSSES[name].critic(real, fake).item() == pytest.approx(critic, rel=1e-6)  # type: ignore[index]
-        assert LOSSES[name].generator(fake).item() == pytest.approx(generator, rel=1e-6)  # type: ignore[index]
-
-
-@pytest.mark.parametrize(("w", "two_sided", "one_sided"), [([3.0, 4.0], 16.0, 16.0), ([0.3, 0.4], 0.25, 0.0)])
-@pytest.mark.parametrize("implementation", ["double_backward", "adjoint"])
-def test_penalties_of_a_linear_critic(
-    w: list[float], two_sided: float, one_sided: float, implementation: Any
-) -> None:
-    forward = forward_of(linear_critic(w), draw(5, 2), draw(5, 2, seed=1))
-    both, one = (
-        GradientPenalty(implementation=implementation, one_sided=sided).penalty(forward).item()
-        for sided in (False, True)
+def test_a_linear_critic_has_one_slope() -> None:
+    layer = nn.Linear(2, 1)
+    layer.weight.data = torch.tensor([[3.0, -4.0]])
+    real = normal(200, 2).float()
+    given = seen(scores(layer), [layer], real=real, fake=real - torch.tensor([2.0, 1.0]))
+    bounds = Lipschitz(samples=100, **SPLITS)(given)
+    assert {name: bound.value for name, bound in bounds.items()} == pytest.approx(
+        {"lipschitz_lower": 5.0, "lipschitz_upper": 5.0, "spectral_product": 5.0}
     )
-    assert both == pytest.approx(two_sided, rel=1e-12)
-    assert one == pytest.approx(one_sided, rel=1e-12)
+    estimate = CriticWasserstein(samples=1000, **SPLITS)(given)
+    assert estimate["critic_wasserstein"].value == pytest.approx(2.0, rel=1e-5)  # (3, -4).(2, 1)
+    assert estimate["critic_wasserstein_scaled"].value == pytest.approx(0.4, rel=1e-5)
+    assert estimate["critic_wasserstein"].n == 200
+    norms = GradientNorm(samples=100, **SPLITS)(given)
+    assert {name: norm.value for name, norm in norms.items()} == pytest.approx(
+        {f"gradient_norm_{place}": 5.0 for place in ("data", "samples", "interpolates")}
+        | {f"gradient_norm_{place}_std": 0.0 for place in ("data", "samples", "interpolates")}, abs=1e-5
+    )  # fmt: skip
 
 
-def test_one_sided_is_two_sided_above_the_target_and_zero_below() -> None:
-    forward = forward_of(critic_of("mlp"), draw(50, 2), draw(50, 2, seed=1))
-    slopes = GradientPenalty().input_gradient(forward).norm(dim=1)
-    target = slopes.median().item()
-    one = GradientPenalty(one_sided=True, target=target).penalty(forward)
-    two = GradientPenalty(target=target).penalty(forward)
-    below, above = slopes[slopes < target], slopes[slopes >= target]
-    assert len(below)
-    assert len(above)
-    assert one.item() == pytest.approx(((above - target) ** 2).sum().item() / 50, rel=1e-12)
-    assert two.item() == pytest.approx(one.item() + ((below - target) ** 2).sum().item() / 50, rel=1e-12)
+def test_the_scaled_estimate_never_exceeds_the_distance() -> None:
+    """On one sample a slope over the segments bounds the score gap: a steep critic only looks far away."""
+    critic = [nn.Linear(2, 1)]
+    given = seen(lambda x: 100 * scores(*critic)(x), list(critic))
+    real, fake = given.pair(200)[::-1]
+    found = CriticWasserstein(samples=200, **SPLITS)(given)
+    assert found["critic_wasserstein_scaled"].value <= wasserstein(real, fake).value + 1e-6
 
 
-def test_interpolates_lie_on_the_segment_with_one_t_per_example() -> None:
-    real, fake = draw(40, 3, 8, 8), draw(40, 3, 8, 8, seed=1)
-    points = forward_of(Critic(nn.Sequential(nn.Flatten(), nn.Linear(192, 1)).double()), real, fake).points
-    t = ((points - fake) / (real - fake)).flatten(1)
-    torch.testing.assert_close(t, t[:, :1].expand_as(t), rtol=1e-8, atol=1e-8)
-    assert ((t >= 0) & (t <= 1)).all()
-    assert len(t[:, 0].unique()) == 40
-    assert t[:, 0].min() < 0.2
-    assert t[:, 0].max() > 0.8
-
-
-@pytest.mark.parametrize("name", ["mlp", "mlp_on_pictures", "dcgan"])
-@pytest.mark.parametrize("spectral", [False, True])
-def test_the_adjoint_is_the_double_backward(name: str, spectral: bool) -> None:
-    def gradients(implementation: Any) -> list[Tensor]:
-        critic = critic_of(name)
-        if spectral:
-            torch.manual_seed(1)
-            SpectralNormalization().attach(critic)
-        with parametrize.cached():
-            forward = forward_of(critic, batch_for(name), batch_for(name, seed=1))
-            penalty = GradientPenalty(implementation=implementation).penalty(forward)
-            found = torch.autograd.grad(penalty, list(critic.parameters()), allow_unused=True)
-        zeros = (torch.zeros_like(p) for p in critic.parameters())
-        return [penalty, *(g if g is not None else zero for g, zero in zip(found, zeros, strict=True))]
-
-    ours, theirs = gradients("adjoint"), gradients("double_backward")
-    assert sum(g.abs().sum() for g in ours[1:]) > 0
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
-
-
-@pytest.mark.parametrize("name", ["dcgan_layer_norm", "dcgan_batch_norm", "resnet_gan"])
-def test_layers_without_a_known_adjoint_are_refused_or_left_to_autograd(name: str) -> None:
-    forward = forward_of(critic_of(name), batch_for(name), batch_for(name, seed=1))
-    with pytest.raises(InputError, match="double_backward for this model"):
-        GradientPenalty(implementation="adjoint").penalty(forward)
-    auto, plain = (GradientPenalty(implementation=i) for i in ("auto", "double_backward"))  # type: ignore[arg-type]
-    assert torch.equal(auto.input_gradient(forward), plain.input_gradient(forward))
-
-
-def test_a_strided_convolution_that_skips_the_border_has_its_adjoint() -> None:
+def test_bounds_enclose_the_slope_of_a_convolutional_critic() -> None:
     torch.manual_seed(0)
-    layers = nn.Sequential(
-        nn.Conv2d(2, 4, 3, stride=2, dilation=2, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 3 * 4, 1)
-    ).double()
-    forward = forward_of(Critic(layers), draw(3, 2, 10, 11), draw(3, 2, 10, 11, seed=1))
-    a, b = (GradientPenalty(implementation=i).input_gradient(forward) for i in ("adjoint", "double_backward"))  # type: ignore[arg-type]
-    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+    layers: list[nn.Module] = [
+        nn.Conv2d(1, 4, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(4, 8, 4, 2, 1), nn.LeakyReLU(0.2),
+        nn.Flatten(), nn.Linear(32, 1),
+    ]  # fmt: skip
+    pictures = {"real": normal(20, 1, 8, 8).float(), "fake": normal(20, 1, 8, 8, seed=1).float()}
+    found = Lipschitz(samples=20, **SPLITS)(seen(scores(*layers), layers, **pictures))
+    linear = layers[5]
+    assert isinstance(linear, nn.Linear)
+    expected = linear.weight.norm().item()
+    for layer, shape in ((layers[0], (1, 8, 8)), (layers[2], (4, 4, 4))):
+        assert isinstance(layer, nn.Conv2d)
+        expected *= torch.linalg.matrix_norm(dense(layer, shape), 2).item()
+    assert found["lipschitz_upper"].value == pytest.approx(expected, rel=1e-4)
+    assert 0 < found["lipschitz_lower"].value < found["lipschitz_upper"].value
+    assert not layers[0]._forward_pre_hooks
 
 
-def test_frobenius_by_hand() -> None:
-    critic = linear_critic([3.0, 4.0])
-    forward = forward_of(critic, draw(2, 2), draw(2, 2))
-    assert Frobenius(bound=1.0).penalty(forward).item() == pytest.approx(16.0)
-    assert Frobenius(bound=6.0).penalty(forward).item() == 0
-    FrobeniusProjection(bound=6.0).project(critic)
-    assert critic.layers[0].weight.tolist() == [[3.0, 4.0]]
-    FrobeniusProjection(bound=1.0).project(critic)
-    assert critic.layers[0].weight.tolist() == [pytest.approx([0.6, 0.8])]
+def test_no_upper_bound_is_claimed_through_batch_normalization() -> None:
+    layers: list[nn.Module] = [nn.Linear(2, 4), nn.BatchNorm1d(4).eval(), nn.ReLU(), nn.Linear(4, 1)]
+    found = Lipschitz(samples=50, **SPLITS)(seen(scores(*layers), layers))
+    assert set(found) == {"lipschitz_lower", "spectral_product"}
+    steep: list[nn.Module] = [nn.Linear(2, 1), nn.LeakyReLU(3.0)]
+    bound = Lipschitz(samples=50, **SPLITS)(seen(scores(*steep), steep))
+    assert bound["lipschitz_upper"].value == pytest.approx(3 * bound["spectral_product"].value)
 
 
-def test_projection_leaves_no_layer_beyond_its_bound() -> None:
-    critic = critic_of("dcgan")
-    biases = [p.clone() for name, p in critic.named_parameters() if name.endswith("bias")]
-    FrobeniusProjection(bound=0.5).project(critic)
-    norms = [p.norm().item() for name, p in critic.named_parameters() if name.endswith("weight")]
-    assert norms == pytest.approx([0.5] * len(norms))
-    after = [p for name, p in critic.named_parameters() if name.endswith("bias")]
-    assert all(map(torch.equal, biases, after))
+def test_a_spectrally_normalized_critic_is_left_as_it_was() -> None:
+    torch.manual_seed(0)
+    normalized = nn.utils.parametrizations.spectral_norm(nn.Linear(2, 8), n_power_iterations=30)
+    layers: list[nn.Module] = [normalized, nn.ReLU(), nn.Linear(8, 1)]
+    before = [b.clone() for b in normalized.buffers()]
+    critic = nn.Sequential(*layers)
+
+    def frozen(x: Tensor) -> Tensor:
+        critic.eval()
+        try:
+            return critic(x)[:, 0]
+        finally:
+            critic.train()
+
+    found = Lipschitz(samples=50, **SPLITS)(seen(frozen, layers))
+    last = layers[2]
+    assert isinstance(last, nn.Linear)
+    assert found["spectral_product"].value == pytest.approx(last.weight.norm().item(), rel=1e-4)
+    assert all(torch.equal(a, b) for a, b in zip(before, normalized.buffers(), strict=True))
+    assert normalized.training
+    assert all(p.grad is None for p in critic.parameters())
 
 
-def test_clipping_bounds_every_parameter() -> None:
-    critic = critic_of("dcgan_batch_norm")
-    WeightClipping(bound=0.02).project(critic)
-    assert max(p.abs().max().item() for p in critic.parameters()) == 0.02
+def test_interpolates_lie_on_their_own_segments() -> None:
+    real, fake = normal(500, 3), normal(500, 3, seed=1)
+    between = interpolates(real, fake, draw())
+    share = ((between - fake) / (real - fake)).T  # one t for all coordinates of a pair
+    torch.testing.assert_close(share[0], share[1])
+    assert scipy.stats.kstest(share[0].numpy(), "uniform").pvalue > 0.01
 
 
-@pytest.mark.parametrize("name", ["mlp", "dcgan", "dcgan_batch_norm", "resnet_gan"])
-def test_spectral_norms_against_svd(name: str) -> None:
-    critic = critic_of(name)
-    SpectralNormalization(warm_up=100).attach(critic)
-    critic.eval()
-    normalized = 0
-    for layer in critic.modules():
-        if parametrize.is_parametrized(layer):
-            weight = layer.weight.detach()  # type: ignore[operator,union-attr]
-            norm = weight.abs().max() if weight.ndim == 1 else torch.linalg.matrix_norm(weight.flatten(1), 2)
-            assert norm.item() == pytest.approx(1, abs=0.01)
-            normalized += 1
-    assert normalized == sum(1 for p in critic_of(name).named_parameters() if p[0].endswith("weight"))
-
-
-def test_the_spectral_norm_is_differentiated_too() -> None:
-    """At an exact pair u, v the gradient is that of W / sigma_max(W), by torch's own SVD."""
-    layer = nn.Linear(5, 4, bias=False).double()
-    w = layer.weight.detach().clone().requires_grad_()
-    SpectralNormalization(warm_up=500).attach(nn.Sequential(layer))
-    direction = draw(4, 5)
-    ((w / torch.linalg.matrix_norm(w, 2)) * direction).sum().backward()
-    (layer.weight * direction).sum().backward()
-    found = layer.parametrizations.weight.original.grad  # type: ignore[union-attr,operator]
-    torch.testing.assert_close(found, w.grad, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_only_a_pass_that_trains_advances_the_power_iteration(training: bool) -> None:
-    critic = critic_of("mlp")
-    SpectralNormalization(warm_up=1).attach(critic)
-    state = lambda: {k: v.clone() for k, v in critic.state_dict().items() if k.endswith(".u")}  # noqa: E731
-    before = state()
-    critic.train(training)
-    with torch.no_grad():
-        critic(batch_for("mlp"))
-    critic.requires_grad_(False)
-    critic(batch_for("mlp"))
-    assert all(torch.equal(before[k], v) for k, v in state().items())
-    critic.requires_grad_(True)
-    critic(batch_for("mlp"))
-    assert training is not all(torch.equal(before[k], v) for k, v in state().items())
+def test_histogram_counts_every_gradient_in_its_bin() -> None:
+    """Of |x|^2 / 2 the gradient is x; norms beyond the bins count in the outermost."""
+    real = torch.tensor([[1e-9, 0.0], [3.0, 4.0], [0.0, 1e9]])
+    given = seen(lambda x: x.square().sum(1) / 2, [], real=real, fake=torch.ones(3, 2))
+    counts = GradientNorm(samples=3, **SPLITS).histogram(given)
+    data, five = counts["data"], int((BINS <= 5).sum()) - 1
+    assert data.nonzero()[:, 0].tolist() == [0, five, 59]
+    assert all(counts[place].sum() == 3 for place in ("data", "samples", "interpolates"))
+    assert counts["samples"][int((math.sqrt(2) >= BINS).sum()) - 1] == 3

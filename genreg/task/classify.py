@@ -10,7 +10,8 @@ from torch import Tensor
 from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
-from genreg.measure import Estimate, accuracy, cross_entropy, predict
+from genreg.errors import InputError
+from genreg.measure import Estimate, GeneratorMeasure, accuracy, cross_entropy, predict
 from genreg.model import Classifier
 from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
@@ -55,6 +56,8 @@ class Classify(Task):
         self.seed, self.device = seed, device
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.dataset = dataset(seed=seed).to(device)
+        if not self.dataset.classes:
+            raise InputError("dataset", "one with labels for task=classify", "no labels")
         self.checksums = self.dataset.checksums
         streams.reseed_default(streams.derive(seed, "model"), CPU)
         self.model = model(input_shape=self.dataset.input_shape, classes=self.dataset.classes).to(device)
@@ -64,6 +67,9 @@ class Classify(Task):
         self.optimizer = optimizer(self.model.parameters())
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = measure or {}
+        for name, function in self.measure.items():
+            if isinstance(function, GeneratorMeasure):
+                raise InputError(f"measure.{name}", "a measure of a classifier", "one of a generator")
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
         self.labeled_batch = Sampler(n, batch_size, seed=seed, stream="batch/labeled", device=device)
