@@ -43,7 +43,9 @@ def linear_critic(w: list[float]) -> Critic:
 def critic_of(name: str) -> Critic:
     torch.manual_seed(0)
     makers: dict[str, Any] = {
-        "mlp": lambda: MLPGan(input_shape=[2], widths=[16, 16], generator_widths=[4], activation="leaky_relu"),
+        "mlp": lambda: MLPGan(
+            input_shape=[2], widths=[16, 16], generator_widths=[4], activation="leaky_relu"
+        ),
         "mlp_on_pictures": lambda: MLPGan(input_shape=[1, 8, 8], widths=[16], generator_widths=[4]),
         "dcgan": lambda: DCGan(input_shape=[3, 32, 32], width=4),
         "dcgan_layer_norm": lambda: DCGan(input_shape=[3, 16, 16], width=4, critic_norm="layer"),

@@ -123,7 +123,9 @@ def test_power_iteration_advances_once_for_each_critic_update() -> None:
 
     task = small_gan("sn", regularizer={"sn": SpectralNormalization(warm_up=1)})
     u, matrix = left_vector(task), task.critic.layers[1].parametrizations.weight.original.detach()  # type: ignore[union-attr]
-    by_hand = torch.nn.functional.normalize(matrix @ torch.nn.functional.normalize(matrix.T @ u, dim=0), dim=0)
+    by_hand = torch.nn.functional.normalize(
+        matrix @ torch.nn.functional.normalize(matrix.T @ u, dim=0), dim=0
+    )
     task.critic_step(0)
     torch.testing.assert_close(left_vector(task), by_hand)
     u = left_vector(task)
@@ -216,7 +218,10 @@ def test_a_run_leaves_pictures_of_the_same_latents(genreg: Callable[..., Result]
     ("overrides", "reason"),
     [
         (["optimizer.lr=3", "regularizer=none"], "exploded: the critic scores samples with"),
-        (["optimizer.lr=1e-3", "generator_optimizer.weight_decay=1e3"], "collapsed: the samples' spread fell"),
+        (
+            ["optimizer.lr=1e-3", "generator_optimizer.weight_decay=1e3"],
+            "collapsed: the samples' spread fell",
+        ),
     ],
 )
 def test_a_run_that_fails_says_how_and_the_others_go_on(

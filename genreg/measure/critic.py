@@ -29,7 +29,8 @@ class CriticWasserstein(GeneratorMeasure):
     """`critic_wasserstein`: mean score of real items less that of samples, with its standard error.
 
     Of a critic with Lipschitz constant 1 it is a lower bound on the Wasserstein-1 distance, but for sampling.
-    `critic_wasserstein_scaled` is that over the largest gradient norm found, a critic of slope 1 there.
+    `critic_wasserstein_scaled` is that over the largest gradient norm found, a critic of slope 1 there;
+    a constant critic has none.
     """
 
     @torch.no_grad()
@@ -39,9 +40,10 @@ class CriticWasserstein(GeneratorMeasure):
         n = len(fake)
         value = (real.mean() - fake.mean()).item()
         error = ((real.var() + fake.var()) / n).sqrt().item()
-        slope = steepest(norms_by_place(seen, self.samples)) or float("nan")  # of a constant critic: unknown
-        scaled = Estimate(value / slope, error / slope, n)
-        return {"critic_wasserstein": Estimate(value, error, n), "critic_wasserstein_scaled": scaled}
+        found = {"critic_wasserstein": Estimate(value, error, n)}
+        if slope := steepest(norms_by_place(seen, self.samples)):
+            found["critic_wasserstein_scaled"] = Estimate(value / slope, error / slope, n)
+        return found
 
 
 @dataclass(config=STRICT, kw_only=True)
