@@ -23,8 +23,9 @@ from genreg.task.wgan import WGAN
 
 METHODS: dict[str, Callable[[], dict[str, Any]]] = {
     "none": dict,
-    "clip": lambda: {"weight_clipping": WeightClipping(bound=0.1)},
+    "clip": lambda: {"weight_clipping": WeightClipping(bound=0.125)},
     "gp": lambda: {"gradient_penalty": GradientPenalty()},
+    "one_sided": lambda: {"gradient_penalty": GradientPenalty(one_sided=True)},
     "sn": lambda: {"spectral_normalization": SpectralNormalization()},
 }
 
@@ -148,7 +149,7 @@ def test_clipping_bounds_every_weight_after_every_update_and_on_the_disk(tmp_pat
     task = small_gan("clip")
     for update in range(5):
         task.critic_step(update)
-        assert max(p.abs().max().item() for p in task.critic.parameters()) <= 0.1
+        assert max(p.abs().max().item() for p in task.critic.parameters()) <= 0.125
 
     class Stopped(Exception):  # noqa: N818
         pass
@@ -163,7 +164,7 @@ def test_clipping_bounds_every_weight_after_every_update_and_on_the_disk(tmp_pat
     saved = checkpoint.load_newest(tmp_path)
     assert saved
     critic = [w for name, w in saved["task"]["model"].items() if name.startswith("critic.")]
-    assert max(w.abs().max().item() for w in critic) <= 0.1
+    assert max(w.abs().max().item() for w in critic) <= 0.125
     assert saved["step"] == 8
 
 
@@ -184,7 +185,7 @@ def test_state_survives_a_round_trip_bit_for_bit(method: str, options: dict[str,
 
 def test_a_ring_is_learned() -> None:
     measure = {"wasserstein": Wasserstein(splits=["validation"], samples=200)}
-    task = small_gan("gp", measure=measure, select="wasserstein", ema_decay=0.98)
+    task = small_gan("one_sided", measure=measure, select="wasserstein", ema_decay=0.98)
     before = task.evaluate()["validation/wasserstein"]
     for step in range(300):
         task.step(step)
@@ -198,7 +199,6 @@ def test_a_conditional_generator_is_given_each_class() -> None:
     for step in range(400):
         task.step(step)
     x = task.evaluation.sample(task.average, 0, 800)
-    assert task.dataset_modes() is not None
     nearest = torch.cdist(x, task.evaluation.data.modes.centers).argmin(1)  # type: ignore[union-attr]
     assert (nearest == torch.arange(800) % 8).float().mean() > 0.5  # by chance: 1 / 8
 
@@ -219,7 +219,7 @@ def test_a_run_leaves_pictures_of_the_same_latents(genreg: Callable[..., Result]
     [
         (["optimizer.lr=3", "regularizer=none"], "exploded: the critic scores samples with"),
         (
-            ["optimizer.lr=1e-3", "generator_optimizer.weight_decay=1e3"],
+            ["regularizer=spectral_normalization", "generator_optimizer.weight_decay=1e3"],
             "collapsed: the samples' spread fell",
         ),
     ],

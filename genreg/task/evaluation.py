@@ -18,7 +18,7 @@ from genreg.pictures import grid, scatter
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot
 CHUNK = 500  # samples generated at a time
-COLLAPSED = 0.01  # spread of the samples over that of the data, once it was ten times as much
+COLLAPSED = 0.01  # spread of the samples over that of the data, after ten times as much
 EXPLODED = 1e8  # the size of scores of a critic without any bound
 
 
@@ -95,7 +95,7 @@ class GanEvaluation:
 
     def _check(self, spread: float, fake: Tensor) -> None:
         self.widest = max(self.widest, spread)
-        if spread < COLLAPSED and self.widest > 10 * COLLAPSED:
+        if spread < min(COLLAPSED, self.widest / 10):
             fall = f"from {self.widest:.2g} to {spread:.2g} of the data's"
             raise CollapsedError(f"collapsed: the samples' spread fell {fall}")
         with torch.no_grad():
