@@ -123,23 +123,23 @@ def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
 
 def _plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
     """Parts by the folder that holds the arms' folders; the same arm in two places is one arm."""
-    grouped: dict[tuple[str, str], dict[str, Arm]] = {}
-    notes: dict[tuple[str, str], list[str]] = {}
+    grouped: dict[str, dict[str, Arm]] = {}
+    notes: dict[str, list[str]] = {}
     for folder, paths in folders.items():
         for path in paths:
             place = path.parent.parent.resolve()
             inside = place.relative_to(folder.resolve()) if place.is_relative_to(folder.resolve()) else Path()
-            key = (printable(inside if inside.parts else place.name), path.parent.name)
-            arms = grouped.setdefault(key[:1] + ("",), {})
+            name = printable(inside if inside.parts else place.name)
+            arms = grouped.setdefault(name, {})
             arm = arms.setdefault(path.parent.name, Arm(_short(path.parent.name), path.parent, {}))
             run = read_run(path)
             if run.seed in arm.runs:
                 first = arm.runs[run.seed].path
                 text = f"{arm.name} has seed {run.seed} twice: {first} is used, {path} is not"
-                notes.setdefault(key[:1] + ("",), []).append(printable(text))
+                notes.setdefault(name, []).append(printable(text))
             else:
                 arm.runs[run.seed] = run
-    return [_plain_part(key[0], list(arms.values()), notes.get(key, [])) for key, arms in grouped.items()]
+    return [_plain_part(name, list(arms.values()), notes.get(name, [])) for name, arms in grouped.items()]
 
 
 def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
@@ -151,6 +151,7 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     _tell_apart(part)
     names = [arm.name for arm in arms]
     part.baseline = next((name for name in BASELINES if name in names), names[0])
+    arms.sort(key=lambda arm: arm.name != part.baseline)
     return part
 
 
@@ -196,7 +197,7 @@ def _name_by_values(arms: list[Arm]) -> None:
             words = [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in arm.values.items()]
             arm.name = ",".join([arm.name, *words])
         group.sort(key=lambda arm: [_order(value) for value in arm.values.values()])
-    arms.sort(key=lambda arm: arm.name.split(",")[0])
+    arms[:] = [arm for group in by_name.values() for arm in group]
 
 
 def _tell_apart(part: Part) -> None:

@@ -1,9 +1,11 @@
 """What a folder holds, read from `summary.json` alone; rows are read only where they are asked for."""
 
 import json
+import math
 import os
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,17 +53,30 @@ class Run:
         """Seconds since the start at each recorded step."""
         return {row["step"]: row["seconds"] for row in _lines_with(self.path / "timing.jsonl", "seconds")}
 
-    def replicas(self, metric: str) -> dict[int, float]:
-        """The last value of `metric` of each living replica; `{}` if the run has no replicas."""
+    def arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Those arrays of replicas.npz; `{}` if there is none or one of them is not in it."""
         try:
             with np.load(self.path / "replicas.npz") as arrays:
-                if metric not in arrays.files:
-                    return {}
-                numbers, alive = arrays["replica"].tolist(), arrays["died"] < 0
-                values = arrays[metric][-1].astype(float).tolist()
-        except (OSError, ValueError, KeyError):
+                return {name: arrays[name] for name in names}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return {}
-        return {n: v for n, v, living in zip(numbers, values, alive, strict=True) if living}
+
+    def replicas(self, metric: str) -> dict[int, float]:
+        """The last value of `metric` of each replica, NaN of a dead one; `{}` if the run has none."""
+        arrays = self.arrays(["replica", "died", metric])
+        if not arrays:
+            return {}
+        last = np.where(arrays["died"] < 0, arrays[metric][-1].astype(float), math.nan)
+        return dict(zip(arrays["replica"].tolist(), last.tolist(), strict=True))
+
+    def coordinates(self) -> list[str]:
+        """What replicas.npz holds of w beside loss, gradient and trace."""
+        try:
+            with np.load(self.path / "replicas.npz") as arrays:
+                names = [name for name in arrays.files if name.startswith("w/")]
+        except (OSError, ValueError, zipfile.BadZipFile):
+            return []
+        return [name for name in names if name not in ("w/loss", "w/gradient_squared", "w/trace")]
 
 
 def read_run(path: Path) -> Run:

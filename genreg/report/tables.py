@@ -111,6 +111,8 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
         if part.select and row and part.select in row:
             chosen.append(row[part.select])
     failed = sum(run.status == "failed" for run in arm.runs.values())
+    if replicas:
+        failed += sum(math.isnan(v) for run in _done(arm) for v in run.replicas(part.metric).values())
     unfinished = len(arm.runs) - failed - len(_done(arm))
     times = {run.seed: _reach(part.threshold, run) for run in _done(arm)} if part.threshold else {}
     return ArmResult(arm, values, chosen, failed, unfinished, times=times)
@@ -125,7 +127,7 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
         reach = _reach(part.threshold, run) if part.threshold else None
         return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
     if replicas and (found := run.replicas(metric)):
-        return {(run.seed, replica): value for replica, value in found.items()}
+        return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
     row = chosen_row(part, run) or {}
     return {(run.seed, None): float(row[metric])} if metric in row and math.isfinite(row[metric]) else {}
 
