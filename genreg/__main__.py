@@ -81,7 +81,9 @@ def version(
 def report_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
     format: Annotated[str | None, typer.Option(help="html, markdown, csv, json or latex")] = None,
-    output: Annotated[Path | None, typer.Option(help="a file; default: FOLDER/report.html, or stdout")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="a file; default: FOLDER/report.html, or stdout")
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="the arm that others are compared with")] = None,
     metric: Annotated[str | None, typer.Option(help="what is reported, such as test/accuracy")] = None,
     select: Annotated[str | None, typer.Option(help="the validation metric that chooses each step")] = None,

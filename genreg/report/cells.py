@@ -19,10 +19,17 @@ def headers(result: PartResult) -> list[str]:
     unit = " %" if result.percent else ""
     columns = ["arm", "n", "failed", f"mean{unit}", "sd", "median"]
     if result.part.select:
-        columns.append(f"{result.part.select}{unit}" if result.part.select.endswith("accuracy") else result.part.select)
+        columns.append(
+            f"{result.part.select}{unit}" if result.part.select.endswith("accuracy") else result.part.select
+        )
     if result.part.threshold:
         columns += ["reached", "median steps", "median s", "time p"]
-    return [*columns, f"minus {result.part.baseline}", "95 % interval", "p (Holm)", "could show", "verdict"]
+    return [*columns, versus(result), "p (Holm)", "could show", "verdict"]
+
+
+def versus(result: PartResult) -> str:
+    """The header of the paired differences."""
+    return f"minus {result.part.baseline} [95 %]"
 
 
 def cells(result: PartResult, arm: ArmResult) -> list[Cell]:
@@ -49,11 +56,11 @@ def _time_cells(arm: ArmResult) -> list[Cell]:
 def _comparison_cells(result: PartResult, arm: ArmResult, scale: int) -> list[Cell]:
     found = arm.comparison
     if not found:
-        return [Cell("")] * 4
+        return [Cell("")] * 3
     low, high = (number(v * scale, result.percent, "+") for v in (found.low, found.high))
     shown = number(found.detectable * scale, result.percent)
     return [
-        Cell(number(found.mean * scale, result.percent, "+"), found.mean), Cell(f"[{low}, {high}]", found.low),
+        Cell(f"{number(found.mean * scale, result.percent, '+')} [{low}, {high}]", found.mean),
         p_value(found.adjusted), Cell(shown, found.detectable),
     ]  # fmt: skip
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genreg.errors import InputError, nearest
+from genreg.report.data import as_csv, as_json
 from genreg.report.parts import Part, check_select, direction, read_parts
 from genreg.report.reference import judge
 from genreg.report.tables import PartResult, evaluate
-from genreg.report.text import as_csv, as_json, latex, markdown, show
+from genreg.report.text import latex, markdown, show
 
 FORMATS = ("html", "markdown", "csv", "json", "latex")
 SUFFIXES = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}
@@ -52,7 +53,9 @@ def _format(form: str | None, output: Path | None) -> str | None:
     if form is None:
         found = SUFFIXES.get(output.suffix) if output else None
         if output and not found:
-            raise InputError("--output", f"a name that ends in {', '.join(SUFFIXES)}, or --format", str(output))
+            raise InputError(
+                "--output", f"a name that ends in {', '.join(SUFFIXES)}, or --format", str(output)
+            )
         return None if found == "html" else found
     if form not in FORMATS:
         raise InputError("--format", f"one of {', '.join(FORMATS)}", form, nearest(form, FORMATS))

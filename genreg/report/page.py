@@ -14,12 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genreg import __version__
-from genreg.report.cells import caption, cells, headers, number
+from genreg.report.cells import caption, cells, headers, number, versus
 from genreg.report.pictures import drawn, pictures, samples
-from genreg.report.runs import Run, recorded_command
+from genreg.report.runs import Run
 from genreg.report.svg import interval
 from genreg.report.tables import ArmResult, PartResult
-from genreg.report.text import with_seed
 
 HERE = Path(__file__).parent
 
@@ -60,7 +59,8 @@ def _part(number_of: int, result: PartResult, base: Path) -> dict[str, Any]:
     colors = {id(arm): color for color, arm in drawn(result)}
     reach = max((abs(v) for arm in result.arms for v in _ends(arm)), default=1.0) or 1.0
     return {
-        "id": f"part-{number_of}", "result": result, "headers": headers(result), "caption": caption(result),
+        "id": f"part-{number_of}", "result": result, "headers": headers(result), "versus": versus(result),
+        "caption": caption(result),
         "pictures": pictures(result), "samples": samples(result),
         "arms": [
             {"id": f"runs-{number_of}-{k}", "name": arm.arm.name, "color": colors.get(id(arm)),
@@ -96,12 +96,13 @@ def _tests(result: PartResult, arm: ArmResult) -> str:
 
 
 def _runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
-    runs = list(arm.arm.runs.values())
-    command = arm.arm.command or (recorded_command(runs[0].path) if runs else "")
     values: dict[int, list[float]] = {}
     for (seed, _), value in arm.values.items():
         values.setdefault(seed, []).append(value)
-    return [_line(run, values.get(run.seed, []), result, with_seed(command, run.seed), base) for run in runs]
+    return [
+        _line(run, values.get(run.seed, []), result, arm.arm.command_of(run.seed), base)
+        for run in arm.arm.runs.values()
+    ]
 
 
 def _line(run: Run, values: list[float], result: PartResult, command: str, base: Path) -> RunLine:

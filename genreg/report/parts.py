@@ -11,7 +11,7 @@ from typing import Any
 
 from genreg.errors import InputError
 from genreg.records import Row
-from genreg.report.runs import Run, find_runs, printable, read_config, read_run
+from genreg.report.runs import Run, find_runs, printable, read_config, read_run, recorded_command
 
 BASELINES = ("none", "supervised", "gd", "sgd", "clip")
 """Arms that others are compared with where nobody says which."""
@@ -29,6 +29,11 @@ class Arm:
     runs: dict[int, Run]
     values: Row = field(default_factory=dict)
     command: str = ""
+
+    def command_of(self, seed: int) -> str:
+        """How that run is made: the sweep's command, or what the run itself recorded."""
+        given = self.command.replace("seed=N", f"seed={seed}")
+        return given or recorded_command(self.runs[seed].path)
 
 
 @dataclass
@@ -103,7 +108,9 @@ def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
         folder = root / arm["folder"]
         if not folder.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"the folder {arm['folder']} leaves {root}")
-        seeds = {int(seed): read_run(folder / f"seed={int(seed)}") for seed in arm.get("seeds", given["seeds"])}
+        seeds = {
+            int(seed): read_run(folder / f"seed={int(seed)}") for seed in arm.get("seeds", given["seeds"])
+        }
         command = printable(arm.get("command") or "")
         arms.append(Arm(printable(arm["name"]), folder, seeds, dict(arm.get("values") or {}), command))
     if not arms:
@@ -190,7 +197,11 @@ def _name_by_values(arms: list[Arm]) -> None:
             continue
         configs = [_flat(read_config(next(iter(arm.runs.values())).path)) for arm in group]
         ignored = ("seed", "output_dir", "data_dir", "logger", "device", "quiet", "checkpoint_every")
-        keys = [k for k in dict.fromkeys(k for config in configs for k in config) if k.split(".")[0] not in ignored]
+        keys = [
+            k
+            for k in dict.fromkeys(k for config in configs for k in config)
+            if k.split(".")[0] not in ignored
+        ]
         varied = [k for k in keys if len({repr(config.get(k)) for config in configs}) > 1]
         for arm, config in zip(group, configs, strict=True):
             arm.values = {printable(key): config.get(key) for key in varied}
@@ -214,7 +225,9 @@ def _tell_apart(part: Part) -> None:
 def _flat(config: Any, prefix: str = "") -> Row:
     if not isinstance(config, dict):
         return {prefix: config}
-    return {k: v for name, node in config.items() for k, v in _flat(node, f"{prefix}.{name}".lstrip(".")).items()}
+    return {
+        k: v for name, node in config.items() for k, v in _flat(node, f"{prefix}.{name}".lstrip(".")).items()
+    }
 
 
 def _text(value: object) -> str:

@@ -15,7 +15,9 @@ from genreg.report.runs import Run
 from genreg.report.svg import COLORS, Line, chart, heat_map, wide_range
 from genreg.report.tables import ArmResult, PartResult, chosen_row
 
-SEEDS, PATHS, BYTES = 50, 4, 1_000_000  # drawn: seeds of an arm, replicas of an arm, size of a sample grid
+SEEDS, PATHS = 50, 4  # drawn of an arm
+BANDS = 6  # arms beyond which bands would hide one another
+BYTES = 1_000_000  # of a sample grid
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ def _curves(result: PartResult, metric: str) -> Picture | None:
         if len(x) > 1:
             mean = y.mean(0) * scale
             sd = y.std(0, ddof=1) * scale if len(y) > 1 else np.zeros_like(mean)
-            band = ((mean - sd).tolist(), (mean + sd).tolist()) if len(y) > 1 else ([], [])
+            many = len(result.arms) > BANDS or len(y) < 2
+            band = ([], []) if many else ((mean - sd).tolist(), (mean + sd).tolist())
             lines.append(Line(color, x.tolist(), mean.tolist(), *band))
             legend.append((color, arm.arm.name))
     if not lines:
         return None
     what = "replicas" if result.replicas else "seeds"
-    caption = f"{metric} against steps, mean and standard deviation over {what}"
+    spread = "" if len(result.arms) > BANDS else " and standard deviation"
+    caption = f"{metric} against steps, mean{spread} over {what}"
     if len(legend) < len(result.arms):
         caption += f"; {len(legend)} of {len(result.arms)} arms"
     label = metric + (" %" if scale == 100 else "")
@@ -116,8 +120,12 @@ def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: s
     for arm in arms:
         place = (columns.index(arm.arm.values[x]), len(rows) - 1 - rows.index(arm.arm.values[y]))
         values[place] = (arm.mean, number(arm.mean * scale, result.percent))
-    caption = f"{name}: mean {result.part.metric}{' %' if result.percent else ''}, {_key(x)} against {_key(y)}"
-    image = heat_map(caption, _key(x), _key(y), [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)], values)
+    caption = (
+        f"{name}: mean {result.part.metric}{' %' if result.percent else ''}, {_key(x)} against {_key(y)}"
+    )
+    image = heat_map(
+        caption, _key(x), _key(y), [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)], values
+    )
     return Picture(caption, image)
 
 
@@ -149,7 +157,10 @@ def _paths(result: PartResult) -> Picture | None:
             legend.append((color, arm.arm.name))
             x, y = (arrays[name][:, :PATHS].astype(float).T for name in names or ())
             alive = np.isfinite(x).all(1) & np.isfinite(y).all(1)
-            lines += [Line(color, a.tolist(), b.tolist(), thin=True) for a, b in zip(x[alive], y[alive], strict=True)]
+            lines += [
+                Line(color, a.tolist(), b.tolist(), thin=True)
+                for a, b in zip(x[alive], y[alive], strict=True)
+            ]
     if not lines or not names:
         return None
     caption = f"paths of up to {PATHS} replicas of one seed, from the first evaluation to the dot"

@@ -49,14 +49,16 @@ class Judged:
 
 @cache
 def references() -> list[dict[str, Any]]:
-    """Every reference file that genreg ships. Raises InputError, naming the file, for one that is not whole."""
+    """Every reference file. Raises InputError, naming the file, for one that is not whole."""
     found: list[dict[str, Any]] = []
     for path in sorted((CONFIGS / "reference").glob("*.yaml")):
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
         for claim in content["claims"]:
             missing = [key for key in REQUIRED if key not in claim]
             if missing or claim["status"] not in STATUSES or claim["mode"] not in ("max", "min"):
-                raise InputError(f"{path.name}: {claim.get('claim')}", f"{', '.join(REQUIRED)}", missing or claim)
+                raise InputError(
+                    f"{path.name}: {claim.get('claim')}", f"{', '.join(REQUIRED)}", missing or claim
+                )
         found.append(content)
     return found
 
@@ -84,7 +86,11 @@ def _effect(judged: Judged) -> str:
     percent = judged.metric.endswith("/accuracy")
     scale = 100 if percent else 1
     mean, low, high = (number(v * scale, percent, "+") for v in (found.mean, found.low, found.high))
-    could = f" (these pairs could show {number(found.detectable * scale, percent)})" if found.adjusted >= LEVEL else ""
+    could = (
+        f" (these pairs could show {number(found.detectable * scale, percent)})"
+        if found.adjusted >= LEVEL
+        else ""
+    )
     unit = " points" if percent else ""
     return f"{claim['better']} minus {claim['than']} in {judged.metric} {mean} [{low}, {high}]{unit}{could}, "
 

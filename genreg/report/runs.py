@@ -157,7 +157,7 @@ def recorded_command(path: Path) -> str:
     """The command of the last start, as the run recorded it; empty if it did not."""
     import shlex
 
-    starts = _environments(path)
+    starts = environments(path)
     words = starts[-1].get("command") if starts else None
     if not isinstance(words, list) or not words:
         return ""
@@ -166,6 +166,7 @@ def recorded_command(path: Path) -> str:
     return printable(shlex.join(map(str, words)))
 
 
-def _environments(path: Path) -> list[Row]:
+def environments(path: Path) -> list[Row]:
+    """The environment of every start, as far as it can be read."""
     starts = RunFolder(path).environments()
     return [start for start in starts if isinstance(start, dict)]

@@ -53,7 +53,7 @@ def compare(differences: Sequence[float], comparisons: int = 1) -> Comparison:
                       detectable(sd, n, LEVEL / comparisons))  # fmt: skip
 
 
-def sign_flip(differences: Sequence[float]) -> float:
+def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
     """Two-sided p of the mean under random signs, by counting all 2^n (10,000 drawn beyond n = 20)."""
     d = np.asarray(differences, float)
     if not d.any():

@@ -58,7 +58,8 @@ class Axis:
 def tag(name: str, inside: str | Markup = "", **attributes: object) -> Markup:
     """An element; text and attribute values are escaped (`class_` is class, `_` becomes `-`)."""
     given = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items()
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value)
+        for key, value in attributes.items()
     )
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), given, inside)
 
@@ -66,22 +67,34 @@ def tag(name: str, inside: str | Markup = "", **attributes: object) -> Markup:
 def wide_range(values: Sequence[float]) -> bool:
     """Whether a logarithmic axis shows these values better."""
     finite = [v for v in values if math.isfinite(v)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > 15
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > 8
 
 
 def chart(
-    title: str, x_label: str, y_label: str, lines: Sequence[Line], mark_ends: bool = False, log_x: bool = False
+    title: str,
+    x_label: str,
+    y_label: str,
+    lines: Sequence[Line],
+    mark_ends: bool = False,
+    log_x: bool = False,
 ) -> Markup:
     """Lines with bands over x."""
     low_and_high = [v for line in lines for v in (*line.low, *line.high)]
     values = [v for line in lines for v in line.y]
     log_y = wide_range(values) and not mark_ends
-    y = Axis([*values, *([v for v in low_and_high if v > 0] if log_y else low_and_high)], HEIGHT - BOTTOM, TOP, log_y)
+    y = Axis(
+        [*values, *([v for v in low_and_high if v > 0] if log_y else low_and_high)],
+        HEIGHT - BOTTOM,
+        TOP,
+        log_y,
+    )
     x = Axis([v for line in lines for v in line.x], LEFT, WIDTH - RIGHT, log_x)
     marks = [_band(line, x, y) for line in lines if len(line.low) > 1]
     marks += [_line(line, x, y) for line in lines]
     if mark_ends:
-        marks += [tag("circle", cx=x(li.x[-1]), cy=y(li.y[-1]), r=3.5, class_=f"dot c{li.color}") for li in lines]
+        marks += [
+            tag("circle", cx=x(li.x[-1]), cy=y(li.y[-1]), r=3.5, class_=f"dot c{li.color}") for li in lines
+        ]
     return _frame(title, [*_axes(x, y, x_label, y_label), *marks])
 
 
@@ -95,16 +108,13 @@ def heat_map(title: str, x_label: str, y_label: str, x: Sequence[str], y: Sequen
     marks = []
     for (column, row), (value, text) in values.items():
         share = (value - low) / spread
-        place = {"x": round(left + column * width + 1, 1), "y": round(TOP + row * height + 1, 1)}
-        marks.append(tag("rect", **place, width=round(width - 2, 1), height=round(height - 2, 1), rx=3,
-                         class_="heat", fill_opacity=round(0.08 + 0.87 * share, 3)))  # fmt: skip
-        middle = {"x": round(left + (column + 0.5) * width, 1), "y": round(TOP + (row + 0.5) * height + 4, 1)}
-        marks.append(tag("text", text, **middle, text_anchor="middle", class_="on" if share > 0.5 else "off"))
-    for k, name in enumerate(x):
-        place = {"x": round(left + (k + 0.5) * width, 1), "y": HEIGHT - bottom + 16}
-        marks.append(tag("text", name, **place, text_anchor="middle"))
-    for k, name in enumerate(y):
-        marks.append(tag("text", name, x=left - 8, y=round(TOP + (k + 0.5) * height + 4, 1), text_anchor="end"))
+        x0, y0 = left + column * width, TOP + row * height
+        marks.append(tag("rect", x=f"{x0 + 1:.1f}", y=f"{y0 + 1:.1f}", width=f"{width - 2:.1f}", rx=3,
+                         height=f"{height - 2:.1f}", class_="heat", fill_opacity=f"{0.08 + 0.87 * share:.3f}"))  # fmt: skip
+        word = "on" if share > 0.55 else "off"
+        marks.append(_text(text, x0 + width / 2, y0 + height / 2 + 4, "middle", word))
+    marks += [_text(name, left + (k + 0.5) * width, HEIGHT - bottom + 16) for k, name in enumerate(x)]
+    marks += [_text(name, left - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(y)]
     return _frame(title, [*marks, *_labels(x_label, y_label)])
 
 
@@ -125,23 +135,25 @@ def _frame(title: str, inside: Sequence[Markup]) -> Markup:
 
 
 def _axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[Markup]:
-    marks = []
+    marks, bottom = [], HEIGHT - BOTTOM
     for value in y.ticks():
         marks.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"))
-        marks.append(tag("text", f"{value:g}", x=LEFT - 7, y=y(value) + 4, text_anchor="end"))
+        marks.append(_text(f"{value:g}", LEFT - 7, y(value) + 4, "end"))
     for value in x.ticks():
-        marks.append(tag("line", x1=x(value), x2=x(value), y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM + 4, class_="tick"))
-        marks.append(tag("text", f"{value:g}", x=x(value), y=HEIGHT - BOTTOM + 17, text_anchor="middle"))
+        marks.append(tag("line", x1=x(value), x2=x(value), y1=bottom, y2=bottom + 4, class_="tick"))
+        marks.append(_text(f"{value:g}", x(value), bottom + 17))
     return [*marks, *_labels(x_label, y_label)]
 
 
 def _labels(x_label: str, y_label: str) -> list[Markup]:
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    turned = {"x": 12, "y": middle, "transform": f"rotate(-90 12 {middle})"}
-    return [
-        tag("text", x_label, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 5, text_anchor="middle", class_="label"),
-        tag("text", y_label, **turned, text_anchor="middle", class_="label"),
-    ]
+    turned = tag("text", y_label, x=12, y=middle, transform=f"rotate(-90 12 {middle})", text_anchor="middle",
+                 class_="label")  # fmt: skip
+    return [_text(x_label, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, class_="label"), turned]
+
+
+def _text(text: str, x: float, y: float, anchor: str = "middle", class_: str = "") -> Markup:
+    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, class_=class_)
 
 
 def _line(line: Line, x: Axis, y: Axis) -> Markup:

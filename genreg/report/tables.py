@@ -138,9 +138,9 @@ def chosen_row(part: Part, run: Run) -> Row | None:
         return run.last
     if not part.reselect and run.best and run.selection[:1] in ([], [part.select]):
         return run.best
-    rows = run.rows_with(part.select)
-    best = max if direction(part.select) == "max" else min
-    return best(rows, key=lambda row: row[part.select], default=None)  # the first of equals
+    metric = part.select
+    best = max if direction(metric) == "max" else min
+    return best(run.rows_with(metric), key=lambda row: row[metric], default=None)  # the first of equals
 
 
 def _reach(threshold: Row, run: Run) -> Reach:
@@ -165,7 +165,9 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
         arm.verdict = arm.verdict or "too few pairs"
         both = sorted(arm.times.keys() & base.times.keys())
         if len(both) > 1:
-            arm.times_p = compare_times([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
+            arm.times_p = compare_times(
+                [arm.times[s].steps for s in both], [base.times[s].steps for s in both]
+            )
 
 
 def differences(values: dict[Key, float], baseline: dict[Key, float]) -> list[float]:
@@ -196,7 +198,9 @@ def _notes(result: PartResult, base: ArmResult | None) -> list[str]:
             seeds = _seeds(sorted({key[0] for key in lost}))
             notes.append(f"{arm.arm.name} and {part.baseline} differ in {seeds}: only common ones are paired")
     if part.metric.startswith("validation"):
-        notes.append(f"{part.metric} chose the steps (and orders the arms): report a test metric, with other seeds")
+        notes.append(
+            f"{part.metric} chose the steps (and orders the arms): report a test metric, with other seeds"
+        )
     return notes
 
 
