@@ -6,7 +6,8 @@ from pathlib import Path
 
 from genreg.errors import InputError, nearest
 from genreg.report.data import as_csv, as_json
-from genreg.report.parts import Part, check_select, direction, read_parts
+from genreg.report.find import read_parts
+from genreg.report.parts import Part, check_select, direction
 from genreg.report.reference import judge
 from genreg.report.tables import PartResult, evaluate
 from genreg.report.text import latex, markdown, show

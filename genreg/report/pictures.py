@@ -13,7 +13,8 @@ from markupsafe import Markup
 from genreg.report.cells import number
 from genreg.report.runs import Run
 from genreg.report.svg import COLORS, Line, chart, heat_map, wide_range
-from genreg.report.tables import ArmResult, PartResult, chosen_row
+from genreg.report.tables import ArmResult, PartResult
+from genreg.report.values import chosen_row
 
 SEEDS, PATHS = 50, 4  # drawn of an arm
 BANDS = 6  # arms beyond which bands would hide one another

@@ -16,7 +16,8 @@ from genreg.errors import InputError
 from genreg.report.cells import number, p_value
 from genreg.report.runs import Run
 from genreg.report.statistics import LEVEL, Comparison, compare, compare_times, holm
-from genreg.report.tables import SECONDS, STEPS, ArmResult, Key, PartResult, differences, run_values
+from genreg.report.tables import ArmResult, PartResult, differences
+from genreg.report.values import SECONDS, STEPS, Key, run_values
 
 STATUSES = ("seen", "second-hand", "from memory")
 REQUIRED = ("claim", "better", "than", "mode", "source", "status")

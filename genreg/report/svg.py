@@ -55,7 +55,7 @@ class Axis:
         return [k * step for k in range(first, math.floor(self.high / step) + 1)]
 
 
-def tag(name: str, inside: str | Markup = "", **attributes: object) -> Markup:
+def tag(name: str, inside: str | Markup = "", /, **attributes: object) -> Markup:
     """An element; text and attribute values are escaped (`class_` is class, `_` becomes `-`)."""
     given = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), value)
@@ -109,8 +109,11 @@ def heat_map(title: str, x_label: str, y_label: str, x: Sequence[str], y: Sequen
     for (column, row), (value, text) in values.items():
         share = (value - low) / spread
         x0, y0 = left + column * width, TOP + row * height
-        marks.append(tag("rect", x=f"{x0 + 1:.1f}", y=f"{y0 + 1:.1f}", width=f"{width - 2:.1f}", rx=3,
-                         height=f"{height - 2:.1f}", class_="heat", fill_opacity=f"{0.08 + 0.87 * share:.3f}"))  # fmt: skip
+        size = {"width": f"{width - 2:.1f}", "height": f"{height - 2:.1f}", "rx": "3"}
+        opacity = f"{0.08 + 0.87 * share:.3f}"
+        marks.append(
+            tag("rect", x=f"{x0 + 1:.1f}", y=f"{y0 + 1:.1f}", **size, class_="heat", fill_opacity=opacity)
+        )
         word = "on" if share > 0.55 else "off"
         marks.append(_text(text, x0 + width / 2, y0 + height / 2 + 4, "middle", word))
     marks += [_text(name, left + (k + 0.5) * width, HEIGHT - bottom + 16) for k, name in enumerate(x)]

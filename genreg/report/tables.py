@@ -6,16 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genreg.errors import InputError, nearest
-from genreg.records import Row
-from genreg.report.parts import Arm, Part, direction
+from genreg.report.parts import Arm, Part
 from genreg.report.runs import Run
-from genreg.report.statistics import LEVEL, Comparison, Reach, compare, compare_times, first_reach, holm
-
-PER_STEP = "seconds_per_step"
-STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
-
-Key = tuple[int, int | None]
-"""A seed, and the replica within it where a run has replicas."""
+from genreg.report.statistics import LEVEL, Comparison, Reach, compare, compare_times, holm
+from genreg.report.values import PER_STEP, Key, chosen_row, first_time, run_values
 
 
 @dataclass
@@ -114,42 +108,8 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
     if replicas:
         failed += sum(math.isnan(v) for run in _done(arm) for v in run.replicas(part.metric).values())
     unfinished = len(arm.runs) - failed - len(_done(arm))
-    times = {run.seed: _reach(part.threshold, run) for run in _done(arm)} if part.threshold else {}
+    times = {run.seed: first_time(part.threshold, run) for run in _done(arm)} if part.threshold else {}
     return ArmResult(arm, values, chosen, failed, unfinished, times=times)
-
-
-def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dict[Key, float]:
-    """The metric of one finished run at the chosen step; of each replica at the last one."""
-    if metric == PER_STEP:
-        step = run.summary.get("step")
-        return {(run.seed, None): run.summary["seconds"] / step} if step and "seconds" in run.summary else {}
-    if metric in (STEPS, SECONDS):
-        reach = _reach(part.threshold, run) if part.threshold else None
-        return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
-    if replicas and (found := run.replicas(metric)):
-        return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
-    row = chosen_row(part, run) or {}
-    return {(run.seed, None): float(row[metric])} if metric in row and math.isfinite(row[metric]) else {}
-
-
-def chosen_row(part: Part, run: Run) -> Row | None:
-    """The row that validation chose, or the last one where there is nothing to choose."""
-    if not part.select:
-        return run.last
-    if not part.reselect and run.best and run.selection[:1] in ([], [part.select]):
-        return run.best
-    metric = part.select
-    best = max if direction(metric) == "max" else min
-    return best(run.rows_with(metric), key=lambda row: row[metric], default=None)  # the first of equals
-
-
-def _reach(threshold: Row, run: Run) -> Reach:
-    metric, value = threshold["metric"], float(threshold["value"])
-    rows = run.rows_with(metric)
-    steps = [row["step"] for row in rows]
-    seconds = [run.seconds_at.get(step, math.nan) for step in steps]
-    mode = threshold.get("mode") or direction(metric)
-    return first_reach(steps, [row[metric] for row in rows], seconds, value, mode)
 
 
 def _compare_all(result: PartResult, base: ArmResult) -> None:

@@ -12,9 +12,11 @@ from genreg.report.reference import Judged
 from genreg.report.tables import PartResult
 
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
-LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {
-    ord("\\"): r"\textbackslash{}", ord("~"): r"\textasciitilde{}", ord("^"): r"\textasciicircum{}"
-}  # fmt: skip
+LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
+LATEX |= {
+    ord(c): rf"\text{name}{{}}"
+    for c, name in zip("\\~^", ("backslash", "asciitilde", "asciicircum"), strict=True)
+}
 MARKDOWN = {ord(c): "\\" + c for c in "|`*["} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
 
 
