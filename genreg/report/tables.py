@@ -169,10 +169,10 @@ def _run_notes(result: ArmResult) -> list[str]:
     reasons: dict[str, list[int]] = {}
     for run in result.arm.runs.values():
         if run.status != "done":
-            word = {"failed": f"failed ({run.reason})", "damaged": "has a damaged summary.json",
-                    "half-written": "has no summary.json yet", "missing": "is missing"}  # fmt: skip
-            reasons.setdefault(word.get(run.status, f"is not finished ({run.status})"), []).append(run.seed)
-    return [f"{result.arm.name}: {_seeds(sorted(seeds))} {reason}" for reason, seeds in reasons.items()]
+            word = {"failed": f"failed ({run.reason})", "damaged": "damaged summary.json",
+                    "half-written": "no summary.json yet"}.get(run.status, run.status)  # fmt: skip
+            reasons.setdefault(word, []).append(run.seed)
+    return [f"{result.arm.name}, {_seeds(sorted(seeds))}: {reason}" for reason, seeds in reasons.items()]
 
 
 def _seeds(seeds: list[int]) -> str:
