@@ -138,7 +138,7 @@ def png() -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n"
         + header
-        + chunk(b"IDAT", zlib.compress(b"\0" + b"\x80" * 8) * 8)
+        + chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 8) * 8))
         + chunk(b"IEND", b"")
     )
 

@@ -14,14 +14,16 @@ class Cell:
     value: float | None = None
 
 
+def unit(metric: str) -> tuple[int, str]:
+    """What the metric is multiplied with to be shown, and the sign behind it: shares are shown in percent."""
+    return (100, " %") if metric.endswith("/accuracy") else (1, "")
+
+
 def headers(result: PartResult) -> list[str]:
     """The columns of a part's table."""
-    unit = " %" if result.percent else ""
-    columns = ["arm", "n", "failed", f"mean{unit}", "sd", "median"]
-    if result.part.select:
-        columns.append(
-            f"{result.part.select}{unit}" if result.part.select.endswith("accuracy") else result.part.select
-        )
+    columns = ["arm", "n", "failed", f"mean{unit(result.part.metric)[1]}", "sd", "median"]
+    if result.selection:
+        columns.append(result.selection + unit(result.selection)[1])
     if result.part.threshold:
         columns += ["reached", "median steps", "median s", "time p"]
     return [*columns, versus(result), "p (Holm)", "could show", "verdict"]
@@ -38,10 +40,9 @@ def cells(result: PartResult, arm: ArmResult) -> list[Cell]:
     lost = f"{arm.failed}" + (f" + {arm.unfinished} unfinished" if arm.unfinished else "")
     row = [Cell(arm.arm.name), Cell(str(len(arm.values)), len(arm.values)), Cell(lost, arm.failed)]
     row += [_number(value * scale, result.percent) for value in (arm.mean, arm.sd, arm.median)]
-    if result.part.select:
-        percent = result.part.select.endswith("accuracy")
+    if result.selection:
         mean = sum(arm.chosen) / len(arm.chosen) if arm.chosen else math.nan
-        row.append(_number(mean * (100 if percent else 1), percent))
+        row.append(_number(mean * unit(result.selection)[0], result.selection.endswith("/accuracy")))
     if result.part.threshold:
         row += _time_cells(arm)
     return [*row, *_comparison_cells(result, arm, scale), Cell(arm.verdict)]

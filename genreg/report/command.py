@@ -41,12 +41,12 @@ def report(
     if form in TEXTS:
         _write(TEXTS[form](results), output)
         return
-    if form is None:
-        show(results)
     from genreg.report.page import page
 
     path = output or folders[0] / "report.html"
     _write(page(results, path.parent), path)
+    if form is None:
+        show(results)
     print(f"page: {path}")
 
 

@@ -62,6 +62,11 @@ class PartResult:
         """Whether the metric is a share, shown in percent."""
         return self.part.metric.endswith("/accuracy")
 
+    @property
+    def selection(self) -> str | None:
+        """The metric that chose the steps, where it is another than the one reported."""
+        return self.part.select if self.part.select != self.part.metric else None
+
     def find(self, name: str) -> ArmResult | None:
         return next((result for result in self.arms if result.arm.name == name), None)
 
