@@ -152,6 +152,13 @@ def test_a_damaged_or_escaping_sweep_file_is_one_line(genreg: Run, runs: Path) -
     write_sweep(runs, [{"name": "none", "folder": "../../etc"}])
     result = genreg("report", str(runs))
     assert (result.code, len(result.err.splitlines())) == (2, 1)
+    for threshold in (
+        {"metric": "test/accuracy", "value": 1},
+        {"metric": "validation/accuracy", "value": "high"},
+    ):
+        write_sweep(runs, [{"name": "none", "folder": f"digits/{OTHER}"}], threshold=threshold)
+        result = genreg("report", str(runs))
+        assert (result.code, len(result.err.splitlines())) == (2, 1)
     (runs / "sweep.json").write_text('{"sweep": ')
     result = genreg("report", str(runs))
     assert (result.code, len(result.err.splitlines())) == (2, 1)
@@ -191,6 +198,15 @@ def test_replicas_are_the_units_of_a_landscape(genreg: Run, tmp_path: Path) -> N
     assert "no arm is called pgd" in claims[1]["why"]
 
 
+def test_dead_replicas_are_failures(genreg: Run, tmp_path: Path) -> None:
+    folder = write_landscape(tmp_path / "out/valley/gd-00000000/seed=0", np.array([1.0, 2.0, 99.0]))
+    arrays = dict(np.load(folder / "replicas.npz"))
+    np.savez(folder / "replicas.npz", **arrays | {"died": np.array([-1, -1, 7])})
+    row = table(genreg, "out")["gd"]
+    assert (row["n"], row["failed"], float(row["mean"])) == ("2", "1", 1.5)
+    assert notes(genreg, "out") == "gd: 1 replicas died and are left out"
+
+
 def test_claims_are_judged_by_direction() -> None:
     verdicts = {}
     for name, gain in {"as claimed": 2.0, "other way": -2.0, "neither": 0.0}.items():
@@ -209,6 +225,9 @@ def test_claims_are_judged_by_direction() -> None:
 def test_reference_files_are_whole() -> None:
     claims = [claim for file in references() for claim in file["claims"]]
     assert len(claims) >= 10
+    assert all(
+        figure["better"] != figure["than"] for claim in claims for figure in claim.get("figures") or []
+    )
     assert all(claim["status"] in STATUSES and claim["better"] != claim["than"] for claim in claims)
 
 

@@ -47,7 +47,7 @@ def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) ->
     try:
         sweep = json.loads(path.read_bytes())
         found = [_sweep_part(path.parent, part, sweep) for part in sweep["parts"]]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(str(path), "a sweep file", f"{type(error).__name__}: {error}") from error
     claimed: set[Path] = set()
     for part in found:
@@ -84,5 +84,15 @@ def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
     check_select(part.select, f"part {part.name}: select")
     if part.mode not in ("max", "min"):
         raise ValueError(f"mode {part.mode} is neither max nor min")
+    _check_threshold(part)
     tell_apart(part)
     return part
+
+
+def _check_threshold(part: Part) -> None:
+    """Refuse a threshold that cannot be read, or that is not of validation."""
+    if part.threshold is not None:
+        check_select(part.threshold["metric"], f"part {part.name}: threshold")
+        part.threshold = {**part.threshold, "value": float(part.threshold["value"])}
+        if part.threshold.get("mode") not in (None, "max", "min"):
+            raise ValueError(f"mode {part.threshold['mode']} is neither max nor min")

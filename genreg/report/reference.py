@@ -21,6 +21,7 @@ from genreg.report.values import SECONDS, STEPS, Key, run_values
 
 STATUSES = ("seen", "second-hand", "from memory")
 REQUIRED = ("claim", "better", "than", "mode", "source", "status")
+FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
 
 
 @dataclass
@@ -39,13 +40,13 @@ class Judged:
     sign: int = 0  # of better minus than
 
     @property
-    def published(self) -> str:
-        """The published pair of figures, or nothing."""
-        figures = self.claim.get("figures")
-        if not figures:
-            return ""
-        n = f", n = {figures['n']}" if figures.get("n") else ""
-        return f"{figures['better']} against {figures['than']}, {figures['unit']} ({figures['setting']}{n})"
+    def published(self) -> list[str]:
+        """The published pairs of figures, each with its setting, source and status."""
+        return [
+            f"{f['better']} against {f['than']}, {f['unit']}{', n = ' + str(f['n']) if f['n'] else ''} "
+            f"({f['setting']}; {f['source']}, {f['status']})"
+            for f in self.claim.get("figures") or []
+        ]
 
 
 @cache
@@ -55,11 +56,10 @@ def references() -> list[dict[str, Any]]:
     for path in sorted((CONFIGS / "reference").glob("*.yaml")):
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
         for claim in content["claims"]:
-            missing = [key for key in REQUIRED if key not in claim]
-            if missing or claim["status"] not in STATUSES or claim["mode"] not in ("max", "min"):
-                raise InputError(
-                    f"{path.name}: {claim.get('claim')}", f"{', '.join(REQUIRED)}", missing or claim
-                )
+            entries = [claim, *(claim.get("figures") or [])]
+            whole = set(REQUIRED) <= claim.keys() and all(set(FIGURE) <= f.keys() for f in entries[1:])
+            if not whole or any(entry["status"] not in STATUSES for entry in entries):
+                raise InputError(path.name, f"{', '.join(REQUIRED)} of every claim", claim)
         found.append(content)
     return found
 
@@ -68,13 +68,13 @@ def judge(result: PartResult) -> list[Judged]:
     """The verdict on every claim about this part; none while it looks at validation, which is for tuning."""
     if result.part.metric.startswith("validation"):
         return []
-    claims = [c for file in references() if fnmatch(result.part.name, file["part"]) for c in file["claims"]]
+    claims = [c for file in references() if _about(result, file) for c in file["claims"]]
     judged = [_test(result, claim) for claim in claims]
     tested = [one for one in judged if one.p is not None]
     for one, p in zip(tested, holm([t.p or 0.0 for t in tested]), strict=True):
         if one.comparison:
             one.comparison = replace(one.comparison, adjusted=p)
-        right = one.sign == (1 if one.claim["mode"] == "max" else -1)
+        right = one.sign == (1 if (one.claim["mode"] or result.part.mode) == "max" else -1)
         one.verdict = "not decided" if p >= LEVEL else "reproduced" if right else "not reproduced"
         way = "no difference shown" if p >= LEVEL else "as claimed" if right else "the other way"
         one.why = f"{way}: {_effect(one)}p = {p_value(p).text} after Holm".replace("= <", "<")
@@ -96,6 +96,10 @@ def _effect(judged: Judged) -> str:
     )
     unit = " points" if percent else ""
     return f"{claim['better']} minus {claim['than']} in {judged.metric} {mean} [{low}, {high}]{unit}{could}, "
+
+
+def _about(result: PartResult, file: dict[str, Any]) -> bool:
+    return any(fnmatch(result.part.name, pattern) for pattern in file["parts"])
 
 
 def _test(result: PartResult, claim: dict[str, Any]) -> Judged:
@@ -121,4 +125,8 @@ def _values(result: PartResult, arm: ArmResult, metric: str) -> dict[Key, float]
     if metric == result.part.metric:
         return arm.values
     done: list[Run] = [run for run in arm.arm.runs.values() if run.status == "done"]
-    return {key: value for run in done for key, value in run_values(result.part, run, metric).items()}
+    return {
+        key: value
+        for run in done
+        for key, value in run_values(result.part, run, metric, result.replicas).items()
+    }

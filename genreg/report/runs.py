@@ -118,10 +118,20 @@ def _is_whole(summary: Any) -> bool:
     if not isinstance(summary, dict) or not isinstance(summary.get("status"), str):
         return False
     rows = [row for row in (summary.get("best"), summary.get("last")) if row is not None]
+    numbers = [summary.get("step", 0), summary.get("seconds", 0)]
     if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
         return False
-    numbers = all(isinstance(value, int | float) for row in rows for value in row.values())
-    return numbers and (summary["status"] != "done" or summary.get("last") is not None)
+    numbers += [value for row in rows for value in row.values()]
+    selection = summary.get("selection") or []
+    words = (
+        isinstance(selection, list)
+        and len(selection) in (0, 2)
+        and all(isinstance(w, str) for w in selection)
+    )
+    done = summary["status"] == "done"
+    return (
+        words and all(isinstance(v, int | float) for v in numbers) and (not done or bool(summary.get("last")))
+    )
 
 
 def _lines_with(path: Path, name: str) -> list[Row]:

@@ -165,6 +165,8 @@ def _line(line: Line, x: Axis, y: Axis) -> Markup:
 
 
 def _band(line: Line, x: Axis, y: Axis) -> Markup:
-    there = [f"{x(a)},{y(b)}" for a, b in zip(line.x, line.low, strict=True)]
-    back = [f"{x(a)},{y(b)}" for a, b in zip(line.x, line.high, strict=True)]
+    there, back = (
+        [f"{x(a)},{y(b)}" for a, b in zip(line.x, edge, strict=True) if math.isfinite(b)]
+        for edge in (line.low, line.high)
+    )
     return tag("polygon", points=" ".join([*there, *reversed(back)]), class_=f"band c{line.color}")

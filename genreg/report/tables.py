@@ -177,7 +177,10 @@ def _run_notes(result: ArmResult) -> list[str]:
             word = {"failed": f"failed ({run.reason})", "damaged": "damaged summary.json",
                     "half-written": "no summary.json yet"}.get(run.status, run.status)  # fmt: skip
             reasons.setdefault(word, []).append(run.seed)
-    return [f"{result.arm.name}, {_seeds(sorted(seeds))}: {reason}" for reason, seeds in reasons.items()]
+    died = result.failed - sum(run.status == "failed" for run in result.arm.runs.values())
+    notes = [f"{result.arm.name}: {died} replicas died and are left out"] if died else []
+    lost = (f"{result.arm.name}, {_seeds(sorted(seeds))}: {reason}" for reason, seeds in reasons.items())
+    return [*notes, *lost]
 
 
 def _seeds(seeds: list[int]) -> str:

@@ -81,7 +81,7 @@ def latex(results: Sequence[PartResult]) -> str:
 
 
 def _claim(judged: Judged) -> str:
-    published = f"; published: {judged.published}" if judged.published else ""
+    published = f"; published: {'; '.join(judged.published)}" if judged.published else ""
     claim = judged.claim
     return f"{claim['claim']}: {judged.why} [{claim['source']}, {claim['status']}{published}]"
 

@@ -22,10 +22,13 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
     if metric in (STEPS, SECONDS):
         reach = first_time(part.threshold, run) if part.threshold else None
         return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
-    if replicas and (found := run.replicas(metric)):
-        return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
     row = chosen_row(part, run) or {}
-    return {(run.seed, None): float(row[metric])} if metric in row and math.isfinite(row[metric]) else {}
+    for name in (metric, metric.replace("z/", "w/", 1)):  # without anticorrelated noise, z is w
+        if replicas and (found := run.replicas(name)):
+            return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
+        if name in row and math.isfinite(row[name]):
+            return {(run.seed, None): float(row[name])}
+    return {}
 
 
 def chosen_row(part: Part, run: Run) -> Row | None:
