@@ -65,6 +65,13 @@ def test_the_smaller_is_better_where_the_part_says_so() -> None:
     assert verdicts["min"] == ["", "worse", "no difference shown"]
 
 
+def test_the_verdict_is_corrected_for_the_number_of_arms() -> None:
+    arms = {"a": [0.0] * 6, "b": [1.0, 0.2, 1.5, 0.9, -0.3, 0.8]}  # p = 0.035
+    assert evaluate(part_of(arms)).arms[1].verdict == "better"
+    others = {name: [1.0, -1.0, 0.5, -0.5, 0.2, -0.2] for name in ("c", "d")}
+    assert evaluate(part_of(arms | others)).arms[1].verdict == "no difference shown"
+
+
 def test_baseline_metric_and_selection_are_options(genreg: Run, runs: Path) -> None:
     rows = table(genreg, str(runs), "--baseline", "vat")
     assert rows["none"]["verdict"] == "worse"
@@ -143,6 +150,12 @@ def test_a_sweep_file_names_what_is_missing_and_how_to_make_it(genreg: Run, runs
     assert vat["runs"][2]["command"] == "genreg train seed=2"
     assert (vat["reached"], vat["median_steps"], vat["median_seconds"]) == (3, 20, 2.0)
     assert (none["reached"], none["median_steps"]) == (0, None)  # censored: never
+    none_row = next(
+        line
+        for line in genreg("report", str(runs), "--format", "markdown").out.splitlines()
+        if "| none |" in line
+    )
+    assert "| 0 of 3 | never | never |" in none_row
     for inside in (f"digits/{ARM}", f"digits/{ARM}/seed=1"):  # the sweep file of a parent folder
         found = json.loads(genreg("report", str(runs / inside), "--format", "json").out)["parts"][0]
         assert [arm["arm"] for arm in found["arms"]] == ["vat,xi=0.1"]
