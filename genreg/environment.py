@@ -19,7 +19,7 @@ def describe(device: torch.device, checksums: dict[str, str]) -> dict[str, Any]:
     """Versions, device, threads, commit of the program, data checksums, command and time."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["genreg", *sys.argv[1:]],
+        "command": ["genreg", "train", *sys.argv[1:]],
         "genreg": __version__,
         "commit": _commit(),
         "python": platform.python_version(),

@@ -58,7 +58,11 @@ class RunFolder:
     def add_environment(self, environment: Row) -> None:
         """Append one start's environment."""
         path = self.path / "environment.json"
-        _write_json(path, [*_read_json(path, []), environment])
+        _write_json(path, [*self.environments(), environment])
+
+    def environments(self) -> list[Row]:
+        """The environment of every start, oldest first."""
+        return _read_json(self.path / "environment.json", [])
 
     def write_config(self, yaml: str) -> None:
         (self.path / "config.yaml").write_text(yaml)
