@@ -6,8 +6,8 @@ timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the mac
 environment.json   versions, device, commit, data checksums of every start
 summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
-results.npz        of a landscape: every evaluation of every replica, (evaluations, replicas);
-                   of a GAN: histograms of the critic's gradient norm, (evaluations, bins)
+replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
+histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
 samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
 curves.png         the rows as a picture
 """

@@ -120,8 +120,8 @@ class State:
         weights = self.task.weights() if self.best_weights is None else self.best_weights
         checkpoint.save_weights(self.folder.path, "weights.pt", weights)
         checkpoint.save_weights(self.folder.path, "last_weights.pt", self.task.weights())
-        if results := self.task.results():
-            checkpoint.save_arrays(self.folder.path, "results.npz", results)
+        for name, arrays in self.task.results().items():
+            checkpoint.save_arrays(self.folder.path, f"{name}.npz", arrays)
         summary = self._summary("done")
         self.folder.write_summary(summary)
         checkpoint.remove_all(self.folder.path)

@@ -26,7 +26,7 @@ from genreg.records import RunFolder
 def runs(folder: Path) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Configuration and per-replica results of every finished run below `folder`."""
     found = []
-    for path in sorted(folder.rglob("results.npz")):
+    for path in sorted(folder.rglob("replicas.npz")):
         if RunFolder(path.parent).summary().get("status") == "done":
             config: Any = OmegaConf.to_container(OmegaConf.load(path.parent / "config.yaml"))
             arrays = np.load(path)

@@ -83,6 +83,9 @@ CASES: list[tuple[list[str], str, str]] = [
     (["measure=kid", "measure.kid.samples=0"], "measure.kid.samples", "greater than or equal to 1"),
     (["measure=modes", "measure.modes.splits=[train]"], "measure.modes.splits.0", "'test'"),
     (["features=random"], "features", "a task that has features"),
+    (["dataset=image_folder"], "dataset.path", "an existing folder of pictures"),
+    (["dataset=image_folder", "dataset.channels=2"], "dataset.channels", "1 or 3"),
+    (["dataset=image_folder", "dataset.broken=ignore"], "dataset.broken", "'skip'"),
     (["dataset=swiss_roll"], "dataset", "with labels for task=classify"),
     (["scheduler=step", "scheduler.step_size=-3"], "scheduler.step_size", "-3"),
     # not there, not usable

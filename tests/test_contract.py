@@ -13,6 +13,7 @@ import torch
 from conftest import yaml_options
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from PIL import Image
 
 from genreg import CONFIGS, regularizer
 from genreg.build import build_task, choose_device, settings
@@ -77,7 +78,7 @@ SMALL = {
 }
 
 
-OF_A_GENERATOR = {("dataset", "swiss_roll")}
+OF_A_GENERATOR = {("dataset", "swiss_roll"), ("dataset", "emoji32")}
 """Options that task=classify refuses."""
 
 
@@ -92,6 +93,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["model.dropout=0.2", "model.batch_norm=true"]
     if (group, option) == ("dataset", "none") or (group == "model" and "landscape" in options(group)[option]):
         given += ["task=landscape"]
+    if option.startswith("features/"):
+        given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
         given += ["task=wgan"]
     if option in ("fid", "kid", "precision_recall"):
@@ -106,8 +109,13 @@ def overrides_for(group: str, option: str) -> list[str]:
 @pytest.mark.parametrize(("group", "option"), CASES)
 def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
     config = composed(*overrides_for(group, option))
-    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment")):
+    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "emoji32")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
+    if option == "image_folder":
+        folder = request.getfixturevalue("tmp_path")
+        request.getfixturevalue("monkeypatch").setenv("XDG_CACHE_HOME", str(folder))
+        config |= {"data_dir": str(write_folder(folder))}
+        config["dataset"] |= {"size": 8, "validation": 5, "test": 5}
     if option == "npz":
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     settings(config)
@@ -157,6 +165,16 @@ def write_npz(folder: Path) -> Path:
     x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
     y = np.arange(2100) % 3
     np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    return folder
+
+
+def write_folder(folder: Path) -> Path:
+    """A folder of twenty random pictures in two subfolders of `pictures`."""
+    draw = np.random.default_rng(0)
+    for i in range(20):
+        subfolder = folder / "pictures" / "ab"[i % 2]
+        subfolder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(256, size=(9, 10, 3), dtype=np.uint8)).save(subfolder / f"{i}.png")
     return folder
 
 

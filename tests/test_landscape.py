@@ -180,7 +180,7 @@ def test_run_folder_holds_every_replica(genreg: Callable[..., Result], tmp_path:
                     "log_every=10", "eval_every=20", "logger=none")  # fmt: skip
     assert answer.code == 0, answer.err
     (folder,) = (tmp_path / "outputs" / "anti_pgd_valley").glob("anti_pgd-*/seed=0")
-    replicas = np.load(folder / "results.npz")
+    replicas = np.load(folder / "replicas.npz")
     assert replicas["step"].tolist() == [20, 40]
     assert replicas["w/trace"].shape == replicas["z/trace"].shape == (2, 5)
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
@@ -238,7 +238,7 @@ def test_killed_and_started_again_ends_with_the_same_bytes(tmp_path: Path) -> No
             assert process.wait() != 0
         subprocess.run([*command, f"output_dir={folder}"], check=True)
         (run,) = folder.glob("*/*/seed=0")
-        arrays = np.load(run / "results.npz")
+        arrays = np.load(run / "replicas.npz")
         rows = (run / "metrics.jsonl").read_bytes()
         ends.append((rows, {name: arrays[name].tobytes() for name in arrays}))
     assert ends[0] == ends[1]

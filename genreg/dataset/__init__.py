@@ -3,8 +3,10 @@
 from genreg.dataset.base import Dataset as Dataset
 from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
+from genreg.dataset.emoji32 import emoji32 as emoji32
 from genreg.dataset.gaussians import gaussian_grid as gaussian_grid
 from genreg.dataset.gaussians import gaussian_ring as gaussian_ring
+from genreg.dataset.image_folder import image_folder as image_folder
 from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.npz import npz as npz

@@ -128,6 +128,17 @@ def balanced(y: Tensor, n: int, seed: int) -> Tensor:
     return torch.cat(chosen)
 
 
+def shuffled(n: int, validation: int, test: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of pool, validation and test of n items, drawn at random, always the same.
+
+    Raises InputError if nothing is left for the pool.
+    """
+    if validation + test >= n:
+        raise InputError("dataset.validation", f"validation + test below {n} (items)", validation + test)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    return order[validation + test :], order[:validation], order[validation : validation + test]
+
+
 def not_in(pool: Iterable[Hashable], items: Iterable[Hashable]) -> Tensor:
     """For each item, whether it stands nowhere in `pool`: the `clean` mask of a split."""
     seen = set(pool)

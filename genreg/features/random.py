@@ -23,7 +23,7 @@ class Random:
     """
 
     @checked
-    def __init__(self, *, width: Count = 64, seed: CountOrZero = 0, output_dir: Path | None = None) -> None:
+    def __init__(self, *, width: Count = 32, seed: CountOrZero = 0, output_dir: Path | None = None) -> None:
         self.width, self.seed = width, seed
         self.name = f"random width={width} seed={seed}"
         self.checksums: dict[str, str] = {}

@@ -57,7 +57,7 @@ class Lipschitz(GeneratorMeasure):
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         lower = steepest(norms_by_place(seen, self.samples))
-        upper = lipschitz_upper(seen.layers, seen.critic, seen.real[:1], seen.generator)
+        upper = lipschitz_upper(seen.layers, seen.critic, seen.real[:2], seen.generator)
         found = {
             "lipschitz_lower": lower,
             "lipschitz_upper": upper,

@@ -97,7 +97,7 @@ class SlicedWasserstein(GeneratorMeasure):
             if real.ndim != 4:
                 raise InputError("measure.sliced_wasserstein.features", "null where data are no pictures",
                                  self.features)  # fmt: skip
-            extract = Random(width=64, seed=0)
+            extract = Random()
             fake, real = extract(fake), extract(real)
         found = transport.sliced_wasserstein(fake, real, self.projections, seen.generator)
         return {"sliced_wasserstein": found}

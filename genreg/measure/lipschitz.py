@@ -14,7 +14,8 @@ CHUNK = 512  # items whose gradients are taken at a time
 TOLERANCE = 1e-5  # of a squared operator norm, relative
 
 CONTRACTIONS = (nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.Dropout)
-"""Layers that lengthen no difference, in evaluation mode."""
+"""Layers that lengthen no difference, in evaluation mode (leaky ReLU of a slope up to 1)."""
+KNOWN = (nn.Linear, nn.Conv2d, *CONTRACTIONS)
 
 
 def gradient_norms(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -49,20 +50,24 @@ def lipschitz_upper(
 ) -> float | None:
     """Product of the layers' operator norms, an upper bound on the slope; None if one has no known bound.
 
-    x: an input of the critic, (1, ...), on which each convolution shows the size of picture that it sees.
+    x: a few inputs of the critic, on which each convolution shows the size of picture that it sees.
     """
+    if not all(isinstance(layer, KNOWN) and _pads_with_zeros(layer) for layer in layers):
+        return None
     shapes = input_shapes(layers, critic, x)
     bound = 1.0
     for layer in layers:
-        if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and layer in shapes:
+        if isinstance(layer, nn.Conv2d):
             bound *= convolution_norm(layer, shapes[layer], generator)
         elif isinstance(layer, nn.Linear):
             bound *= torch.linalg.matrix_norm(_weight(layer), 2).item()
-        elif isinstance(layer, nn.LeakyReLU) and abs(layer.negative_slope) > 1:
-            bound *= abs(layer.negative_slope)
-        elif not isinstance(layer, CONTRACTIONS):
-            return None
+        elif isinstance(layer, nn.LeakyReLU):
+            bound *= max(1.0, abs(layer.negative_slope))
     return bound
+
+
+def _pads_with_zeros(layer: nn.Module) -> bool:
+    return getattr(layer, "padding_mode", "zeros") == "zeros"
 
 
 def input_shapes(

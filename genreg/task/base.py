@@ -52,8 +52,8 @@ class Task(ABC):
         """Pictures of the model as it stands, (H, W, 3) of uint8, by the folder that they belong in."""
         return {}
 
-    def results(self) -> dict[str, Tensor]:
-        """Arrays worth keeping beside the rows."""
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """Arrays worth keeping beside the rows, by the name of their file."""
         return {}
 
 

@@ -108,12 +108,12 @@ class GanEvaluation:
         real = signed(self.data.validation.x)
         return (fake.var(0).sum() / real.var(0).sum()).sqrt().item()
 
-    def results(self) -> dict[str, Tensor]:
+    def counts(self) -> dict[str, Tensor]:
         """Histograms of gradient norms, (evaluations, bins)."""
         return {name: torch.stack(counts) for name, counts in self.histograms.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"widest": self.widest, "histograms": self.results()}
+        return {"widest": self.widest, "histograms": self.counts()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.widest = state["widest"]

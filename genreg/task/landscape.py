@@ -109,10 +109,11 @@ class Minimize(Task):
         for name, values in {"step": torch.tensor(self.steps), **observed}.items():
             self.history.setdefault(name, []).append(values.detach().clone().cpu())
 
-    def results(self) -> dict[str, Tensor]:
-        """`step` (E,), every observed quantity (E, N) at E steps, and `died` (N,), -1 for the living."""
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """`replicas`: `step` (E,), every observed quantity (E, N) at E steps, and `died` (N,), -1 for the living."""
         stacked = {name: torch.stack(values) for name, values in self.history.items()}
-        return {**stacked, "replica": torch.tensor(list(self.model.numbers)), "died": self.died.cpu()}
+        numbers = torch.tensor(list(self.model.numbers))
+        return {"replicas": {**stacked, "replica": numbers, "died": self.died.cpu()}}
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters of every replica."""

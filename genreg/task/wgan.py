@@ -204,8 +204,10 @@ class WGAN(Task):
         """Samples from the same latents every time."""
         return {"samples": self.evaluation.picture(self.average, self.seed)}
 
-    def results(self) -> dict[str, Tensor]:
-        return self.evaluation.results()
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """`histograms` of gradient norms, (evaluations, bins)."""
+        counts = self.evaluation.counts()
+        return {"histograms": counts} if counts else {}
 
     def weights(self) -> dict[str, Tensor]:
         """The generator as evaluated and the critic, under `generator.` and `critic.`."""
