@@ -110,7 +110,7 @@ class Minimize(Task):
             self.history.setdefault(name, []).append(values.detach().clone().cpu())
 
     def results(self) -> dict[str, dict[str, Tensor]]:
-        """`replicas`: `step` (E,), every observed quantity (E, N) at E steps, and `died` (N,), -1 for the living."""
+        """`replicas`: `step` (E,), each observed quantity (E, N), and `died` (N,), -1 for the living."""
         stacked = {name: torch.stack(values) for name, values in self.history.items()}
         numbers = torch.tensor(list(self.model.numbers))
         return {"replicas": {**stacked, "replica": numbers, "died": self.died.cpu()}}
