@@ -55,6 +55,7 @@ def build_task(config: Config, device: torch.device) -> Task:
         raise InputError("data_dir", "an existing folder (set by data_dir= or GENREG_DATA)", data_dir)
     dataset = factory(config["dataset"], "dataset") if config["dataset"] else None
     scheduler = factory(config["scheduler"], "scheduler") if config["scheduler"] else None
+    _check_model(_target(config["model"], "model"), _target(config["task"], "task"))
     return factory(config["task"], "task")(
         dataset=dataset and partial(dataset, data_dir=Path(data_dir) if data_dir else default_data_dir()),
         model=factory(config["model"], "model"),
@@ -67,6 +68,13 @@ def build_task(config: Config, device: torch.device) -> Task:
         precision=config["precision"],
         **_more(config),
     )
+
+
+def _check_model(model: Any, task: Any) -> None:
+    """Refuse a model of another kind than the task trains, where both are classes that say so."""
+    kind, words = getattr(task, "trains", (object, ""))
+    if isinstance(model, type) and not issubclass(model, kind):
+        raise InputError("model", f"{words} for this task", model.__name__)
 
 
 def _optimizer(config: Config, key: str) -> Callable[..., torch.optim.Optimizer]:
@@ -101,15 +109,8 @@ def choose_device(name: str) -> torch.device:
 
 def factory(node: Any, key: str) -> Callable[..., Any]:
     """What `_target_` names, with the other values of `node` bound; its errors name `key` and parameter."""
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise InputError(key, "keys with a _target_", node)
+    target = _target(node, key)
     values = {name: value for name, value in node.items() if name != "_target_"}
-    try:
-        module, _, attribute = str(node["_target_"]).rpartition(".")
-        target = resolve_name(f"{module}:{attribute}")
-    except (ImportError, AttributeError, ValueError) as error:
-        expected = "the dotted name of a class or function"
-        raise InputError(f"{key}._target_", expected, node["_target_"]) from error
 
     def call(*arguments: Any, **more: Any) -> Any:
         with blame(key, target):
@@ -118,6 +119,18 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
             return target(*arguments, **values, **more)
 
     return call
+
+
+def _target(node: Any, key: str) -> Any:
+    """The class or function that `node` names."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(key, "keys with a _target_", node)
+    try:
+        module, _, attribute = str(node["_target_"]).rpartition(".")
+        return resolve_name(f"{module}:{attribute}")
+    except (ImportError, AttributeError, ValueError) as error:
+        expected = "the dotted name of a class or function"
+        raise InputError(f"{key}._target_", expected, node["_target_"]) from error
 
 
 @contextmanager

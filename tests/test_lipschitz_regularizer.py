@@ -141,7 +141,7 @@ def test_the_adjoint_is_the_double_backward(name: str, spectral: bool) -> None:
 def test_layers_without_a_known_adjoint_are_refused_or_left_to_autograd(name: str) -> None:
     forward = forward_of(critic_of(name), batch_for(name), batch_for(name, seed=1))
     with pytest.raises(InputError, match="double_backward for this model"):
-        GradientPenalty(implementation="adjoint").penalty(forward)
+        GradientPenalty(implementation="adjoint").attach(forward.model)
     auto, plain = (GradientPenalty(implementation=i) for i in ("auto", "double_backward"))  # type: ignore[arg-type]
     assert torch.equal(auto.input_gradient(forward), plain.input_gradient(forward))
 

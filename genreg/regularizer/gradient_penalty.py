@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from pydantic.dataclasses import dataclass
-from torch import Tensor
+from torch import Tensor, nn
 
 from genreg.errors import InputError
 from genreg.parameters import STRICT, NonNegative
@@ -36,16 +36,17 @@ class GradientPenalty(Regularizer):
         excess = slope - self.target
         return (excess.relu() if self.one_sided else excess).square().mean()
 
+    def attach(self, model: nn.Module) -> None:
+        chain = getattr(model, "chain", None)
+        if self.implementation == "adjoint" and (chain is None or unknown_layer(chain)):
+            found = "a score that is not a chain of layers" if chain is None else str(unknown_layer(chain))
+            expected = "double_backward for this model (adjoint needs known layers)"
+            raise InputError("regularizer.gradient_penalty.implementation", expected, found)
+
     def input_gradient(self, forward: Forward) -> Tensor:
         """grad f at each point, as a differentiable function of the weights."""
         points, layers = forward.points, forward.layers
-        if layers is not None and self.implementation != "double_backward":
-            strange = unknown_layer(layers)
-            if strange is None:
-                return adjoint(layers, points)
-        if self.implementation == "adjoint":
-            found = "a score that is not a chain of layers" if layers is None else str(strange)
-            expected = "double_backward for this model (adjoint needs known layers)"
-            raise InputError("regularizer.gradient_penalty.implementation", expected, found)
+        if self.implementation != "double_backward" and layers is not None and not unknown_layer(layers):
+            return adjoint(layers, points)
         points = points.detach().requires_grad_()
         return torch.autograd.grad(forward.score(points).sum(), points, create_graph=True)[0]

@@ -19,7 +19,8 @@ class Task(ABC):
 
     selection: the metric that chooses the best step, and `max` or `min`; None keeps the last.
     progress: the metrics worth showing while it runs. checksums: sha256 of the files it read. labels: what
-    every evaluation's row must name for its metrics to mean anything.
+    every evaluation's row must name for its metrics to mean anything. trains: the kind of its model, and
+    what to call one.
     """
 
     selection: tuple[str, str] | None
@@ -27,6 +28,7 @@ class Task(ABC):
     device: torch.device
     checksums: dict[str, str]
     labels: Mapping[str, str] = MappingProxyType({})
+    trains: tuple[type, str]
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:

@@ -33,6 +33,7 @@ class Classify(Task):
     from `seed`.
     """
 
+    trains = (Classifier, "a classifier")
     selection = ("validation/accuracy", "max")
     progress = ("cross_entropy", "validation/accuracy")
 

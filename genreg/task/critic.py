@@ -62,7 +62,7 @@ class CriticForward(Forward):
 
     @property
     def layers(self) -> nn.Sequential | None:
-        return None if self.model.classes else self.model.layers
+        return self.model.chain
 
     @cached_property
     def points(self) -> Tensor:

@@ -1,6 +1,7 @@
 """How a generator and its critic are judged: measures on splits, pictures, and whether to go on at all."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,10 @@ class GanEvaluation:
         self.samples = max([SHOWN, *(method.samples for method in measure.values())])
         self.widest = 0.0  # the largest spread of samples so far
         self.histograms: dict[str, list[Tensor]] = {}
+        with evaluation_mode(critic):  # what a measure cannot do is said before the first step
+            seen = self._seen("validation", signed(data.validation.x[:SHOWN]))
+            for method in self.measure.values():
+                method(replace(seen, real=seen.fake))
 
     def row(self, generator: Generator, seed: int) -> dict[str, float]:
         """Every measure on its splits, standard errors under `<split>_stderr/`, and the samples' spread.

@@ -29,6 +29,7 @@ class Minimize(Task):
     on, and `results` says at which step. When all have died the run stops as diverged.
     """
 
+    trains = (Landscape, "a landscape")
     selection = None
     progress = ("w/trace", "replicas/alive")
 

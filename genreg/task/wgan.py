@@ -39,6 +39,8 @@ class WGAN(Task):
     keeps the last.
     """
 
+    trains = (Gan, "a generator and a critic")
+
     @checked
     def __init__(
         self,

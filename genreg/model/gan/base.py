@@ -33,6 +33,11 @@ class Critic(nn.Module):
         """Whether the score of one item depends on the others of its batch."""
         return any(isinstance(layer, _BatchNorm) for layer in self.modules())
 
+    @property
+    def chain(self) -> nn.Sequential | None:
+        """The layers, where they alone make the score of an item."""
+        return None if self.classes else self.layers
+
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.layers(_join(x, y, self.classes))[:, 0]
 
