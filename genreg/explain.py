@@ -64,16 +64,17 @@ def _keys(overrides: list[str]) -> list[str]:
     chosen = [o for o in overrides if o.split("=")[0] in GROUPS and ("," not in o or "[" in o)]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
-            return list(_flat(compose("train", chosen)))
+            return list(flat(compose("train", chosen)))
         except Exception:
-            return list(_flat(compose("train")))
+            return list(flat(compose("train")))
 
 
-def _flat(node: Any, prefix: str = "") -> Iterator[str]:
+def flat(node: Any, prefix: str = "") -> Iterator[str]:
+    """Every key of a configuration, dotted."""
     for key in node:
         path = f"{prefix}{key}"
         child = node._get_node(key)
         if hasattr(child, "items"):
-            yield from _flat(child, f"{path}.")
+            yield from flat(child, f"{path}.")
         else:
             yield path
