@@ -51,12 +51,8 @@ def main(arguments: list[str]) -> None:
             compose.sweep(flags)
         else:
             _one(flags)
-    except GenregError:
-        raise
-    except Exception as error:  # the configuration could not be composed
-        found = explain(error, flags.overrides)
-        wrong = InputError("configuration", "a valid one", str(error).split("\n")[0])
-        raise found if isinstance(found, InputError) else wrong from error
+    except Exception as error:
+        raise explain(error, flags.overrides) from error
 
 
 def _one(flags: Namespace) -> None:
@@ -76,7 +72,12 @@ def _one(flags: Namespace) -> None:
             if in_sweep:
                 report(failures[-1])
 
-    hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(job)()
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(job)()
+    except Exception as error:  # not from a job: the configuration could not be composed
+        found = explain(error, flags.overrides)
+        wrong = InputError("configuration", "a valid one", str(error).split("\n")[0])
+        raise found if isinstance(error, GenregError) or isinstance(found, InputError) else wrong from error
     if failures:
         raise failures[0]
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from genreg.errors import GenregError, InputError, nearest
@@ -58,11 +59,13 @@ def _unknown_key(key: str, overrides: list[str]) -> InputError:
 def _keys(overrides: list[str]) -> list[str]:
     """Every key of the configuration that the chosen group options compose, dotted."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     from genreg import CONFIGS
 
     chosen = [o for o in overrides if o.split("=")[0] in GROUPS and ("," not in o or "[" in o)]
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    inside = GlobalHydra.instance().is_initialized()
+    with nullcontext() if inside else initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
             return list(flat(compose("train", chosen)))
         except Exception:

@@ -37,7 +37,10 @@ def blame(key: str, target: Any) -> Iterator[None]:
         yield
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        # in a union pydantic names the alternative as well: function-after[...]
+        name = ".".join(
+            str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int)
+        )
         if first["type"].startswith("unexpected_keyword"):
             names = inspect.signature(target).parameters
             raise InputError(prefix + name, "no such key", first["input"], nearest(name, names)) from error

@@ -113,10 +113,10 @@ def arms_of(name: str, part: Part, seeds: Seeds) -> list[Arm]:
 
 def _named(part: Part) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
     """Name, overrides and grid values of each arm."""
-    roots = {name.rsplit("/", 1)[-1]: [f"experiment={name}"] for name in part.experiments}
-    if len(roots) < len(part.experiments):
-        roots = {name: [f"experiment={name}"] for name in part.experiments}
-    for root, given in itertools.chain(roots.items(), part.arms.items()):
+    shorts = [name.rsplit("/", 1)[-1] for name in part.experiments]
+    names = shorts if len(set(shorts)) == len(shorts) else part.experiments
+    roots = [(name, [f"experiment={of}"]) for name, of in zip(names, part.experiments, strict=True)]
+    for root, given in (*roots, *part.arms.items()):
         for combination in itertools.product(*part.grid.values()):
             values = dict(zip(part.grid, combination, strict=True))
             short = [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in values.items()]
