@@ -28,7 +28,7 @@ def work(connection: Connection, launcher: int, threads: int, retry_failed: bool
 
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
-        while job := connection.recv():
+        while os.getppid() == launcher and (job := connection.recv()):
             connection.send(_logged(job, retry_failed))
 
 
