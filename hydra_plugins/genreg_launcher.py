@@ -9,14 +9,15 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class GenregLauncher(Launcher):
     """Takes jobs composed by genreg through `run`; any Hydra sweeper may use `launch`."""
 
     def __init__(self, **options: Any) -> None:
-        self.options = {"retry_failed": False, "keep_going": True, **options}
+        given: Any = OmegaConf.to_container(OmegaConf.create(options))
+        self.options: dict[str, Any] = {"retry_failed": False, "keep_going": True, **given}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         pass
@@ -57,3 +58,15 @@ class LocalLauncher(GenregLauncher):
 
         with blame("hydra.launcher", Options):
             return Options(**self.options)
+
+
+class SlurmLauncher(GenregLauncher):
+    """One array of a SLURM cluster."""
+
+    def run(self, jobs: list[Any], table: Any) -> list[Any]:
+        from genreg.launcher.slurm import Options, launch
+        from genreg.parameters import blame
+
+        with blame("hydra.launcher", Options):
+            options = Options(**self.options)
+        return launch(jobs, options, table)
