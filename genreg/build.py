@@ -2,22 +2,20 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
 from genreg.download import default_data_dir
 from genreg.errors import InputError, nearest
 from genreg.identity import Config
 from genreg.optimizer import seeded
-from genreg.parameters import STRICT, Count, CountOrZero
+from genreg.parameters import STRICT, BadNumberError, Count, CountOrZero, blame
 from genreg.task.base import Task
 
 
@@ -133,52 +131,22 @@ def _target(node: Any, key: str) -> Any:
         raise InputError(f"{key}._target_", expected, node["_target_"]) from error
 
 
-@contextmanager
-def blame(key: str, target: Any) -> Iterator[None]:
-    """Turn what a constructor says of its arguments into an InputError that names the YAML key."""
-    prefix = f"{key}." if key else ""
-    try:
-        yield
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"].startswith("unexpected_keyword"):
-            names = inspect.signature(target).parameters
-            raise InputError(prefix + name, "no such key", first["input"], nearest(name, names)) from error
-        if first["type"].startswith("missing"):
-            raise InputError(prefix + name, "a value") from error
-        expected = first["msg"].removeprefix("Input should be ")
-        raise InputError(prefix + name, expected, first["input"]) from error
-    except _BadNumberError as error:
-        raise InputError(prefix + error.name, error.expected, error.got, error.nearest) from error
-    except ValueError as error:  # torch's optimizers: "Invalid beta parameter at index 0: 1.0"
-        raise InputError(key, "usable values", str(error)) from error
-
-
-class _BadNumberError(InputError):
-    """An InputError whose key is still relative."""
-
-    def __init__(self, name: str, expected: str, got: object, nearest: Any = ()) -> None:
-        super().__init__(name, expected, got, nearest)
-        self.name = name
-
-
 def _check_numbers(target: Any, values: Config) -> None:
     """Hold the arguments of a torch class to the kind of its defaults: torch lets NaN and strings pass."""
     parameters = inspect.signature(target).parameters
     for name, value in values.items():
         if name not in parameters:
-            raise _BadNumberError(name, "no such key", value, nearest(name, parameters))
+            raise BadNumberError(name, "no such key", value, nearest(name, parameters))
         default = parameters[name].default
         if default is inspect.Parameter.empty and isinstance(value, (int, float)) and not value > 0:
-            raise _BadNumberError(name, "a number greater than 0", value)
+            raise BadNumberError(name, "a number greater than 0", value)
         if isinstance(default, bool) and not isinstance(value, bool):
-            raise _BadNumberError(name, "true or false", value)
+            raise BadNumberError(name, "true or false", value)
         if isinstance(default, tuple) and not (isinstance(value, list) and len(value) == len(default)):
-            raise _BadNumberError(name, f"a list of {len(default)} numbers", value)
+            raise BadNumberError(name, f"a list of {len(default)} numbers", value)
         if isinstance(default, (int, float, tuple)) and not isinstance(default, bool):
             for number in value if isinstance(default, tuple) else [value]:
                 if isinstance(number, bool) or not isinstance(number, (int, float)):
-                    raise _BadNumberError(name, "a number", value)
+                    raise BadNumberError(name, "a number", value)
                 if not math.isfinite(number) or number < 0:
-                    raise _BadNumberError(name, "a finite number, 0 or more", value)
+                    raise BadNumberError(name, "a finite number, 0 or more", value)

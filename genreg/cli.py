@@ -1,8 +1,9 @@
-"""`genreg train`: composes with Hydra (`explain` asks it for keys); the config object dies here."""
+"""`genreg train`: composes one run with Hydra (`launcher/compose.py` many); the config object dies here."""
 
 import logging
 import os
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from genreg import CONFIGS
 from genreg import help as help_page
 from genreg.errors import GenregError, InputError, report
 from genreg.explain import explain
-from genreg.identity import Config
+from genreg.identity import Config, run_path
 from genreg.train import train
 
 log = logging.getLogger("genreg")
@@ -28,13 +29,36 @@ KEYED = ("regularizer", "measure", "logger")
 def main(arguments: list[str]) -> None:
     """Run `genreg train` with these arguments. Raises GenregError or KeyboardInterrupt."""
     parser = get_args_parser()
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--like", type=Path)
     parser.error = _bad_flag  # type: ignore[method-assign]
-    flags = parser.parse_args(arguments)
+    flags = parser.parse_intermixed_args(arguments)
     if flags.help:
         print(help_page.text(Path(flags.config_dir) if flags.config_dir else None))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that the error is explained below
     sys.argv = ["genreg", *arguments]
+    shown = flags.cfg or flags.info or flags.hydra_help or flags.shell_completion
+    keys = [key(override) for override in flags.overrides]
+    many = flags.multirun or "sweep" in keys
+    own_sweeper = any(name.startswith(("hydra/sweeper", "hydra.sweeper")) for name in keys)
+    try:
+        if flags.like:
+            _again(flags)
+        elif many and not shown and not own_sweeper:
+            from genreg.launcher import compose
+
+            compose.sweep(flags)
+        else:
+            _one(flags)
+    except Exception as error:
+        raise explain(error, flags.overrides) from error
+
+
+def _one(flags: Namespace) -> None:
+    """What Hydra does with a command: one run, or a sweep by another sweeper than Hydra's basic one."""
+    if flags.dry_run:
+        raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
     failures: list[GenregError] = []
 
     def job(cfg: DictConfig) -> None:
@@ -53,9 +77,29 @@ def main(arguments: list[str]) -> None:
     except Exception as error:  # not from a job: the configuration could not be composed
         found = explain(error, flags.overrides)
         wrong = InputError("configuration", "a valid one", str(error).split("\n")[0])
-        raise found if isinstance(found, InputError) else wrong from error
+        raise found if isinstance(error, GenregError) or isinstance(found, InputError) else wrong from error
     if failures:
         raise failures[0]
+
+
+def _again(flags: Namespace) -> None:
+    """Repeat the run in a folder, and warn of whatever is not as it was then."""
+    from genreg import like
+
+    if flags.multirun or flags.cfg or flags.dry_run:
+        raise InputError("--like", "one run: no -m, --cfg or --dry-run")
+    config = plain(like.config_of(flags.like, flags.overrides))
+    like.check_elsewhere(flags.like, config)
+    logging.basicConfig(format="[%(asctime)s][%(levelname)s] - %(message)s", level=logging.INFO)
+    before = like.environment(flags.like)
+    train(config, OmegaConf.to_yaml(OmegaConf.create(config)))
+    for line in like.differences(before, like.environment(run_path(config))):
+        log.warning("--like: %s", line)
+
+
+def key(override: str) -> str:
+    """The key of an override: `a.b` of `+a.b=3`."""
+    return override.split("=")[0].lstrip("+~")
 
 
 def plain(cfg: DictConfig) -> Config:

@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ def describe(device: torch.device, checksums: dict[str, str]) -> dict[str, Any]:
     """Versions, device, threads, commit of the program, data checksums, command and time."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["genreg", "train", *sys.argv[1:]],
+        "command": ["genreg", "train", *sys.argv[1:]],  # the verb is taken off for Hydra
         "genreg": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
@@ -30,6 +31,7 @@ def describe(device: torch.device, checksums: dict[str, str]) -> dict[str, Any]:
     }
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -37,6 +39,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _commit() -> str | None:
     """The commit of a checkout, with `+` behind it if files are changed; None in an installed wheel."""
     root = Path(__file__).parent.parent

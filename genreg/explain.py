@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from genreg.errors import GenregError, InputError, nearest
@@ -60,22 +61,25 @@ def _unknown_key(key: str, overrides: list[str]) -> InputError:
 def _keys(overrides: list[str]) -> list[str]:
     """Every key of the configuration that the chosen group options compose, dotted."""
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     from genreg import CONFIGS
 
     chosen = [o for o in overrides if o.split("=")[0] in GROUPS and ("," not in o or "[" in o)]
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    inside = GlobalHydra.instance().is_initialized()
+    with nullcontext() if inside else initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
-            return list(_flat(compose("train", chosen)))
+            return list(flat(compose("train", chosen)))
         except Exception:
-            return list(_flat(compose("train")))
+            return list(flat(compose("train")))
 
 
-def _flat(node: Any, prefix: str = "") -> Iterator[str]:
+def flat(node: Any, prefix: str = "") -> Iterator[str]:
+    """Every key of a configuration, dotted."""
     for key in node:
         path = f"{prefix}{key}"
         child = node._get_node(key)
         if hasattr(child, "items"):
-            yield from _flat(child, f"{path}.")
+            yield from flat(child, f"{path}.")
         else:
             yield path

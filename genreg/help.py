@@ -15,6 +15,7 @@ GROUPS = {
     "features": "what pictures are compared by, with task=wgan",
     "logger": "where rows are shown beside the run folder; several as a list",
     "experiment": "published experiments, one arm each",
+    "sweep": "many runs: every arm of some experiments, every seed",
 }
 
 HEAD = """\
@@ -26,11 +27,14 @@ examples:
   genreg train regularizer=[vat,entropy] regularizer.vat.epsilon=0.5 dataset=mnist model=conv_small
   genreg train experiment=vat_200/vat seed=3
   genreg train -m regularizer=none,vat 'seed=range(5)'
+  genreg train sweep=smoke
 """
 
 TAIL = """\
 flags:
   -m               run every combination of comma-separated values, range(...) and glob(...)
+  --dry-run        of a sweep: print how many runs, how many are finished, how long, and the first commands
+  --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --cfg job        print the configuration and stop; --info shows where each part comes from
   --config-dir D   look for more options of every group in folder D
   --hydra-help     Hydra's own flags; `eval "$(genreg train -sc install=bash)"` completes with Tab

@@ -1,8 +1,13 @@
 """The types of a YAML value: its range is part of its type, and is checked where the value enters."""
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, validate_call
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
+
+from genreg.errors import InputError, nearest
 
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 """Nothing is converted silently: the string "3" is not a number, True is not 1."""
@@ -22,3 +27,36 @@ CountOrZero = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
 
 checked = validate_call(config=STRICT)
 """Decorate a function or `__init__` so that its arguments are held to their annotated types."""
+
+
+@contextmanager
+def blame(key: str, target: Any) -> Iterator[None]:
+    """Turn what a constructor says of its arguments into an InputError that names the YAML key."""
+    prefix = f"{key}." if key else ""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        # in a union pydantic names the alternative as well: function-after[...]
+        name = ".".join(
+            str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int)
+        )
+        if first["type"].startswith("unexpected_keyword"):
+            names = inspect.signature(target).parameters
+            raise InputError(prefix + name, "no such key", first["input"], nearest(name, names)) from error
+        if first["type"].startswith("missing"):
+            raise InputError(prefix + name, "a value") from error
+        expected = first["msg"].removeprefix("Input should be ")
+        raise InputError(prefix + name, expected, first["input"]) from error
+    except BadNumberError as error:
+        raise InputError(prefix + error.name, error.expected, error.got, error.nearest) from error
+    except ValueError as error:  # torch's optimizers: "Invalid beta parameter at index 0: 1.0"
+        raise InputError(key, "usable values", str(error)) from error
+
+
+class BadNumberError(InputError):
+    """An InputError whose key is still relative."""
+
+    def __init__(self, name: str, expected: str, got: object, nearest: Any = ()) -> None:
+        super().__init__(name, expected, got, nearest)
+        self.name = name

@@ -1,6 +1,7 @@
 """One run, from a plain configuration to a finished folder: skip, lock, build, resume, record."""
 
 import logging
+from collections.abc import Sequence
 
 from genreg import curves
 from genreg.display import Display, print_line, print_summary
@@ -12,29 +13,32 @@ from genreg.records import Row, RunFolder
 log = logging.getLogger("genreg")
 
 
-def train(config: Config, yaml: str, *, in_sweep: bool = False) -> Row:
+def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bool = True) -> Row:
     """Run `config` in its folder, or return the summary at once if it is finished there.
 
-    yaml: the configuration as it is written into the folder. in_sweep: tell the result in one line.
+    yaml: the configuration as it is written into the folder. in_sweep: tell the result in one line, and
+    leave curves.png, which takes longer than a small run, to whoever asks for this run alone.
+    retry_failed: if false, the summary of a run that has failed is returned as that of a finished one.
     Raises what `loop.run` raises; InputError for a bad value, before anything is written;
     FolderInUseError if a live process holds the folder.
     """
     folder = RunFolder(run_path(config))
     summary = folder.summary()
-    if summary.get("status") != "done":
-        summary = _run(config, yaml, folder)
+    over = ("done",) if retry_failed else ("done", "failed")
+    if summary.get("status") not in over:
+        summary = _run(config, yaml, folder, over)
     elif not config["quiet"]:
         log.info("finished already: %s", folder.path)
-    if not (picture := folder.path / "curves.png").exists():
+    if not in_sweep and not (picture := folder.path / "curves.png").exists():
         curves.draw(folder.rows(), summary["best"], picture)
-    if in_sweep and not config["quiet"]:
+    if in_sweep and not config["quiet"] and summary["status"] == "done":
         print_line(summary, str(folder.path))
-    elif not config["quiet"]:
+    elif not in_sweep and not config["quiet"]:
         print_summary(summary, str(folder.path), next_command(config))
     return summary
 
 
-def _run(config: Config, yaml: str, folder: RunFolder) -> Row:
+def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg import environment, loop
     from genreg.build import build_each, build_task, choose_device, settings
@@ -50,7 +54,7 @@ def _run(config: Config, yaml: str, folder: RunFolder) -> Row:
     except OSError as error:
         raise InputError("output_dir", "a folder that can be written", str(error)) from error
     with folder.lock():
-        if (summary := folder.summary()).get("status") == "done":
+        if (summary := folder.summary()).get("status") in over:
             return summary
         folder.write_config(yaml)
         folder.add_environment(environment.describe(device, task.checksums))

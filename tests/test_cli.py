@@ -136,7 +136,7 @@ def test_help_is_for_people(genreg: Genreg) -> None:
     page = genreg("train", "--help").out
     for part in ("regularizer=vat", "experiment=vat_200/vat", "-m", "steps=2000", "checkpoint_every=500"):
         assert part in page
-    assert page.count("\n  genreg train ") == 4
+    assert page.count("\n  genreg train ") == 5
     assert max(map(len, page.splitlines())) <= 140
     assert "train" in genreg("--help").out
     assert genreg("--version").out.strip() == "0.1.0"

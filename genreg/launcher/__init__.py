@@ -1,0 +1,1 @@
+"""Many runs: what a sweep file asks for, and the processes that make it."""

@@ -1,0 +1,78 @@
+"""One run of many: its configuration, its command, what became of it."""
+
+import os
+import shlex
+import sys
+import traceback
+from dataclasses import dataclass, field
+from typing import Literal
+
+from genreg.errors import FolderInUseError
+from genreg.explain import explain
+from genreg.identity import Config, experiment_name, run_path
+from genreg.records import Row, RunFolder
+from genreg.train import train
+
+Status = Literal["done", "failed", "interrupted", "in use"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """overrides: what `genreg train` takes to make this run alone. yaml: the text of config.yaml."""
+
+    overrides: list[str]
+    config: Config
+    yaml: str
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(run_path(self.config))
+
+    @property
+    def group(self) -> str:
+        """The first part of the run's name: arms of one experiment stand in one line of the table."""
+        return experiment_name(self.config).partition("/")[0]
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["genreg", "train", *self.overrides])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. exit_code: what `genreg train` answers to it. summary: that of its folder."""
+
+    status: Status
+    reason: str = ""
+    exit_code: int = 0
+    summary: Row = field(default_factory=dict)
+
+
+def finished(job: Job) -> Outcome | None:
+    """What the folder says of a job that is over, or None; a failed run is over."""
+    summary = job.folder.summary()
+    if summary.get("status") == "done":
+        return Outcome("done", summary=summary)
+    if summary.get("status") == "failed":
+        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
+    return None
+
+
+def run(job: Job, retry_failed: bool) -> Outcome:
+    """Run one job in this process; whatever goes wrong is its outcome."""
+    sys.argv = ["genreg", *job.overrides]  # what environment.json records
+    try:
+        summary = train(job.config, job.yaml, in_sweep=True, retry_failed=retry_failed)
+    except KeyboardInterrupt as error:
+        return Outcome("interrupted", str(error), 130)
+    except FolderInUseError as error:
+        return Outcome("in use", str(error))
+    except Exception as error:
+        explained = explain(error, job.overrides)
+        if os.environ.get("GENREG_DEBUG"):
+            traceback.print_exception(error)
+        print(f"genreg: {explained}", file=sys.stderr, flush=True)
+        return Outcome("failed", str(explained), explained.exit_code)
+    if summary["status"] == "failed":
+        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
+    return Outcome("done", summary=summary)

@@ -1,0 +1,72 @@
+"""The launchers of genreg as Hydra plugins: hydra/launcher=local and hydra/launcher=slurm.
+
+Hydra imports this file whenever it starts, so it imports nothing heavy itself.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+class GenregLauncher(Launcher):
+    """Takes jobs composed by genreg through `run`; any Hydra sweeper may use `launch`."""
+
+    def __init__(self, **options: Any) -> None:
+        given: Any = OmegaConf.to_container(OmegaConf.create(options))
+        self.options: dict[str, Any] = {"retry_failed": False, "keep_going": True, **given}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        pass
+
+    def run(self, jobs: list[Any], table: Any) -> list[Any]:
+        """The outcome of each job, None where it was not started."""
+        raise NotImplementedError
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from genreg.launcher.batch import run_batch
+        from genreg.launcher.compose import compose_jobs
+
+        jobs = compose_jobs([list(overrides) for overrides in job_overrides])
+        chosen = {
+            name: self.options.get(name, name == "keep_going") for name in ("retry_failed", "keep_going")
+        }
+        outcomes = run_batch(jobs, self.run, **chosen)
+        return [JobReturn(status=JobStatus.COMPLETED, _return_value=outcome) for outcome in outcomes]
+
+
+class LocalLauncher(GenregLauncher):
+    """Worker processes on this machine."""
+
+    def run(self, jobs: list[Any], table: Any) -> list[Any]:
+        from genreg.launcher.local import Pool
+
+        return Pool(jobs, self._checked(), table).run()
+
+    def workers(self, jobs: list[Any]) -> int:
+        """How many jobs run at once."""
+        from genreg.launcher.local import slots
+
+        return len(slots(jobs, self._checked()))
+
+    def _checked(self) -> Any:
+        from genreg.launcher.local import Options
+        from genreg.parameters import blame
+
+        with blame("hydra.launcher", Options):
+            return Options(**self.options)
+
+
+class SlurmLauncher(GenregLauncher):
+    """One array of a SLURM cluster."""
+
+    def run(self, jobs: list[Any], table: Any) -> list[Any]:
+        from genreg.launcher.slurm import Options, launch
+        from genreg.parameters import blame
+
+        with blame("hydra.launcher", Options):
+            options = Options(**self.options)
+        return launch(jobs, options, table)

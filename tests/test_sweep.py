@@ -1,0 +1,237 @@
+"""Sweep files: what they make, what they refuse, what is left to do."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+from conftest import Result, yaml_options
+from omegaconf import OmegaConf
+
+from genreg import CONFIGS
+from genreg.errors import InputError
+from genreg.launcher import plan
+from genreg.launcher import sweep as sweep_file
+from genreg.launcher.compose import compose_jobs
+from genreg.launcher.table import clock
+from genreg.records import RunFolder
+
+Genreg = Callable[..., Result]
+
+TINY = ["experiment=anti_pgd_valley/anti_pgd", "model.replicas=2", "model.d=3", "steps=4", "eval_every=2",
+        "log_every=2", "logger=none", "device=cpu"]  # fmt: skip
+FILE = """
+# my own sweep
+seeds: 2
+parts:
+  valley:
+    experiments: [anti_pgd_valley/pgd, anti_pgd_valley/anti_pgd]
+    overrides: [model.replicas=2, model.d=3, steps=4, eval_every=2, log_every=2, logger=none, device=cpu]
+    grid: {optimizer.sigma: [0.1, 0.2]}
+    metric: w/trace
+    mode: min
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Callable[[str], None]:
+    """Write a person's own sweep file, mine/sweep/own.yaml."""
+
+    def write(text: str) -> None:
+        path = tmp_path / "mine" / "sweep" / "own.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return write
+
+
+OWN = ["train", "--config-dir", "mine", "sweep=own"]
+
+
+def test_arms_are_experiments_times_grid() -> None:
+    node: dict[str, Any] = {"seeds": [3, 5], "parts": {"p": {
+        "experiments": ["a/x", "b/y"], "arms": {"z": ["model=mlp"]}, "overrides": ["steps=9"], "metric": "m",
+        "grid": {"optimizer.lr": [0.1, 1e-6], "model.widths": [[4, 4]]}}}}  # fmt: skip
+    arms = sweep_file.arms(sweep_file.read(node))
+    assert [arm.name for arm in arms] == [
+        f"{root},lr={lr},widths=[4,4]" for root in "xyz" for lr in ("0.1", "1e-06")
+    ]
+    assert arms[1].overrides == ["experiment=a/x", "steps=9", "optimizer.lr=1e-06", "model.widths=[4,4]"]
+    assert arms[1].values == {"optimizer.lr": 1e-6, "model.widths": [4, 4]}
+    assert arms[4].overrides[0] == "model=mlp"
+    owners, lists = plan.batches(arms, ["steps=2", "device=cpu"])
+    assert len(lists) == 12
+    assert [given[-1] for given in lists[:7]] == ["seed=3"] * 6 + ["seed=5"]  # all arms of a seed first
+    assert lists[0][:2] == ["experiment=a/x", "steps=2"]  # the command line replaces the file
+    assert owners[6] == arms[0]
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "sweep.parts", "at least one part"),
+    ({"parts": {}}, "sweep.parts", "at least one part"),
+    ({"parts": {"p": 3}}, "sweep.parts.p", "got 3"),
+    ({"parts": {"p": {"metric": "m"}}}, "sweep.parts.p", "at least one arm"),
+    ({"parts": {"p": {"metric": "m", "experiments": ["a"], "grid": {"k": []}}}}, "sweep.parts.p", "at least"),
+    ({"parts": {"p": {"metric": "m", "experiments": ["a/x", "a/x"]}}}, "sweep.parts.p", "got 'a/x"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "grid": {"k": [1, 1]}}}}, "sweep.parts.p", "x,k=1"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "seeds": 0}}}, "sweep.parts.p.seeds", "at least one"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "seeds": [1, 1]}}}, "sweep.parts.p.seeds", "dupl"),
+    ({"parts": {"p": {"arms": {"x": []}}}}, "sweep.parts.p.metric", "a value"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "mod": "min"}}}, "sweep.parts.p.mod", "mode"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "mode": "low"}}}, "sweep.parts.p.mode", "'min'"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "baseline": "y"}}}, "sweep.parts.p.baseline", "x"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "threshold": {"metric": "m"}}}},
+     "sweep.parts.p.threshold.value", "a value"),
+    ({"parts": {"p": {"metric": "m", "arms": {"x": []}}}, "seed": 3}, "sweep.seed", "nearest: seeds"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("node", "key", "says"), BAD)
+def test_a_wrong_file(node: dict[str, Any], key: str, says: str) -> None:
+    with pytest.raises(InputError) as refused:
+        sweep_file.read(node)
+    assert refused.value.key == key
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "extra", "says"),
+    [
+        ("parts: {}", [], "sweep.parts: expected at least one part"),
+        (FILE.replace("[0.1, 0.2]", "[0.1, 0.1]"), [], "sweep.parts.valley: expected no duplicates"),
+        (FILE.replace("valley/pgd", "valley/pdg"), [], "experiment: expected an option"),
+        (FILE.replace("optimizer.sigma", "optimizer.sigmoid"), [], "optimizer.sigmoid: expected a key"),
+        (
+            FILE.replace("logger=none", "logger=none, optimizer.sigma=3"),
+            ["optimizer.sigma=1"],
+            "no run twice",
+        ),
+        (FILE, ["seed=3"], "seed: expected sweep.seeds=N"),
+        (FILE, ["sweep.seedz=3"], "sweep.seedz: expected no such key"),
+        (FILE, ["name=${dataset}${seed}"], "seed: expected no other key that refers to ${seed}"),
+        (FILE, ["hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
+        (FILE, ["hydra.launcher.worker=1"], "hydra.launcher.worker"),
+        (FILE, ["output_dir=mine/sweep/own.yaml/x"], "output_dir: expected a folder that can be written"),
+        ("a: [", [], "configuration: expected a valid one"),
+    ],
+)
+def test_a_wrong_sweep_runs_nothing(
+    genreg: Genreg, mine: Callable[[str], None], tmp_path: Path, text: str, extra: list[str], says: str
+) -> None:
+    mine(text)
+    answer = genreg(*OWN, *extra)
+    assert answer.code == 2, answer
+    assert answer.err.startswith(f"genreg: {says.split(':')[0]}") or says == "no run twice"
+    assert says in answer.err
+    assert len(answer.err.strip().splitlines()) <= 2
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_more_wrong_commands(genreg: Genreg) -> None:
+    for arguments, says in [
+        (["sweep=smok"], "sweep: expected an option of the group sweep, got 'smok'\n  nearest: smoke"),
+        (["--dry-run", *TINY], "--dry-run: expected a sweep"),
+        (["-m", *TINY, "seed=1,1"], "sweep: expected no run twice"),
+        (["--like", "nowhere"], "--like: expected a run folder with a config.yaml, got 'nowhere'"),
+    ]:
+        answer = genreg("train", *arguments)
+        assert answer.code == 2
+        assert says in answer.err
+
+
+def test_run_skip_and_dry_run(genreg: Genreg, mine: Callable[[str], None], tmp_path: Path) -> None:
+    mine(FILE)
+    before = genreg(*OWN, "--dry-run")
+    assert "8 jobs: 0 finished, 8 to run" in before.out
+    assert before.out.count("  genreg train experiment=anti_pgd_valley/") == 5
+    assert "... 3 more" in before.out
+    assert not (tmp_path / "outputs").exists()
+    assert genreg(*OWN, "sweep.seeds=1").code == 0
+    after = genreg(*OWN, "sweep.dry_run=true")
+    assert "8 jobs: 4 finished, 4 to run" in after.out
+    assert "from 4 finished" in after.out
+    assert genreg(*OWN).code == 0
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
+    assert len(stamps) == 8
+    again = genreg(*OWN)
+    assert (again.code, again.out) == (0, "8 jobs: 8 finished, 0 to run\n")
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")} == stamps
+
+
+def test_sweep_json_says_where_every_run_is(
+    genreg: Genreg, mine: Callable[[str], None], tmp_path: Path
+) -> None:
+    mine(FILE)
+    assert genreg(*OWN, "steps=6").code == 0
+    root = tmp_path / "outputs" / "own"
+    written = json.loads((root / "sweep.json").read_text())
+    assert (written["sweep"], written["command"]) == ("own", "genreg train sweep=own steps=6")
+    (part,) = written["parts"]
+    told = {key: part[key] for key in ("name", "baseline", "metric", "mode", "select", "threshold", "seeds")}
+    assert told == {"name": "valley", "baseline": "pgd,sigma=0.1", "metric": "w/trace", "mode": "min",
+                    "select": None, "threshold": None, "seeds": [0, 1]}  # fmt: skip
+    assert [arm["name"] for arm in part["arms"]] == [
+        f"{arm},sigma={sigma}" for arm in ("pgd", "anti_pgd") for sigma in (0.1, 0.2)
+    ]
+    for arm in part["arms"]:
+        for seed in part["seeds"]:
+            run = RunFolder(root / arm["folder"] / f"seed={seed}")
+            assert run.summary()["step"] == 6
+            config: Any = OmegaConf.load(run.path / "config.yaml")
+            assert (config.seed, config.optimizer.sigma) == (seed, arm["values"]["optimizer.sigma"])
+    command = part["arms"][3]["command"].replace("seed=N", "seed=1").split()
+    assert "finished already" in genreg(*command[1:]).out
+
+
+def test_a_copied_seed_is_a_composed_seed() -> None:
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        lists = [[*TINY, f"seed={seed}"] for seed in (0, 7)]
+        copied = compose_jobs(lists)
+        composed = [compose_jobs([one])[0] for one in lists]
+    assert copied == composed
+    assert OmegaConf.create(copied[1].yaml) == copied[1].config
+    assert copied[1].config["seed"] == 7
+
+
+def test_one_value_of_a_key_that_only_experiments_bring(genreg: Genreg, tmp_path: Path) -> None:
+    tiny = TINY[1:]
+    answer = genreg("train", "-m", "experiment=anti_pgd_valley/pgd,anti_pgd_valley/anti_pgd", *tiny,
+                    "optimizer.sigma=0.3")  # fmt: skip
+    assert answer.code == 0, answer.err
+    configs: list[Any] = [OmegaConf.load(path) for path in tmp_path.rglob("config.yaml")]
+    assert [config.optimizer.sigma for config in configs] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("name", yaml_options("sweep"))
+def test_every_sweep_file_composes(genreg: Genreg, name: str) -> None:
+    answer = genreg("train", f"sweep={name}", "--dry-run", "sweep.seeds=1")
+    assert answer.code == 0, answer.err
+    assert " 0 finished" in answer.out
+
+
+def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
+    genreg("train", *TINY, "quiet=true")
+    (first,) = (path.parent for path in tmp_path.rglob("summary.json"))
+    assert genreg("train", "--like", str(first), "quiet=true").err == ""
+    (again,) = (path.parent for path in (tmp_path / "outputs" / "again").rglob("summary.json"))
+    assert (again / "metrics.jsonl").read_bytes() == (first / "metrics.jsonl").read_bytes()
+    refused = genreg("train", "--like", str(again))
+    assert (refused.code, "output_dir: expected another folder" in refused.err) == (2, True)
+    known = json.loads((first / "environment.json").read_text())
+    known[-1]["packages"]["torch"], known[-1]["data"] = "1.0", {"file": "aa"}
+    (first / "environment.json").write_text(json.dumps(known))
+    other = genreg("train", "--like", str(first), "seed=5", "optimizer=gd", "optimizer.lr=0.003")
+    assert other.code == 0
+    assert "packages torch was 1.0, is " in other.out + other.err
+    assert "data file was aa, is None" in other.out + other.err
+    (third,) = (tmp_path / "outputs" / "again").rglob("seed=5/config.yaml")
+    config: Any = OmegaConf.load(third)
+    assert (config.optimizer.lr, "sigma" in config.optimizer, config.steps) == (0.003, False, 4)
+    wrong = genreg("train", "--like", str(first), "stepz=3")
+    assert (wrong.code, "nearest: steps" in wrong.err) == (2, True)
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (0, 59.6, 3661)] == ["0:00:00", "0:01:00", "1:01:01"]
