@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genreg.model.gan import Critic
+from genreg.model.statistics import running_statistics
 from genreg.task.base import Forward
 
 LossName = Literal["wasserstein", "hinge", "nonsaturating"]
@@ -53,7 +54,7 @@ class CriticForward(Forward):
 
     def __post_init__(self) -> None:
         with self.autocast():
-            if self.model.uses_batch:
+            if self.model.batch_norms:
                 scores = self.model(self.real, self.y), self.model(self.fake, self.y)
             else:
                 y = None if self.y is None else torch.cat((self.y, self.y))
@@ -72,4 +73,6 @@ class CriticForward(Forward):
         return self.fake + t * (self.real - self.fake)
 
     def score(self, x: Tensor) -> Tensor:
-        return self.model(x, self.y)
+        """The critic's scores in full precision, without moving running statistics."""
+        with running_statistics(self.model.batch_norms, 0):
+            return self.model(x, self.y)

@@ -16,6 +16,7 @@ from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.model.gan import Gan
+from genreg.model.statistics import running_statistics
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer
 from genreg.task.base import Task
@@ -119,7 +120,8 @@ class WGAN(Task):
 
     def critic_step(self, update: int) -> dict[str, Tensor]:
         """One update of the critic, which uses one set of (normalized) weights for all its passes."""
-        real, y = self._real(update)
+        index = self.batch(update)
+        real, y = self.real[index], self._labels(index)
         with torch.no_grad():
             fake = self.generate(len(real), "critic", update, y)
         terms: dict[str, Tensor] = {}
@@ -152,12 +154,13 @@ class WGAN(Task):
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
         """One update of the generator against the frozen critic, then of the generator's average."""
-        real, y = self._real(step * self.critic_steps)
+        index = self.batch(step * self.critic_steps)
+        y = self._labels(index)
         terms: dict[str, Tensor] = {}
 
         def closure() -> Tensor:
             with self._frozen_critic(), parametrize.cached():
-                fake = self.generate(len(real), "generator", step, y)
+                fake = self.generate(len(index), "generator", step, y)
                 with self.autocast():
                     scores = self.critic(fake, y)
                 loss = self.loss.generator(scores.float())
@@ -177,16 +180,16 @@ class WGAN(Task):
         with self.autocast():
             return self.generator(z, y).float()
 
-    def _real(self, update: int) -> tuple[Tensor, Tensor | None]:
-        index = self.batch(update)
-        return self.real[index], None if self.y is None else self.y[index]
+    def _labels(self, index: Tensor) -> Tensor | None:
+        return None if self.y is None else self.y[index]
 
     @contextmanager
     def _frozen_critic(self) -> Iterator[None]:
-        """Gradients pass through the critic, but none is made for its weights."""
+        """Gradients pass through the critic, but none is made for its weights; its statistics stay."""
         self.critic.requires_grad_(False)
         try:
-            yield
+            with running_statistics(self.critic.batch_norms, 0):
+                yield
         finally:
             self.critic.requires_grad_(True)
 

@@ -1,5 +1,7 @@
 """What every pair of players has: latents to data, data to scores."""
 
+from functools import cached_property
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,10 +30,10 @@ class Critic(nn.Module):
         super().__init__()
         self.layers, self.classes = layers, classes
 
-    @property
-    def uses_batch(self) -> bool:
-        """Whether the score of one item depends on the others of its batch."""
-        return any(isinstance(layer, _BatchNorm) for layer in self.modules())
+    @cached_property
+    def batch_norms(self) -> list[_BatchNorm]:
+        """Layers through which the score of one item depends on the others of its batch."""
+        return [layer for layer in self.modules() if isinstance(layer, _BatchNorm)]
 
     @property
     def chain(self) -> nn.Sequential | None:
