@@ -7,7 +7,8 @@ environment.json   versions, device, commit, data checksums of every start
 summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
-curves.png         the rows as a picture
+curves.png         the rows as a picture; not drawn in a sweep
+job.log            what a run of a sweep printed
 """
 
 import json
