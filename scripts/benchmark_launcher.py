@@ -3,7 +3,8 @@
     python scripts/benchmark_launcher.py [--jobs 1000] [--few 20]
 
 The jobs are 1 step of 2 replicas of the widening valley, so nearly all that is timed is how they are run.
-The two slow ways run `few` of the same jobs. The overhead is what a job costs more in a worker than in a bare loop.
+The two slow ways run `few` of the same jobs. The overhead is what a job costs more in a worker than in a
+bare loop.
 """
 
 import argparse

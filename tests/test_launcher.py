@@ -242,6 +242,16 @@ def test_another_launcher_of_hydra(genreg: Genreg, tmp_path: Path) -> None:
     assert status(tmp_path) == ["done", "done"]
 
 
+def test_another_sweeper_of_hydra(genreg: Genreg, tmp_path: Path) -> None:
+    """Its jobs reach the local launcher through Hydra's plugin."""
+    answer = genreg("train", "-m", *VALLEY, "steps=4", "seed=0,1", "optimizer.sigma=0.1,-1",
+                    "hydra/sweeper=basic")  # fmt: skip
+    assert answer.code == 2
+    assert "genreg: 2 of 4 jobs failed" in answer.err
+    assert status(tmp_path) == ["done", "done"]
+    assert len(list(tmp_path.rglob("job.log"))) == 2
+
+
 @pytest.mark.slow
 def test_a_thousand_jobs_under_fire(tmp_path: Path) -> None:
     """5 % diverge; the launcher is killed ten times, and workers: each job ends once, with the same rows."""
