@@ -8,6 +8,7 @@ bare loop.
 """
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -34,22 +35,28 @@ def main() -> None:
         ("Hydra's basic launcher", flags.few, basic),
         ("one process per job", flags.few, processes),
     ]
-    print(f"{'way':<24} {'jobs':>5} {'seconds':>8} {'jobs/min':>9}")
+    print(f"{'way':<24} {'jobs':>5} {'seconds':>8} {'jobs/min':>9} {'CPU ms/job':>11}")
     for name, jobs, run in ways:
-        seconds = timed(run, jobs)
-        print(f"{name:<24} {jobs:>5} {seconds:>8.1f} {60 * jobs / seconds:>9.0f}", flush=True)
+        seconds, cpu = timed(run, jobs)
+        rate = 60 * jobs / seconds
+        print(f"{name:<24} {jobs:>5} {seconds:>8.1f} {rate:>9.0f} {1000 * cpu / jobs:>11.1f}", flush=True)
     overhead(flags.jobs)
 
 
-def timed(run: Callable[[Path, int], None], jobs: int) -> float:
-    """Seconds of `jobs` jobs in a new folder."""
+def timed(run: Callable[[Path, int], None], jobs: int) -> tuple[float, float]:
+    """Seconds, and seconds of processor, of `jobs` jobs in a new folder."""
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), cpu_seconds(resource.RUSAGE_CHILDREN)
         run(Path(folder), jobs)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, cpu_seconds(resource.RUSAGE_CHILDREN) - used
         made = len(list(Path(folder).rglob("weights.pt")))
         assert made == jobs, f"{made} of {jobs} jobs were made"
-        return seconds
+        return seconds, cpu
+
+
+def cpu_seconds(whose: int) -> float:
+    usage = resource.getrusage(whose)
+    return usage.ru_utime + usage.ru_stime
 
 
 def genreg(*arguments: str) -> None:
@@ -71,10 +78,11 @@ def processes(folder: Path, jobs: int) -> None:
 
 
 def overhead(jobs: int) -> None:
-    """Milliseconds per job of one worker beyond those of a loop in one process, without their starts."""
-    slope = (timed(one_worker, jobs) - timed(one_worker, jobs // 10)) / (jobs - jobs // 10)
-    loop = timed_loop(jobs)
-    print(f"one job: {1000 * slope:.1f} ms in a worker, {1000 * loop:.1f} ms in a loop; "
+    """Print what a job costs the processor in a worker and in a bare loop, both without their starts."""
+    few = jobs // 10
+    slope = (timed(one_worker, jobs)[1] - timed(one_worker, few)[1]) / (jobs - few)
+    loop = loop_cpu(jobs)
+    print(f"one job: {1000 * slope:.1f} ms of processor in a worker, {1000 * loop:.1f} ms in a loop: "
           f"overhead {1000 * (slope - loop):.1f} ms")  # fmt: skip
 
 
@@ -82,8 +90,8 @@ def one_worker(folder: Path, jobs: int) -> None:
     sweep(folder, jobs, "hydra.launcher.workers=1")
 
 
-def timed_loop(jobs: int) -> float:
-    """Seconds per job of `train` alone, after the first."""
+def loop_cpu(jobs: int) -> float:
+    """Seconds of processor per job of `train` alone, after the first."""
     import torch
 
     from genreg.launcher.compose import compose_jobs
@@ -94,10 +102,10 @@ def timed_loop(jobs: int) -> float:
         with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
             made = compose_jobs([[*TINY, f"output_dir={folder}", f"seed={k}"] for k in range(jobs)])
         train(made[0].config, made[0].yaml, in_sweep=True)
-        started = time.perf_counter()
+        used = cpu_seconds(resource.RUSAGE_SELF)
         for job in made[1:]:
             train(job.config, job.yaml, in_sweep=True)
-        return (time.perf_counter() - started) / (jobs - 1)
+        return (cpu_seconds(resource.RUSAGE_SELF) - used) / (jobs - 1)
 
 
 if __name__ == "__main__":
