@@ -1,4 +1,4 @@
-"""The verbs of `genreg`. Answers `--help` and `data` without importing torch or Hydra."""
+"""The verbs of `genreg`. All but `train` answer without importing torch or Hydra."""
 
 import os
 import sys
@@ -60,7 +60,7 @@ def _complete(arguments: list[str]) -> None:
         os.environ["COMP_LINE"] = f"genreg {rest}"
         _train(arguments)
     elif arguments[1:2] == ["query=bash"]:
-        print(" ".join(name for name in ("train", "data") if name.startswith(verb)))
+        print(" ".join(name for name in ("train", "report", "show", "data") if name.startswith(verb)))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -75,6 +75,31 @@ def version(
     if show:
         print(__version__)
         raise typer.Exit
+
+
+@app.command("report")
+def report_runs(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
+    format: Annotated[str | None, typer.Option(help="html, markdown, csv, json or latex")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="a file; default: FOLDER/report.html, or stdout")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="the arm that others are compared with")] = None,
+    metric: Annotated[str | None, typer.Option(help="what is reported, such as test/accuracy")] = None,
+    select: Annotated[str | None, typer.Option(help="the validation metric that chooses each step")] = None,
+) -> None:
+    """Tables with a verdict from run folders: on the terminal and as one page, or in one format."""
+    from genreg.report.command import report as report_on
+
+    report_on(folders, format, output, baseline, metric, select)
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a folder seed=N")]) -> None:
+    """What one run was: status, result, configuration, environments, and how to repeat it."""
+    from genreg.report.show import show as show_run
+
+    show_run(folder)
 
 
 @data.command("list")

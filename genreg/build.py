@@ -37,12 +37,13 @@ class Settings:
 
 
 GROUPS = ("task", "dataset", "model", "regularizer", "optimizer", "scheduler", "measure", "logger")
+MORE = ("generator_optimizer", "features")  # what only some tasks bring along
 
 
 def settings(config: Config) -> Settings:
     """The checked scalars of a configuration; InputError names the first bad key."""
     with blame("", Settings):
-        return Settings(**{key: value for key, value in config.items() if key not in GROUPS})
+        return Settings(**{key: value for key, value in config.items() if key not in GROUPS + MORE})
 
 
 def build_task(config: Config, device: torch.device) -> Task:
@@ -52,17 +53,40 @@ def build_task(config: Config, device: torch.device) -> Task:
         raise InputError("data_dir", "an existing folder (set by data_dir= or GENREG_DATA)", data_dir)
     dataset = factory(config["dataset"], "dataset") if config["dataset"] else None
     scheduler = factory(config["scheduler"], "scheduler") if config["scheduler"] else None
+    _check_model(_target(config["model"], "model"), _target(config["task"], "task"))
     return factory(config["task"], "task")(
         dataset=dataset and partial(dataset, data_dir=Path(data_dir) if data_dir else default_data_dir()),
         model=factory(config["model"], "model"),
-        optimizer=partial(seeded, factory(config["optimizer"], "optimizer"), config["seed"]),
+        optimizer=_optimizer(config, "optimizer"),
         scheduler=scheduler,
         regularizer=build_each(config, "regularizer"),
         measure=build_each(config, "measure"),
         seed=config["seed"],
         device=device,
         precision=config["precision"],
+        **_more(config),
     )
+
+
+def _check_model(model: Any, task: Any) -> None:
+    """Refuse a model of another kind than the task trains, where both are classes that say so."""
+    kind, words = getattr(task, "trains", (object, ""))
+    if isinstance(model, type) and not issubclass(model, kind):
+        raise InputError("model", f"{words} for this task", model.__name__)
+
+
+def _optimizer(config: Config, key: str) -> Callable[..., torch.optim.Optimizer]:
+    return partial(seeded, factory(config[key], key), config["seed"])
+
+
+def _more(config: Config) -> dict[str, Any]:
+    """What some tasks bring along: a second optimizer, and features to compare pictures by."""
+    found: dict[str, Any] = {}
+    if "generator_optimizer" in config:
+        found["generator_optimizer"] = _optimizer(config, "generator_optimizer")
+    if config.get("features"):
+        found["features"] = factory(config["features"], "features")(output_dir=Path(config["output_dir"]))
+    return found
 
 
 def build_each(config: Config, group: str) -> dict[str, Any]:
@@ -83,15 +107,8 @@ def choose_device(name: str) -> torch.device:
 
 def factory(node: Any, key: str) -> Callable[..., Any]:
     """What `_target_` names, with the other values of `node` bound; its errors name `key` and parameter."""
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise InputError(key, "keys with a _target_", node)
+    target = _target(node, key)
     values = {name: value for name, value in node.items() if name != "_target_"}
-    try:
-        module, _, attribute = str(node["_target_"]).rpartition(".")
-        target = resolve_name(f"{module}:{attribute}")
-    except (ImportError, AttributeError, ValueError) as error:
-        expected = "the dotted name of a class or function"
-        raise InputError(f"{key}._target_", expected, node["_target_"]) from error
 
     def call(*arguments: Any, **more: Any) -> Any:
         with blame(key, target):
@@ -100,6 +117,18 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
             return target(*arguments, **values, **more)
 
     return call
+
+
+def _target(node: Any, key: str) -> Any:
+    """The class or function that `node` names."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(key, "keys with a _target_", node)
+    try:
+        module, _, attribute = str(node["_target_"]).rpartition(".")
+        return resolve_name(f"{module}:{attribute}")
+    except (ImportError, AttributeError, ValueError) as error:
+        expected = "the dotted name of a class or function"
+        raise InputError(f"{key}._target_", expected, node["_target_"]) from error
 
 
 def _check_numbers(target: Any, values: Config) -> None:

@@ -12,7 +12,7 @@ def draw(rows: list[Row], best: Row | None, path: Path) -> None:
     from matplotlib.figure import Figure
 
     panels: dict[str, dict[str, str]] = {}  # title -> label -> metric
-    for name in sorted({name for row in rows for name in row if name != "step" and "_stderr/" not in name}):
+    for name in sorted({name for row in rows for name in row if "/" in name and "_stderr/" not in name}):
         split, metric = name.split("/", 1)
         title, label = ("training terms", metric) if split == "train" else (metric, split)
         panels.setdefault(title, {})[label] = name

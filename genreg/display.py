@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -54,7 +55,7 @@ class Display(AbstractContextManager["Display"]):
         if self.bar:
             self.bar.stop()
 
-    def show(self, row: Row) -> None:
+    def show(self, row: Row, pictures: dict[str, Path]) -> None:
         """Take a row; show it if it is time to."""
         if self.quiet:
             return
@@ -80,7 +81,8 @@ class Display(AbstractContextManager["Display"]):
 def print_line(summary: Row, path: str) -> None:
     """One line for one run of a sweep."""
     chosen = summary.get("best") or summary.get("last") or {}
-    metrics = "  ".join(f"{name} {chosen[name]:.4f}" for name in chosen if name.endswith("/accuracy"))
+    judged = [name for name in chosen if name.endswith("/accuracy")] or (summary.get("selection") or [])[:1]
+    metrics = "  ".join(f"{name} {chosen[name]:.4f}" for name in judged)
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 
 
@@ -93,7 +95,8 @@ def print_summary(summary: Row, path: str, command: str) -> None:
         table.add_column(f"best (step {best['step']})", justify="right")
     table.add_column("last", justify="right")
     for name in (name for name in last if name != "step"):
-        cells = [f"{row[name]:.4f}" for row in ((best, last) if best else (last,))]
+        rows = [best, last] if best else [last]
+        cells = [row[name] if isinstance(row[name], str) else f"{row[name]:.4f}" for row in rows]
         table.add_row(name, *cells)
     console = Console()
     console.print(table)

@@ -7,6 +7,7 @@ from pathlib import Path
 from genreg.errors import GenregError, InputError, nearest
 
 ATTEMPTS = 3
+NO_DOWNLOAD = "no download"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ SOURCES = {
     source.name: source
     for source in (
         Source("digits", 0.1, "BSD-3-Clause, with scikit-learn", "bundled with scikit-learn"),
-        Source("two_moons", 0.0, "none needed", "generated"),
+        *(Source(name, 0.0, "none needed", "generated")
+          for name in ("two_moons", "gaussian_ring", "gaussian_grid", "swiss_roll")),
         Source(
             "mnist", 11.6, "not stated", "https://storage.googleapis.com/cvdf-datasets/mnist/",
             dict(zip(MNIST_FILES, (
@@ -51,6 +53,11 @@ SOURCES = {
             "zh_sentiment", 2.9, 'Apache-2.0 repository, "compiled by the author"',
             "https://github.com/bojone/bert4keras/raw/c1ae0dc/examples/datasets/",
             {"sentiment.zip": "866256a80e4019e538d2681b5f4bf2f21be3c24139b4100ca266c2fca8be86c9"},
+        ),
+        Source(
+            "emoji32", 2.3, "Apache-2.0 / OFL",
+            f"{NO_DOWNLOAD}: png/32 of github.com/googlefonts/noto-emoji, white behind",
+            {"noto_emoji_32x32_rgb.npz": "5e7863e00e5943a70b854c0aca2efbb77ad5d43d5e47a73fb599feaeb5e2cff6"},
         ),
     )
 }  # fmt: skip
@@ -101,6 +108,8 @@ def fetch(source: Source, data_dir: Path, url: str | None = None) -> list[Path]:
     for path, digest in zip(paths, source.files.values(), strict=True):
         if path.exists():
             verify(path, digest)
+        elif source.url.startswith(NO_DOWNLOAD) and not url:
+            raise InputError(str(path), f"a file that has {NO_DOWNLOAD}: put it there, sha256 {digest}")
         else:
             _download((url or source.url) + path.name, path, digest)
     return paths

@@ -33,6 +33,10 @@ class DivergedError(GenregError):
         super().__init__(f"diverged: {term} is {value} at step {step}; try a smaller optimizer.lr or weight")
 
 
+class CollapsedError(GenregError):
+    """All samples of a generator have become one, or its critic's scores left every bound: failed."""
+
+
 class FolderInUseError(GenregError):
     """Another live process is writing this run folder."""
 
@@ -56,7 +60,7 @@ def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:
     """The choices most like `word`, best first; all of them where there are few."""
     choices = sorted(choices)
     close = difflib.get_close_matches(word, choices, n=n, cutoff=0.5)
-    return close or (choices if len(choices) <= 8 else [])
+    return close or (choices if len(choices) <= 16 else [])
 
 
 def _short(value: object) -> str:

@@ -53,6 +53,8 @@ def _unknown_key(key: str, overrides: list[str]) -> InputError:
     chosen = any(other.startswith(f"{group}.{name}.") for other in known)
     if name and name in options(group) and not chosen:
         return InputError(key, f"{name} to be chosen: add {group}={name}")
+    if key in GROUPS:
+        return InputError(key, f"a task that has {key}; genreg train --help says which")
     return InputError(key, "a key of the configuration", None, nearest(key, [*known, *GROUPS]))
 
 

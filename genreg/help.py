@@ -12,6 +12,7 @@ GROUPS = {
     "optimizer": "how weights move",
     "scheduler": "how the learning rate moves",
     "measure": "what is measured beside accuracy; several as a list",
+    "features": "what pictures are compared by, with task=wgan",
     "logger": "where rows are shown beside the run folder; several as a list",
     "experiment": "published experiments, one arm each",
     "sweep": "many runs: every arm of some experiments, every seed",

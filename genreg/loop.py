@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -13,9 +14,9 @@ from genreg.state import State
 
 
 class View(Protocol):
-    """Whatever is shown every row: a progress bar, W&B, TensorBoard."""
+    """Whatever is shown every row and the pictures of its step: a progress bar, W&B, TensorBoard."""
 
-    def show(self, row: Row) -> None: ...
+    def show(self, row: Row, pictures: dict[str, Path]) -> None: ...
 
 
 @checked
@@ -41,14 +42,16 @@ def run(
                 state.record(task.step(state.step))
                 last = state.step == steps
                 row: Row = {}
+                pictures: dict[str, Path] = {}
                 if last or state.step % log_every == 0:
                     row |= state.means()
                 if last or state.step % eval_every == 0:
+                    pictures = state.draw()
                     row |= state.evaluated(task.evaluate())
                 if row:
                     state.write(row)
                     for view in views:
-                        view.show({"step": state.step, **row})
+                        view.show({"step": state.step, **row}, pictures)
                 if state.step % checkpoint_every == 0 and not last:
                     state.save()
             if state.step < steps:

@@ -7,6 +7,8 @@ environment.json   versions, device, commit, data checksums of every start
 summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
+histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
+samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
 curves.png         the rows as a picture; not drawn in a sweep
 job.log            what a run of a sweep printed
 """
@@ -57,7 +59,11 @@ class RunFolder:
     def add_environment(self, environment: Row) -> None:
         """Append one start's environment."""
         path = self.path / "environment.json"
-        _write_json(path, [*_read_json(path, []), environment])
+        _write_json(path, [*self.environments(), environment])
+
+    def environments(self) -> list[Row]:
+        """The environment of every start, oldest first."""
+        return _read_json(self.path / "environment.json", [])
 
     def write_config(self, yaml: str) -> None:
         (self.path / "config.yaml").write_text(yaml)

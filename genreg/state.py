@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from genreg import checkpoint
 from genreg.errors import DivergedError
+from genreg.pictures import save_png
 from genreg.records import Row, RowFile, RunFolder
 from genreg.task.base import Task
 
@@ -74,14 +76,23 @@ class State:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise DivergedError(self.step, name, value)
-        self.last = {"step": self.step, **metrics}
+        row = {**metrics, **self.task.labels}
+        self.last = {"step": self.step, **row}
         if self.task.selection:
             metric, mode = self.task.selection
             sign = 1 if mode == "max" else -1
             if self.best is None or sign * metrics[metric] > sign * self.best[metric]:
                 self.best = self.last
-                self.best_weights = {name: w.detach().clone() for name, w in self.task.weights().items()}
-        return metrics
+                self.best_weights = self.task.weights()
+        return row
+
+    def draw(self) -> dict[str, Path]:
+        """Write the task's pictures as they are now; their files by name."""
+        files: dict[str, Path] = {}
+        for name, picture in self.task.pictures().items():
+            files[name] = self.folder.path / name / f"step={self.step}.png"
+            save_png(picture, files[name])
+        return files
 
     def write(self, row: Row) -> None:
         self.metrics.append({"step": self.step, **row})
@@ -109,9 +120,8 @@ class State:
         weights = self.task.weights() if self.best_weights is None else self.best_weights
         checkpoint.save_weights(self.folder.path, "weights.pt", weights)
         checkpoint.save_weights(self.folder.path, "last_weights.pt", self.task.weights())
-        results: dict[str, Tensor] = getattr(self.task, "results", dict)()
-        if results:
-            checkpoint.save_arrays(self.folder.path, "replicas.npz", results)
+        for name, arrays in self.task.results().items():
+            checkpoint.save_arrays(self.folder.path, f"{name}.npz", arrays)
         summary = self._summary("done")
         self.folder.write_summary(summary)
         checkpoint.remove_all(self.folder.path)

@@ -1,4 +1,4 @@
-"""What tests share: the command line in this process, real data, a small task."""
+"""What tests share: the command line in this process, real data, a small task, what a generator made."""
 
 import os
 import sys
@@ -12,10 +12,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, here and in the comma
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from genreg import CONFIGS
 from genreg.__main__ import main
 from genreg.dataset import digits
+from genreg.measure import Generated
 from genreg.model import MLP
 from genreg.task.classify import Classify
 
@@ -73,6 +75,24 @@ def small_task(regularizer: dict[str, Any] | None = None, **options: Any) -> Cla
     model = partial(MLP, widths=[16], batch_norm=True, dropout=0.3)
     given = {"dataset": digits, "model": model, "optimizer": partial(torch.optim.Adam, lr=1e-2)}
     return Classify(**{**given, "regularizer": regularizer or {}, **options})
+
+
+SPLITS: dict[str, Any] = {"splits": ["test"]}
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=draw(seed), dtype=torch.float64)
+
+
+def seen(critic: Callable[[Tensor], Tensor], layers: list[nn.Module], **more: Any) -> Generated:
+    """200 samples beside 300 items of (2,), a critic and its layers."""
+    given = {"fake": normal(200, 2).float(), "real": normal(300, 2, seed=1).float(), "modes": None,
+             "features": None, "generator": draw()}  # fmt: skip
+    return Generated(critic=critic, layers=layers, **{**given, **more})
 
 
 def yaml_options(group: str) -> list[str]:

@@ -13,14 +13,16 @@ import torch
 from conftest import yaml_options
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from PIL import Image
 
-from genreg import CONFIGS
+from genreg import CONFIGS, regularizer
 from genreg.build import build_task, choose_device, settings
 from genreg.cli import plain
 from genreg.help import GROUPS, options, text
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
-            "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure"}  # fmt: skip
+            "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure",
+            "generator_optimizer", "features", "output_dir"}  # fmt: skip
 """Parameters that the program fills in, not the YAML."""
 
 TORCH_ONLY = {
@@ -49,7 +51,8 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
         return
     module, _, name = node["_target_"].rpartition(".")
     target = resolve_name(f"{module}:{name}")
-    parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in INJECTED}
+    injected = INJECTED - {"seed"} if group == "features" else INJECTED  # features are not the run's
+    parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in injected}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
     assert set(node) - {"_target_", "defaults"} == set(parameters)
@@ -70,7 +73,18 @@ SMALL = {
     "resnet18": "model.widths=[4,4,4,4]",
     "conv_small": "model.widths=[4,4,4,4,4]",
     "conv_large": "model.widths=[4,4,4,4,4]",
+    "dcgan": "model.width=4",
+    "resnet_gan": "model.width=4",
 }
+
+
+OF_A_GENERATOR = {("dataset", "swiss_roll"), ("dataset", "emoji32")}
+"""Options that task=classify refuses."""
+
+
+def is_of_a_generator(group: str, option: str) -> bool:
+    line = options(group)[option]
+    return group == "features" or (group, option) in OF_A_GENERATOR or "task=wgan" in line
 
 
 def overrides_for(group: str, option: str) -> list[str]:
@@ -79,28 +93,70 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["model.dropout=0.2", "model.batch_norm=true"]
     if (group, option) == ("dataset", "none") or (group == "model" and "landscape" in options(group)[option]):
         given += ["task=landscape"]
-    return given + ([SMALL[option], "dataset=mnist"] if option in SMALL else [])
+    if option.startswith("features/"):
+        given += ["model.widths=[4,4,4,4,4]"]
+    if is_of_a_generator(group, option):
+        given += ["task=wgan"]
+    if option in ("fid", "kid", "precision_recall"):
+        given += ["features=random"]
+    if option in ("fid", "kid", "precision_recall") or group == "features" or option in SMALL:
+        given += ["dataset=mnist"]
+    if option.endswith("gan") or option.startswith("wgan_sn/"):
+        given += ["dataset.size=32", "dataset=fashion_mnist", "features=random"]
+    return given + ([SMALL[option]] if option in SMALL else [])
 
 
 @pytest.mark.parametrize(("group", "option"), CASES)
 def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
     config = composed(*overrides_for(group, option))
-    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment")):
+    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "emoji32")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
+    if option == "image_folder":
+        folder = request.getfixturevalue("tmp_path")
+        request.getfixturevalue("monkeypatch").setenv("XDG_CACHE_HOME", str(folder))
+        config |= {"data_dir": str(write_folder(folder))}
+        config["dataset"] |= {"size": 8, "validation": 5, "test": 5}
     if option == "npz":
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     settings(config)
     task = build_task(config, choose_device("cpu"))
     before = {name: weight.clone() for name, weight in task.weights().items()}
+    settled = re.compile(
+        r"parametrizations\.weight\.0\.[uv]$"
+    )  # of a matrix of one row, u is 1 from the start
     terms = [task.step(step) for step in range(2)]
-    assert all(not torch.equal(before[name], weight) for name, weight in task.weights().items())
+    moved = {name: not torch.equal(before[name], weight) for name, weight in task.weights().items()}
+    assert all(moved[name] for name in moved if not settled.search(name))
     assert all(value.isfinite() and not value.requires_grad for row in terms for value in row.values())
-    landscape = not config["dataset"]
-    assert set(terms[0]) == ({"loss"} if landscape else {"cross_entropy", "loss", *config["regularizer"]})
+    kind = config["task"]["_target_"].rsplit(".", 1)[-1]
+    penalties = {name for name, node in config["regularizer"].items() if has_penalty(node["_target_"])}
+    assert set(terms[0]) == OWN_TERMS[kind] | penalties
     if group != "model":
         row = task.evaluate()
         assert all(map(math.isfinite, row.values()))
-        assert landscape or expected_metrics(config) <= set(row)
+        assert kind != "Classify" or expected_metrics(config) <= set(row)
+        assert kind != "WGAN" or {f"{split}/{name}" for split, name in measured(config)} <= set(row)
+
+
+OWN_TERMS = {
+    "Classify": {"cross_entropy", "loss"},
+    "Minimize": {"loss"},
+    "WGAN": {"wasserstein", "critic_loss", "generator_loss"},
+}
+
+
+def has_penalty(target: str) -> bool:
+    """Whether the method adds a term, or only changes weights."""
+    return getattr(regularizer, target.rsplit(".", 1)[-1]).penalty is not regularizer.Regularizer.penalty
+
+
+def measured(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Split and name of a value of every chosen measure of a generator."""
+    first = {"precision_recall": "precision", "lipschitz": "lipschitz_lower",
+             "gradient_norm": "gradient_norm_data"}  # fmt: skip
+    return [
+        (split, first.get(name, name)) for name, node in config["measure"].items() for split in node["splits"]
+    ]
 
 
 def write_npz(folder: Path) -> Path:
@@ -109,6 +165,16 @@ def write_npz(folder: Path) -> Path:
     x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
     y = np.arange(2100) % 3
     np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    return folder
+
+
+def write_folder(folder: Path) -> Path:
+    """A folder of twenty random pictures in two subfolders of `pictures`."""
+    draw = np.random.default_rng(0)
+    for i in range(20):
+        subfolder = folder / "pictures" / "ab"[i % 2]
+        subfolder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(256, size=(9, 10, 3), dtype=np.uint8)).save(subfolder / f"{i}.png")
     return folder
 
 

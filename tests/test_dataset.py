@@ -1,13 +1,25 @@
 """Splits, labeled subsets and the leak, on real data where there are any."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import small_task
 from sklearn.linear_model import LogisticRegression
 
-from genreg.dataset import Dataset, digits, mnist, two_moons, zh_sentiment_ngram
+from genreg.dataset import (
+    Dataset,
+    digits,
+    gaussian_grid,
+    gaussian_ring,
+    mnist,
+    swiss_roll,
+    two_moons,
+    zh_sentiment_ngram,
+)
 from genreg.dataset.base import balanced
 from genreg.errors import InputError
 
@@ -41,6 +53,69 @@ def test_two_moons_are_the_same_points_for_every_seed() -> None:
     check_splits(a)
     assert torch.equal(a.unlabeled, b.unlabeled)
     assert not torch.equal(a.labeled.x, b.labeled.x)
+
+
+@pytest.mark.parametrize(("data", "modes", "neighbours"), [
+    (gaussian_ring, 8, 2 * math.sqrt(2) * math.sin(math.pi / 8)),  # a chord
+    (gaussian_grid, 25, 1 / math.sqrt(2)),  # spacing 2 over 2.828, as in the toy of WGAN-GP's code
+    (gaussian_grid, 100, math.sqrt(12 / 99)),
+])  # fmt: skip
+def test_mixtures_are_what_their_modes_say(data: Any, modes: int, neighbours: float) -> None:
+    dataset = data(modes=modes, seed=0)
+    check_splits(dataset)
+    truth = dataset.modes
+    gaps = torch.pdist(truth.centers)
+    assert gaps.min().item() == pytest.approx(neighbours, rel=1e-5)
+    pool = dataset.unlabeled
+    torch.testing.assert_close(pool.std(0), torch.ones(2), atol=0.02, rtol=0)
+    y = torch.cdist(pool, truth.centers).argmin(1)
+    assert y.bincount().min() > 0.7 * len(pool) / modes
+    around = (pool - truth.centers[y]) / truth.sigma
+    torch.testing.assert_close(around.std(0), torch.ones(2), atol=0.02, rtol=0)
+    assert torch.equal(torch.cdist(dataset.test.x, truth.centers).argmin(1), dataset.test.y)
+    assert dataset.labeled.y.bincount(minlength=modes).min() == 1000 // modes
+    assert torch.equal(pool, data(modes=modes, seed=1).unlabeled)
+
+
+def test_mixtures_have_the_published_widths() -> None:
+    """PacGAN's standard deviations, 0.01 at radius 1 and 0.05 at spacing 2, here at other scales."""
+    ring, grid = gaussian_ring().modes, gaussian_grid().modes
+    assert ring is not None
+    assert grid is not None
+    assert ring.sigma / ring.centers[0].norm().item() == pytest.approx(0.01)
+    assert grid.sigma / torch.pdist(grid.centers).min().item() == pytest.approx(0.05 / 2)
+
+
+def test_swiss_roll_lies_on_its_spiral_and_has_no_labels() -> None:
+    dataset = swiss_roll(noise=0.0, items=1000)
+    x, z = (7.5 * dataset.unlabeled.double()).T  # t cos t, t sin t
+    t = torch.hypot(x, z)
+    torch.testing.assert_close(torch.stack((x, z)), t * torch.stack((t.cos(), t.sin())), atol=1e-4, rtol=0)
+    assert 4.71 < t.min() < t.max() < 14.14
+    assert (dataset.classes, len(dataset.labeled), dataset.input_shape) == (0, 0, [2])
+    assert 0.8 < swiss_roll().unlabeled.std() < 1.0
+    check_splits(dataset)
+
+
+@pytest.mark.parametrize("modes", [1, 24])
+def test_a_grid_has_a_square_number_of_modes(modes: int) -> None:
+    with pytest.raises(InputError, match=r"dataset\.modes: expected a square number from 4"):
+        gaussian_grid(modes=modes)
+
+
+def test_data_without_labels_cannot_be_classified() -> None:
+    with pytest.raises(InputError, match="dataset: expected one with labels"):
+        small_task(dataset=swiss_roll)
+
+
+def test_a_frame_of_zeros(data_dir: Path) -> None:
+    dataset, framed = (mnist(data_dir=data_dir, labeled=20, size=size) for size in (28, 32))
+    assert framed.unlabeled.shape == (50_000, 1, 32, 32)
+    assert torch.equal(framed.unlabeled[:, :, 2:-2, 2:-2], dataset.unlabeled)
+    assert framed.unlabeled.sum(dtype=torch.float64) == dataset.unlabeled.sum(dtype=torch.float64)
+    for size in (26, 31):
+        with pytest.raises(InputError, match=r"dataset\.size: expected an even number from 28"):
+            mnist(data_dir=data_dir, size=size)
 
 
 def test_balanced_differs_by_at_most_one_and_by_seed() -> None:

@@ -72,6 +72,13 @@ def test_a_wrong_download_is_not_kept(server: str, tmp_path: Path) -> None:
     assert not (tmp_path / "set" / "set.gz").exists()
 
 
+def test_what_has_no_download_has_to_be_put_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"noto_emoji_32x32_rgb\.npz: .* no download: put it there, sha256 5e78"
+    ):
+        download.fetch(download.source("emoji32"), tmp_path)
+
+
 def test_no_server(tmp_path: Path) -> None:
     with pytest.raises(GenregError, match=r"(?s)cannot download http://127.0.0.1:9/set.gz.*GENREG_DATA"):
         download.fetch(published("http://127.0.0.1:9/"), tmp_path)
@@ -100,7 +107,7 @@ def test_verbs(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) ->
     assert listed.code == 0
     assert listed.out.count("present") == len(download.SOURCES)
     assert "missing" in genreg("data", "list", "--data-dir", str(tmp_path)).out
-    assert genreg("data", "verify", "--data-dir", str(data_dir)).out.count("ok ") == 9
+    assert genreg("data", "verify", "--data-dir", str(data_dir)).out.count("ok ") == 10
     assert str(data_dir) in genreg("data", "fetch", "zh_sentiment", "--data-dir", str(data_dir)).out
     wrong = genreg("data", "fetch", "mnits", "--data-dir", str(tmp_path))
     assert wrong.code == 2

@@ -132,7 +132,7 @@ def test_resumed_in_the_middle_ends_with_the_same_bits(name: str, optimizer: str
             second.evaluate()
     for task in (through, second):
         task.evaluate()
-    ours, theirs = second.results(), through.results()
+    ours, theirs = second.results()["replicas"], through.results()["replicas"]
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
     assert all(
@@ -153,11 +153,11 @@ def test_a_replica_that_diverges_dies_alone_and_is_recorded() -> None:
     assert row["replicas/alive"] == 3
     assert all(math.isfinite(term["loss"]) for term in terms)
     assert math.isfinite(row["w/loss"])
-    assert task.results()["died"].tolist() == [-1, -1, 1, -1]
+    assert task.results()["replicas"]["died"].tolist() == [-1, -1, 1, -1]
     for step in range(4, 80):
         task.step(step)
     assert math.isnan(task.evaluate()["w/loss"])
-    assert (task.results()["died"] >= 0).all()
+    assert (task.results()["replicas"]["died"] >= 0).all()
 
 
 def test_all_dead_stops_the_run_and_says_so(genreg: Callable[..., Result]) -> None:
@@ -253,7 +253,7 @@ def test_anti_pgd_decays_at_the_rate_of_the_discrete_theory() -> None:
         task.step(step)
         if step in (1_999, 11_999):
             task.evaluate()
-    before, after = (row.double().numpy() for row in task.results()["z/u_squared"])
+    before, after = (row.double().numpy() for row in task.results()["replicas"]["z/u_squared"])
     rates = -np.log(after / before) / 10_000
     x = start = before.mean()
     for _ in range(10_000):

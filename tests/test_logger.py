@@ -114,7 +114,7 @@ def test_a_failing_logger_warns_once_and_the_run_goes_on(caplog: pytest.LogCaptu
     guarded = Guarded("broken", Broken())
     with caplog.at_level(logging.WARNING):
         guarded.start(RunFolder(Path()), {})
-        guarded.show({"step": 1})
+        guarded.show({"step": 1}, {})
         guarded.finish({})
     (record,) = caplog.records
     assert record.getMessage() == "logger.broken stopped (the run folder is complete): no space"

@@ -14,9 +14,10 @@ from torch import Tensor
 from genreg import loop
 from genreg.errors import DivergedError, Interrupted
 from genreg.records import RunFolder
+from genreg.task.base import Task
 
 
-class Counter:
+class Counter(Task):
     """Step k (from 0) has the term `value` k + 1; a weight counts steps; validation peaks at step 6."""
 
     selection = ("validation/accuracy", "max")
@@ -37,7 +38,7 @@ class Counter:
         return {"validation/accuracy": -abs(self.count.item() - 6), "test/accuracy": self.count.item()}
 
     def weights(self) -> dict[str, Tensor]:
-        return {"count": self.count}
+        return {"count": self.count.clone()}
 
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count}
@@ -56,7 +57,7 @@ def run(folder: Path, task: Counter, **options: Any) -> dict[str, Any]:
 
 def test_rows_means_and_selection(tmp_path: Path) -> None:
     shown: list[dict[str, Any]] = []
-    view = type("View", (), {"show": lambda self, row: shown.append(row)})()
+    view = type("View", (), {"show": lambda self, row, pictures: shown.append(row)})()
     summary = run(tmp_path, Counter(), views=[view])
     rows = RunFolder(tmp_path).rows()
     assert rows == shown

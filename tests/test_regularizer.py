@@ -23,6 +23,7 @@ def method_of(option: str) -> type[Regularizer]:
 
 
 METHODS = {name: method_of(name) for name in yaml_options("regularizer") if name != "none"}
+PENALTIES = [name for name, method in METHODS.items() if "weight" in signature(method).parameters]
 PERTURBING = [name for name, method in METHODS.items() if "epsilon" in signature(method).parameters]
 
 
@@ -37,11 +38,19 @@ def test_every_method_has_a_yaml() -> None:
     assert exported == set(METHODS.values())
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", PENALTIES)
 def test_weight_zero_is_the_baseline_bit_for_bit(name: str) -> None:
     baseline = weights_after(small_task())
     assert all(map(torch.equal, baseline, weights_after(small_task({name: METHODS[name](weight=0.0)}))))
     moved = weights_after(small_task({name: METHODS[name](weight=0.5)}))
+    assert not all(map(torch.equal, baseline, moved))
+
+
+@pytest.mark.parametrize("name", ["weight_clipping", "frobenius_projection"])
+def test_a_bound_out_of_reach_is_the_baseline_bit_for_bit(name: str) -> None:
+    baseline = weights_after(small_task())
+    assert all(map(torch.equal, baseline, weights_after(small_task({name: METHODS[name](bound=1e3)}))))
+    moved = weights_after(small_task({name: METHODS[name](bound=0.05)}))
     assert not all(map(torch.equal, baseline, moved))
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,13 +24,23 @@ COMMAND = [sys.executable, "-m", "genreg", "train", "regularizer=[vat,entropy]",
            "steps=1200", "log_every=7", "eval_every=50", "checkpoint_every=25", "quiet=true"]  # fmt: skip
 
 
+GAN = [sys.executable, "-m", "genreg", "train", "task=wgan", "dataset.labeled=80", "model.widths=[32,32]",
+       "model.generator_widths=[32]", "regularizer=[gradient_penalty,spectral_normalization]",
+       "optimizer@generator_optimizer=rmsprop", "task.ema_decay=0.9",
+       "measure=[sliced_wasserstein,gradient_norm]",
+       "task.select=sliced_wasserstein", "scheduler=cosine", "device=cpu", "logger=none", "steps=300",
+       "log_every=7", "eval_every=50", "checkpoint_every=25", "quiet=true"]  # fmt: skip
+
+
 def start(folder: Path, **options: object) -> subprocess.Popen[bytes]:
-    command = [*COMMAND, f"output_dir={folder}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload]
+    command: Any = options.pop("command", COMMAND)
+    return subprocess.Popen(
+        [*command, f"output_dir={folder}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )  # type: ignore[call-overload]
 
 
-def finish(folder: Path) -> RunFolder:
-    process = start(folder)
+def finish(folder: Path, command: list[str] = COMMAND) -> RunFolder:
+    process = start(folder, command=command)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err.decode()
     return run_folder(folder)
@@ -79,6 +91,27 @@ def test_stopped_once(undisturbed: RunFolder, tmp_path: Path, number: int) -> No
         assert b"the same command resumes it" in err
         assert run_folder(tmp_path).summary()["status"] == "interrupted"
     check_equal(finish(tmp_path), undisturbed)
+
+
+def test_two_players_killed(tmp_path: Path) -> None:
+    """Both players, the average, both optimizers, u and v, the best weights and histograms: all the same."""
+    undisturbed = finish(tmp_path / "undisturbed", GAN)
+    for kill in range(2):
+        process = start(tmp_path / "killed", command=GAN)
+        wait_until(lambda seen=4 * kill + 2: newest(tmp_path / "killed") >= 25 * seen)
+        process.kill()
+        process.communicate()
+    again = finish(tmp_path / "killed", GAN)
+    check_equal(again, undisturbed)
+    ours, theirs = (dict(np.load(run.path / "histograms.npz")) for run in (again, undisturbed))
+    assert len(ours) == 8
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert sum(counts.sum() for name, counts in ours.items() if "edges" not in name) > 0
+
+
+def newest(folder: Path) -> int:
+    """The step of the newest checkpoint, 0 if there is none."""
+    return max((int(path.name.split("-")[1]) for path in checkpoints(folder)), default=0)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "all"])

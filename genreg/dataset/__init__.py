@@ -1,9 +1,15 @@
 """Data sets: whole on the device as tensors, indexed there."""
 
 from genreg.dataset.base import Dataset as Dataset
+from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
+from genreg.dataset.emoji32 import emoji32 as emoji32
+from genreg.dataset.gaussians import gaussian_grid as gaussian_grid
+from genreg.dataset.gaussians import gaussian_ring as gaussian_ring
+from genreg.dataset.image_folder import image_folder as image_folder
 from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.npz import npz as npz
+from genreg.dataset.swiss_roll import swiss_roll as swiss_roll
 from genreg.dataset.two_moons import two_moons as two_moons
 from genreg.dataset.zh_sentiment_ngram import zh_sentiment_ngram as zh_sentiment_ngram

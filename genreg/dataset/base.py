@@ -1,4 +1,4 @@
-"""A classification data set as tensors, and which of its items are labeled."""
+"""A data set as tensors, and which of its items are labeled."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
@@ -30,11 +30,23 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Modes:
+    """Equal Gaussians: centers (K, d); sigma: standard deviation of each coordinate around its center."""
+
+    centers: Tensor
+    sigma: float
+
+    def to(self, device: torch.device) -> "Modes":
+        return Modes(self.centers.to(device), self.sigma)
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """Everything a classification run reads, whole on one device.
+    """Everything a run reads, whole on one device.
 
     unlabeled: the training pool without its labels (it contains the labeled items too).
-    checksums: sha256 of each file that the tensors were read from.
+    classes: 0 if nothing is labeled; `labeled` is empty then. checksums: sha256 of each file that the
+    tensors were read from. modes: of data that were drawn from a known mixture.
     """
 
     labeled: Split
@@ -43,6 +55,7 @@ class Dataset:
     test: Split
     classes: int
     checksums: dict[str, str] = field(default_factory=dict)
+    modes: Modes | None = None
 
     @property
     def input_shape(self) -> list[int]:
@@ -55,6 +68,7 @@ class Dataset:
             unlabeled=self.unlabeled.to(device),
             validation=self.validation.to(device),
             test=self.test.to(device),
+            modes=self.modes and self.modes.to(device),
         )
 
 
@@ -67,6 +81,7 @@ def assemble(
     subset: Subset,
     seed: int,
     checksums: dict[str, str] | None = None,
+    modes: Modes | None = None,
 ) -> Dataset:
     """A data set whose pool is `train`, of which `labeled` items keep their label.
 
@@ -79,7 +94,20 @@ def assemble(
         raise InputError("dataset.labeled", f"a number from {classes} (classes) to {len(y)} (items)", labeled)
     chosen = torch.arange(labeled) if subset == "first" else balanced(y, labeled, seed)
     known = Split(x[chosen], y[chosen], torch.zeros(labeled, dtype=torch.bool))
-    return Dataset(known, x, validation, test, classes, checksums or {})
+    return Dataset(known, x, validation, test, classes, checksums or {}, modes)
+
+
+def unlabeled(
+    pool: Tensor, validation: Tensor, test: Tensor, checksums: dict[str, str] | None = None
+) -> Dataset:
+    """A data set without classes; the label of every validation and test item reads 0."""
+    seen = {row.numpy().tobytes() for row in pool}
+
+    def split(x: Tensor) -> Split:
+        clean = not_in(seen, (row.numpy().tobytes() for row in x))
+        return Split(x, torch.zeros(len(x), dtype=torch.long), clean)
+
+    return Dataset(split(pool[:0]), pool, split(validation), split(test), 0, checksums or {})
 
 
 def balanced(y: Tensor, n: int, seed: int) -> Tensor:
@@ -98,6 +126,17 @@ def balanced(y: Tensor, n: int, seed: int) -> Tensor:
             raise InputError("dataset.labeled", f"at most {len(members)} items of class {c}", want)
         chosen.append(members[torch.randperm(len(members), generator=draw)[:want]])
     return torch.cat(chosen)
+
+
+def shuffled(n: int, validation: int, test: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of pool, validation and test of n items, drawn at random, always the same.
+
+    Raises InputError if nothing is left for the pool.
+    """
+    if validation + test >= n:
+        raise InputError("dataset.validation", f"validation + test below {n} (items)", validation + test)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    return order[validation + test :], order[:validation], order[validation : validation + test]
 
 
 def not_in(pool: Iterable[Hashable], items: Iterable[Hashable]) -> Tensor:

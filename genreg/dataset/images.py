@@ -8,6 +8,7 @@ import torch
 
 from genreg import download
 from genreg.dataset.base import Dataset, Split, Subset, assemble, image_splits, not_in
+from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
 
 
@@ -47,16 +48,21 @@ def mnist(
     data_dir: Path,
     labeled: CountOrZero = 100,
     validation: Count = 10_000,
+    size: Count = 28,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
     name: str = "mnist",
 ) -> Dataset:
     """MNIST, or another data set of its format: 60,000 and 10,000 pictures of 28 x 28, ten classes.
 
-    validation: how many of the last training pictures are held out of the pool. x is in [0, 1], (1, 28, 28).
+    validation: how many of the last training pictures are held out of the pool. size: pictures are framed
+    evenly with zeros to so many pixels. x is in [0, 1], (1, size, size).
     """
+    if size < 28 or size % 2:
+        raise InputError("dataset.size", "an even number from 28", size)
     source = download.source(name)
     train, train_y, test, test_y = (read_idx(path) for path in download.fetch(source, data_dir))
+    train, test = (np.pad(x, ((0, 0), *[((size - 28) // 2,) * 2] * 2)) for x in (train, test))
     pool, held_out, tested = image_splits(train, train_y, test, test_y, validation)
     return assemble(pool, held_out, tested, labeled=labeled, subset=subset, seed=seed, checksums=source.files)
 

@@ -1,6 +1,7 @@
 """Views of the run folder's rows in other programs; losing one loses nothing."""
 
 import logging
+from pathlib import Path
 from typing import Any, Protocol
 
 from genreg.identity import Config
@@ -13,7 +14,7 @@ class Logger(Protocol):
     """Started with the run, shown each row, told the summary at the end."""
 
     def start(self, folder: RunFolder, config: Config) -> None: ...
-    def show(self, row: Row) -> None: ...
+    def show(self, row: Row, pictures: dict[str, Path]) -> None: ...
     def finish(self, summary: Row) -> None: ...
 
 
@@ -26,8 +27,8 @@ class Guarded:
     def start(self, folder: RunFolder, config: Config) -> None:
         self._call("start", folder, config)
 
-    def show(self, row: Row) -> None:
-        self._call("show", row)
+    def show(self, row: Row, pictures: dict[str, Path]) -> None:
+        self._call("show", row, pictures)
 
     def finish(self, summary: Row) -> None:
         self._call("finish", summary)

@@ -1,6 +1,10 @@
 """TensorBoard."""
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from genreg.identity import Config
 from genreg.records import Row, RunFolder
@@ -20,10 +24,12 @@ class TensorBoard:
 
         self.writer = SummaryWriter(str(folder.path / "tensorboard"))
 
-    def show(self, row: Row) -> None:
+    def show(self, row: Row, pictures: dict[str, Path]) -> None:
         for name, value in row.items():
-            if name != "step":
+            if name != "step" and not isinstance(value, str):
                 self.writer.add_scalar(name, value, row["step"])
+        for name, path in pictures.items():
+            self.writer.add_image(name, np.asarray(Image.open(path)), row["step"], dataformats="HWC")
         self.writer.flush()
 
     def finish(self, summary: Row) -> None:

@@ -70,8 +70,11 @@ class WandB:
             ),
         )
 
-    def show(self, row: Row) -> None:
-        self.run.log(row, step=row["step"])
+    def show(self, row: Row, pictures: dict[str, Path]) -> None:
+        import wandb
+
+        images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
+        self.run.log({**row, **images}, step=row["step"])
 
     def finish(self, summary: Row) -> None:
         self.run.summary.update({f"best/{k}": v for k, v in (summary.get("best") or {}).items()})

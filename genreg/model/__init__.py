@@ -1,6 +1,9 @@
-"""Classifiers with the embed/classify seam."""
+"""What is trained: classifiers with the embed/classify seam, and pairs of players."""
 
 from genreg.model.base import Classifier as Classifier
 from genreg.model.conv import Conv as Conv
+from genreg.model.gan import DCGan as DCGan
+from genreg.model.gan import MLPGan as MLPGan
+from genreg.model.gan import ResNetGan as ResNetGan
 from genreg.model.mlp import MLP as MLP
 from genreg.model.resnet import ResNet as ResNet

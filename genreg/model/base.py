@@ -23,5 +23,9 @@ class Classifier(nn.Module, ABC):
     def classify(self, e: Tensor) -> Tensor:
         """Logits of an embedded batch: (B, classes)."""
 
+    def penultimate(self, e: Tensor) -> Tensor:
+        """What the last linear layer reads of an embedded batch, (B, D): features for other uses."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its last layer reads")
+
     def forward(self, x: Tensor) -> Tensor:
         return self.classify(self.embed(x))

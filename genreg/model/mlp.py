@@ -48,5 +48,8 @@ class MLP(Classifier):
             fan_in = width
         self.layers = nn.Sequential(*layers, nn.Linear(fan_in, classes))
 
+    def penultimate(self, e: Tensor) -> Tensor:
+        return self.layers[:-1](e.flatten(1))
+
     def classify(self, e: Tensor) -> Tensor:
         return self.layers(e.flatten(1))

@@ -61,5 +61,8 @@ class ResNet(Classifier):
         self.features = nn.Sequential(*layers)
         self.output = nn.Linear(fan_in, classes)
 
+    def penultimate(self, e: Tensor) -> Tensor:
+        return self.features(e).mean((2, 3))
+
     def classify(self, e: Tensor) -> Tensor:
-        return self.output(self.features(e).mean((2, 3)))
+        return self.output(self.penultimate(e))

@@ -2,6 +2,11 @@
 
 from genreg.regularizer.base import Regularizer as Regularizer
 from genreg.regularizer.entropy import Entropy as Entropy
+from genreg.regularizer.frobenius import Frobenius as Frobenius
+from genreg.regularizer.frobenius import FrobeniusProjection as FrobeniusProjection
+from genreg.regularizer.gradient_penalty import GradientPenalty as GradientPenalty
 from genreg.regularizer.l2 import L2 as L2
 from genreg.regularizer.noise_consistency import NoiseConsistency as NoiseConsistency
+from genreg.regularizer.spectral_normalization import SpectralNormalization as SpectralNormalization
 from genreg.regularizer.vat import VAT as VAT
+from genreg.regularizer.weight_clipping import WeightClipping as WeightClipping

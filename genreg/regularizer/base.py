@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from genreg.task.forward import Forward
+from genreg.task.base import Forward
 
 
 class Regularizer:

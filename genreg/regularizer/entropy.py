@@ -5,7 +5,7 @@ from torch import Tensor
 
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.base import Regularizer
-from genreg.task.forward import Forward
+from genreg.task.base import Forward
 
 
 @dataclass(config=STRICT, kw_only=True)

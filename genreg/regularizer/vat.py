@@ -10,7 +10,8 @@ from torch import Tensor
 from genreg.parameters import STRICT, CountOrZero, NonNegative, Positive
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.perturbation import Norm, Scope, Target, divergence_along, random_direction, unit
-from genreg.task.forward import Forward, Pass
+from genreg.task.base import Forward
+from genreg.task.forward import Pass
 
 
 @dataclass(config=STRICT, kw_only=True)

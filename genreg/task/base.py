@@ -1,40 +1,93 @@
-"""What the loop asks of a task."""
+"""What the loop asks of a task, and what a regularizer is given of each step."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from genreg import streams
 
 
-class Task(Protocol):
+class Task(ABC):
     """Owns what is trained and how one update is made.
 
     selection: the metric that chooses the best step, and `max` or `min`; None keeps the last.
-    progress: the metrics worth showing while it runs. checksums: sha256 of the files it read.
+    progress: the metrics worth showing while it runs. checksums: sha256 of the files it read. labels: what
+    every evaluation's row must name for its metrics to mean anything. trains: the kind of its model, and
+    what to call one.
     """
 
     selection: tuple[str, str] | None
     progress: Sequence[str]
     device: torch.device
     checksums: dict[str, str]
+    labels: Mapping[str, str] = MappingProxyType({})
+    trains: tuple[type, str]
 
+    @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0); returns its terms, scalars on the device that no step overwrites."""
-        ...
 
+    @abstractmethod
     def evaluate(self) -> dict[str, float]:
-        """Metrics of the model as it stands."""
-        ...
+        """Metrics of the model as it stands. Raises GenregError if the run is not worth going on with."""
 
+    @abstractmethod
     def weights(self) -> dict[str, Tensor]:
-        """What a trained model is."""
-        ...
+        """A copy of what a trained model is."""
 
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""
-        ...
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up `state_dict()` of another process, whose tensors come on the CPU."""
-        ...
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Pictures of the model as it stands, (H, W, 3) of uint8, by the folder that they belong in."""
+        return {}
+
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """Arrays worth keeping beside the rows, by the name of their file."""
+        return {}
+
+
+@dataclass(kw_only=True)
+class Forward(ABC):
+    """What a penalty may read of step `step` of a run of seed `seed`."""
+
+    model: nn.Module
+    seed: int
+    step: int
+    device: torch.device
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """What a method draws from, on the device of the inputs."""
+        return streams.generator(self.seed, "noise", self.step, self.device)
+
+    @property
+    def unlabeled(self) -> Any:
+        """The clean pass over the unlabeled batch, made only if a method says `uses_unlabeled`."""
+        raise RuntimeError("a penalty reads forward.unlabeled, but this task has none")
+
+    @property
+    def layers(self) -> nn.Sequential | None:
+        """The layers of which `score` is the whole chain, if it is one."""
+        return None
+
+    @property
+    @abstractmethod
+    def points(self) -> Tensor:
+        """Where a slope is penalized, batch first, without history."""
+
+    @abstractmethod
+    def score(self, x: Tensor) -> Tensor:
+        """The function whose slope that is: one number for each item of x, (B,)."""

@@ -10,19 +10,21 @@ from torch import Tensor
 from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
-from genreg.measure import Estimate, accuracy, cross_entropy, predict
+from genreg.errors import InputError
+from genreg.measure import Estimate, GeneratorMeasure, accuracy, cross_entropy, predict
 from genreg.model import Classifier
 from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer
-from genreg.task.forward import Forward, Pass
+from genreg.task.base import Task
+from genreg.task.forward import ClassifierForward, Pass
 
 Precision = Literal["fp32", "tf32", "bf16"]
 CPU = torch.device("cpu")
 Measure = Callable[[Classifier, Tensor, Tensor], Estimate]
 
 
-class Classify:
+class Classify(Task):
     """Owns model, optimizer and data of one run; `step` is its update.
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
@@ -31,6 +33,7 @@ class Classify:
     from `seed`.
     """
 
+    trains = (Classifier, "a classifier")
     selection = ("validation/accuracy", "max")
     progress = ("cross_entropy", "validation/accuracy")
 
@@ -54,6 +57,8 @@ class Classify:
         self.seed, self.device = seed, device
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.dataset = dataset(seed=seed).to(device)
+        if not self.dataset.classes:
+            raise InputError("dataset", "one with labels for task=classify", "no labels")
         self.checksums = self.dataset.checksums
         streams.reseed_default(streams.derive(seed, "model"), CPU)
         self.model = model(input_shape=self.dataset.input_shape, classes=self.dataset.classes).to(device)
@@ -63,6 +68,9 @@ class Classify:
         self.optimizer = optimizer(self.model.parameters())
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = measure or {}
+        for name, function in self.measure.items():
+            if isinstance(function, GeneratorMeasure):
+                raise InputError(f"measure.{name}", "a measure of a classifier", "one of a generator")
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
         self.labeled_batch = Sampler(n, batch_size, seed=seed, stream="batch/labeled", device=device)
@@ -90,7 +98,7 @@ class Classify:
             self.scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def objective(self, forward: Forward) -> dict[str, Tensor]:
+    def objective(self, forward: ClassifierForward) -> dict[str, Tensor]:
         """Cross-entropy, each method's unweighted penalty, and `loss`: their weighted sum."""
         loss = F.cross_entropy(forward.labeled.logits, forward.y)
         terms = {"cross_entropy": loss}
@@ -100,7 +108,7 @@ class Classify:
                 loss = loss + method.weight * penalty
         return {**terms, "loss": loss}
 
-    def forward(self, step: int, frozen: bool = False) -> Forward:
+    def forward(self, step: int, frozen: bool = False) -> ClassifierForward:
         """The clean passes of one step, over batches and with masks that depend on `step` and seed only.
 
         frozen: leave the running statistics of batch normalization where they are.
@@ -117,7 +125,10 @@ class Classify:
         if uses_unlabeled:
             gradient = any(method.uses_unlabeled_gradient for method in methods)
             unlabeled = self._pass(u, "unlabeled", step, share=moves * share, gradient=gradient)
-        return Forward(self.model, labeled, y, unlabeled, self.seed, step)
+        return ClassifierForward(
+            model=self.model, labeled=labeled, y=y, unlabeled_pass=unlabeled,
+            seed=self.seed, step=step, device=self.device,
+        )  # fmt: skip
 
     def _pass(self, x: Tensor, name: str, step: int, **options: Any) -> Pass:
         masks = streams.derive(self.seed, f"dropout/{name}", step)

@@ -1,16 +1,17 @@
-"""What a regularizer sees of one step: the model and its clean passes, computed once for all terms."""
+"""What a regularizer sees of one step of a classifier: its clean passes, computed once for all terms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genreg import streams
 from genreg.model.base import Classifier
 from genreg.model.statistics import running_statistics
+from genreg.task.base import Forward
 
 
 class Pass:
@@ -69,25 +70,26 @@ class Pass:
             return self.model.classify(embedding).to(embedding.dtype)
 
 
-@dataclass
-class Forward:
-    """The clean passes of step `step` of a run of seed `seed`."""
+@dataclass(kw_only=True)
+class ClassifierForward(Forward):
+    """The clean passes of a step: labeled items with classes y, and unlabeled ones if a method reads them."""
 
     model: Classifier
     labeled: Pass
     y: Tensor
     unlabeled_pass: Pass | None
-    seed: int
-    step: int
 
     @property
     def unlabeled(self) -> Pass:
-        """The clean pass over the unlabeled batch, made only if a method says `uses_unlabeled`."""
         if self.unlabeled_pass is None:
             raise RuntimeError("a penalty reads forward.unlabeled, but no method says uses_unlabeled")
         return self.unlabeled_pass
 
-    @cached_property
-    def generator(self) -> torch.Generator:
-        """What a method draws from, on the device of the inputs."""
-        return streams.generator(self.seed, "noise", self.step, self.y.device)
+    @property
+    def points(self) -> Tensor:
+        """The embeddings of the labeled items."""
+        return self.labeled.embedding
+
+    def score(self, x: Tensor) -> Tensor:
+        """The cross-entropy of each labeled item, had it the embedding x."""
+        return F.cross_entropy(self.labeled.perturbed(x), self.y, reduction="none")

@@ -10,11 +10,12 @@ from genreg.errors import InputError
 from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed
 from genreg.parameters import checked
+from genreg.task.base import Task
 
 CPU = torch.device("cpu")
 
 
-class Minimize:
+class Minimize(Task):
     """Owns a landscape of N replicas and their optimizer; `step` moves all of them by one tensor program.
 
     model and optimizer are factories: `model(seed=)` and `optimizer(parameters, replicas=)`. There is no
@@ -28,6 +29,7 @@ class Minimize:
     on, and `results` says at which step. When all have died the run stops as diverged.
     """
 
+    trains = (Landscape, "a landscape")
     selection = None
     progress = ("w/trace", "replicas/alive")
 
@@ -108,10 +110,11 @@ class Minimize:
         for name, values in {"step": torch.tensor(self.steps), **observed}.items():
             self.history.setdefault(name, []).append(values.detach().clone().cpu())
 
-    def results(self) -> dict[str, Tensor]:
-        """`step` (E,), every observed quantity (E, N) at E steps, and `died` (N,), -1 for the living."""
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """`replicas`: `step` (E,), each observed quantity (E, N), and `died` (N,), -1 for the living."""
         stacked = {name: torch.stack(values) for name, values in self.history.items()}
-        return {**stacked, "replica": torch.tensor(list(self.model.numbers)), "died": self.died.cpu()}
+        numbers = torch.tensor(list(self.model.numbers))
+        return {"replicas": {**stacked, "replica": numbers, "died": self.died.cpu()}}
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters of every replica."""

@@ -1,0 +1,81 @@
+"""Features of a classifier that genreg itself has trained."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from genreg.build import factory
+from genreg.download import sha256
+from genreg.errors import InputError
+from genreg.measure.unchanged import evaluation_mode
+from genreg.model import Classifier as Model
+from genreg.parameters import CountOrZero, checked
+from genreg.records import RunFolder
+
+CHUNK = 500  # pictures at a time
+
+
+class Classifier:
+    """What the last layer of a finished run of `experiment` reads, in evaluation mode.
+
+    The run is the only one under `output_dir` with that name and `seed`; its weights are those that
+    validation chose. Raises InputError, with the command that makes one, where there is not exactly one,
+    and where pictures are not of the size that it was trained on.
+    """
+
+    @checked
+    def __init__(self, *, experiment: str, seed: CountOrZero = 0, output_dir: Path) -> None:
+        folder = finished_run(experiment, seed, output_dir)
+        digest = sha256(folder / "weights.pt")
+        self.name = f"{experiment} sha256:{digest[:8]}"
+        self.checksums = {f"{experiment}/weights.pt": digest}
+        self.experiment = experiment
+        self.config = OmegaConf.load(folder / "config.yaml")
+        self.state = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
+        self.model: Model | None = None
+
+    @torch.no_grad()
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] -> (N, D)."""
+        model = self._model(list(pictures.shape[1:])).to(pictures.device)
+        with evaluation_mode(model):
+            chunks = ((chunk + 1) / 2 for chunk in pictures.split(CHUNK))
+            return torch.cat([model.penultimate(model.embed(chunk)) for chunk in chunks])
+
+    def _model(self, shape: list[int]) -> Model:
+        """The classifier, built when the first pictures come, whose shape it needs."""
+        if self.model is None:
+            trained = self.config.dataset.get("size", shape[-1])
+            classes = len(next(reversed(self.state.values())))  # the bias of the last layer
+            node = OmegaConf.to_container(self.config.model)
+            model: Model = factory(node, "model")(input_shape=shape, classes=classes)
+            try:
+                model.load_state_dict(self.state)
+            except RuntimeError as error:
+                raise self._wrong_shape(shape) from error
+            if shape[-2:] != [trained, trained]:
+                raise self._wrong_shape(shape)
+            self.model = model
+        return self.model
+
+    def _wrong_shape(self, shape: list[int]) -> InputError:
+        size = self.config.dataset.get("size")
+        pictures = f"pictures of {size}x{size} as" if size else "pictures like those that"
+        return InputError("features", f"{pictures} {self.experiment} was trained on", tuple(shape))
+
+
+def finished_run(experiment: str, seed: int, output_dir: Path) -> Path:
+    """The folder of the only finished run of this name and seed; InputError if there is none or more."""
+    found = [
+        path for path in sorted(output_dir.glob(f"{experiment}-*/seed={seed}"))
+        if RunFolder(path).summary().get("status") == "done" and (path / "weights.pt").is_file()
+    ]  # fmt: skip
+    if not found:
+        command = f"genreg train experiment={experiment} seed={seed} output_dir={output_dir}"
+        raise InputError("features.experiment", f"a finished run; make one with `{command}`", experiment)
+    if len(found) > 1:
+        raise InputError("features.experiment", f"one finished run under {output_dir}",
+                         [path.parent.name for path in found])  # fmt: skip
+    return found[0]

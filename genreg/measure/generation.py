@@ -1,0 +1,147 @@
+"""The measures of a generator as options of `measure=`: its samples beside items of a split."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import pydantic
+import torch
+from torch import Tensor, nn
+
+from genreg.dataset.base import Modes
+from genreg.errors import InputError
+from genreg.features.random import Random
+from genreg.measure import features, transport
+from genreg.measure.estimate import Estimate
+from genreg.measure.modes import modes_covered
+from genreg.parameters import STRICT, Count
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a measure of a generator sees of one split.
+
+    fake: (N, ...) samples; real: (M, ...) items of the split; pictures in [-1, 1]. critic: scores (B,),
+    differentiable in its input, its weights frozen. layers: the critic's, in order. generator: what the
+    measure draws from.
+    """
+
+    fake: Tensor
+    real: Tensor
+    modes: Modes | None
+    features: Callable[[Tensor], Tensor] | None
+    critic: Callable[[Tensor], Tensor]
+    layers: Sequence[nn.Module]
+    generator: torch.Generator
+
+    def pair(self, samples: int) -> tuple[Tensor, Tensor]:
+        """Equally many of fake and real: `samples`, or fewer where there are not so many."""
+        n = min(samples, len(self.fake), len(self.real))
+        return self.fake[:n], self.real[:n]
+
+    @cached_property
+    def feature_pair(self) -> tuple[Tensor, Tensor]:
+        """Features of as many of fake and real as both have, found once for all measures."""
+        if self.features is None:
+            raise ValueError("no features")
+        fake, real = self.pair(len(self.fake))
+        return self.features(fake), self.features(real)
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class GeneratorMeasure(ABC):
+    """Compares `samples` samples with equally many items of each of `splits`; fewer if there are fewer."""
+
+    splits: list[Literal["validation", "test"]]
+    samples: Count
+
+    @abstractmethod
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        """Named values."""
+
+    def histogram(self, seen: Generated) -> dict[str, Tensor]:
+        """Counts to keep beside the rows; none for most."""
+        return {}
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class Wasserstein(GeneratorMeasure):
+    """`wasserstein` exactly, and `wasserstein_real`: real items against others, as many.
+
+    The latter is what a perfect generator would get, the bias at that sample count. A split gives at most
+    half of its items to either side.
+    """
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        fake, real = seen.pair(min(self.samples, len(seen.real) // 2))
+        others = seen.real[len(real) : 2 * len(real)]
+        found = transport.wasserstein(fake, real)
+        return {"wasserstein": found, "wasserstein_real": transport.wasserstein(others, real)}
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class SlicedWasserstein(GeneratorMeasure):
+    """`sliced_wasserstein` of coordinates or pixels, or of random convolutional features of pictures.
+
+    projections: how many random directions; the same ones at every evaluation.
+    """
+
+    projections: Count
+    features: Literal["random"] | None
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        fake, real = seen.pair(self.samples)
+        if self.features:
+            if real.ndim != 4:
+                raise InputError("measure.sliced_wasserstein.features", "null where data are no pictures",
+                                 self.features)  # fmt: skip
+            extract = Random()
+            fake, real = extract(fake), extract(real)
+        found = transport.sliced_wasserstein(fake, real, self.projections, seen.generator)
+        return {"sliced_wasserstein": found}
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class ModesCovered(GeneratorMeasure):
+    """`modes` with a sample within three standard deviations, and the share of such samples."""
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        if seen.modes is None:
+            raise InputError("measure.modes", "a dataset of known modes: gaussian_ring or gaussian_grid")
+        return modes_covered(seen.fake[: self.samples], seen.modes)
+
+
+def _features(seen: Generated, samples: int, measure: str) -> tuple[Tensor, Tensor]:
+    """Of equally many of fake and real; InputError if there are no features."""
+    if seen.features is None:
+        raise InputError(f"measure.{measure}", "features=classifier, random or inception", "none")
+    fake, real = seen.feature_pair
+    return fake[:samples], real[:samples]
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class FID(GeneratorMeasure):
+    """`fid` on the chosen features, which every figure should name with its sample count."""
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        return {"fid": features.fid(*_features(seen, self.samples, "fid"))}
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class KID(GeneratorMeasure):
+    """`kid` on the chosen features, with its standard error."""
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        return {"kid": features.kid(*_features(seen, self.samples, "kid"))}
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class PrecisionRecall(GeneratorMeasure):
+    """`precision` and `recall` on the chosen features. k: which nearest neighbour a ball reaches to."""
+
+    k: Count
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        return features.precision_recall(*_features(seen, self.samples, "precision_recall"), self.k)

@@ -1,0 +1,118 @@
+"""Bounds on how fast a critic changes with its input, from below and from above."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genreg.measure.unchanged import evaluation_mode
+
+CHUNK = 512  # items whose gradients are taken at a time
+TOLERANCE = 1e-5  # of a squared operator norm, relative
+
+CONTRACTIONS = (nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.Dropout)
+"""Layers that lengthen no difference, in evaluation mode (leaky ReLU of a slope up to 1)."""
+KNOWN = (nn.Linear, nn.Conv2d, *CONTRACTIONS)
+
+
+def gradient_norms(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Euclidean norm of the critic's gradient at each input, (B,)."""
+    norms = []
+    for chunk in x.split(CHUNK):
+        chunk = chunk.detach().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(critic(chunk).sum(), chunk)
+        norms.append(gradient.flatten(1).norm(dim=1))
+    return torch.cat(norms)
+
+
+def interpolates(real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
+    """t real + (1 - t) fake, t uniform in [0, 1], one for each pair."""
+    t = torch.rand(len(real), generator=generator, device=generator.device).to(real)
+    t = t.reshape(-1, *[1] * (real.ndim - 1))
+    return t * real + (1 - t) * fake
+
+
+def spectral_product(layers: Sequence[nn.Module]) -> float:
+    """Product of the largest singular values of the weights as matrices, kernels (out, in * h * w).
+
+    What spectral normalization sets to 1. Of a convolution it is not the operator norm, and no bound.
+    """
+    weights = [_weight(layer).flatten(1) for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
+    return float(np.prod([torch.linalg.matrix_norm(weight, 2).item() for weight in weights]))
+
+
+def lipschitz_upper(
+    layers: Sequence[nn.Module], critic: Callable[[Tensor], Tensor], x: Tensor, generator: torch.Generator
+) -> float | None:
+    """Product of the layers' operator norms, an upper bound on the slope; None if one has no known bound.
+
+    x: a few inputs of the critic, on which each convolution shows the size of picture that it sees.
+    """
+    if not all(isinstance(layer, KNOWN) and _pads_with_zeros(layer) for layer in layers):
+        return None
+    shapes = input_shapes(layers, critic, x)
+    bound = 1.0
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            bound *= convolution_norm(layer, shapes[layer], generator)
+        elif isinstance(layer, nn.Linear):
+            bound *= torch.linalg.matrix_norm(_weight(layer), 2).item()
+        elif isinstance(layer, nn.LeakyReLU):
+            bound *= max(1.0, abs(layer.negative_slope))
+    return bound
+
+
+def _pads_with_zeros(layer: nn.Module) -> bool:
+    return getattr(layer, "padding_mode", "zeros") == "zeros"
+
+
+def input_shapes(
+    layers: Sequence[nn.Module], critic: Callable[[Tensor], Tensor], x: Tensor
+) -> dict[nn.Module, tuple[int, ...]]:
+    """What shape each layer is given, without the batch, when the critic scores x."""
+    shapes: dict[nn.Module, tuple[int, ...]] = {}
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        shapes[layer] = tuple(given[0].shape[1:])
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            critic(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return shapes
+
+
+def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Generator) -> float:
+    """Largest singular value of the convolution, with its stride and padding, on pictures (C, H, W).
+
+    Lanczos iteration (ARPACK) on A^T A in float64, to a relative error of 1e-5 of the squared norm.
+    """
+    weight = _weight(layer)
+    size = int(np.prod(shape))
+
+    def normal(v: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(v).to(weight).reshape(1, *shape).requires_grad_()
+        with torch.enable_grad():
+            y = F.conv2d(x, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
+            (product,) = torch.autograd.grad(y, x, y.detach())  # A^T y
+        return product.flatten().cpu().numpy()
+
+    start = torch.randn(size, generator=generator, device=generator.device, dtype=torch.float64)
+    operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
+    (largest,) = eigsh(operator, k=1, v0=start.cpu().numpy(), tol=TOLERANCE, return_eigenvectors=False)
+    return float(largest) ** 0.5
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    """As evaluated: a spectrally normalized weight is read without advancing its power iteration."""
+    with evaluation_mode(layer):
+        weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.detach().double()

@@ -1,0 +1,42 @@
+"""Bounds on the Frobenius norm of each layer's weight, hard and soft."""
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from genreg.parameters import STRICT, NonNegative, Positive
+from genreg.regularizer.base import Regularizer
+from genreg.regularizer.matrices import linear_layers, matrices
+from genreg.task.base import Forward
+
+
+@dataclass(config=STRICT, kw_only=True)
+class FrobeniusProjection(Regularizer):
+    """The weight of every linear layer is scaled back to Frobenius norm `bound` after each update.
+
+    kexue.fm archive 6051. The Frobenius norm is never below the spectral norm, so with bound 1 every fully
+    connected layer has slope at most 1; of a convolution this holds for the kernel reshaped to a matrix.
+    """
+
+    bound: Positive = 1.0
+
+    @torch.no_grad()
+    def project(self, model: nn.Module) -> None:
+        for layer in linear_layers(model):
+            for weight in (p for name, p in layer.named_parameters() if name != "bias"):
+                weight.mul_((self.bound / weight.norm()).clamp(max=1))
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Frobenius(Regularizer):
+    """Sum over linear layers of max(|W|_F - bound, 0)^2, the squared excess of the Frobenius norm.
+
+    kexue.fm archive 6051: the soft form of `FrobeniusProjection`.
+    """
+
+    weight: NonNegative = 10.0
+    bound: NonNegative = 1.0
+
+    def penalty(self, forward: Forward) -> Tensor:
+        norms = torch.stack([weight.norm() for weight in matrices(forward.model)])
+        return (norms - self.bound).relu().square().sum()

@@ -1,0 +1,82 @@
+"""Spectral normalization."""
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+from genreg.parameters import STRICT, Count, CountOrZero
+from genreg.regularizer.base import Regularizer
+from genreg.regularizer.matrices import linear_layers
+
+TINY = 1e-12  # keeps a direction of length zero finite
+
+
+@dataclass(config=STRICT, kw_only=True)
+class SpectralNormalization(Regularizer):
+    """Every linear layer's weight is divided by its largest singular value.
+
+    Miyato et al., arXiv:1802.05957, equation 8 and Algorithm 1; the gammas of batch normalization too, as in
+    kexue.fm archive 6051: diag(gamma) has the norm max |gamma|. The singular value is that of the kernel
+    reshaped to (output channels, rest), by power iteration that goes on where the update before left it.
+    The operator norm of a strided convolution may be larger: `measure=lipschitz` reports both.
+
+    power_iterations: at each update; warm_up: before the first one.
+    """
+
+    power_iterations: Count = 1
+    warm_up: CountOrZero = 15
+
+    def attach(self, model: nn.Module) -> None:
+        for layer in linear_layers(model):
+            rows = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+            scale = UnitSpectralNorm(layer.weight, rows, self.power_iterations, self.warm_up)  # type: ignore[arg-type]
+            parametrize.register_parametrization(layer, "weight", scale)
+        for layer in model.modules():
+            if isinstance(layer, _BatchNorm) and layer.affine:
+                parametrize.register_parametrization(layer, "weight", UnitMaximum())
+
+
+class UnitSpectralNorm(nn.Module):
+    """W / (u^T W v), with u and v constant in the backward pass.
+
+    A pass that can train the weight advances u and v first; within `parametrize.cached()` once in all. A
+    frozen weight has not moved, so its pass leaves them.
+    """
+
+    u: Tensor
+    v: Tensor
+
+    def __init__(self, weight: Tensor, rows: int, power_iterations: int, warm_up: int) -> None:
+        super().__init__()
+        self.rows, self.power_iterations = rows, power_iterations
+        matrix = self._matrix(weight.detach())
+        self.register_buffer("u", torch.randn_like(matrix[:, 0]))
+        self.register_buffer("v", torch.zeros_like(matrix[0]))
+        self._advance(matrix, max(1, warm_up))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix = self._matrix(weight)
+        if self.training and weight.requires_grad and torch.is_grad_enabled():
+            self._advance(matrix.detach(), self.power_iterations)
+        sigma = self.u.clone() @ (
+            matrix @ self.v.clone()
+        )  # cloned: advancing must not touch what backward reads
+        return weight / sigma
+
+    def _matrix(self, weight: Tensor) -> Tensor:
+        return weight.transpose(0, self.rows).flatten(1)
+
+    @torch.no_grad()
+    def _advance(self, matrix: Tensor, iterations: int) -> None:
+        for _ in range(iterations):
+            self.v.copy_(nn.functional.normalize(matrix.T @ self.u, dim=0, eps=TINY))
+            self.u.copy_(nn.functional.normalize(matrix @ self.v, dim=0, eps=TINY))
+
+
+class UnitMaximum(nn.Module):
+    """gamma / max |gamma|, the spectral norm of diag(gamma)."""
+
+    def forward(self, gamma: Tensor) -> Tensor:
+        return gamma / gamma.abs().max()

@@ -1,0 +1,87 @@
+"""`genreg report`: read, judge, print and write."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from genreg.errors import InputError, nearest
+from genreg.report.data import as_csv, as_json
+from genreg.report.find import read_parts
+from genreg.report.parts import Part, check_select, direction
+from genreg.report.reference import judge
+from genreg.report.tables import PartResult, evaluate
+from genreg.report.text import latex, markdown, show
+
+FORMATS = ("html", "markdown", "csv", "json", "latex")
+SUFFIXES = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}
+TEXTS: dict[str, Callable[[Sequence[PartResult]], str]] = {
+    "markdown": markdown, "csv": as_csv, "json": as_json, "latex": latex,
+}  # fmt: skip
+
+
+def report(
+    folders: Sequence[Path],
+    form: str | None = None,
+    output: Path | None = None,
+    baseline: str | None = None,
+    metric: str | None = None,
+    select: str | None = None,
+) -> None:
+    """Report on the runs below `folders`: on the terminal and as report.html, or in one format.
+
+    Raises InputError for a folder without runs, an unknown format, arm or metric, or a choice on test data.
+    """
+    check_select(select, "--select")
+    form = _format(form, output)
+    parts = read_parts(folders)
+    _override(parts, baseline, metric, select)
+    results = [evaluate(part) for part in parts]
+    for result in results:
+        result.claims = judge(result)
+    if form in TEXTS:
+        _write(TEXTS[form](results), output)
+        return
+    from genreg.report.page import page
+
+    path = output or folders[0] / "report.html"
+    _write(page(results, path.parent), path)
+    if form is None:
+        show(results)
+    print(f"page: {path}")
+
+
+def _format(form: str | None, output: Path | None) -> str | None:
+    if form is None:
+        found = SUFFIXES.get(output.suffix) if output else None
+        if output and not found:
+            raise InputError(
+                "--output", f"a name that ends in {', '.join(SUFFIXES)}, or --format", str(output)
+            )
+        return None if found == "html" else found
+    if form not in FORMATS:
+        raise InputError("--format", f"one of {', '.join(FORMATS)}", form, nearest(form, FORMATS))
+    return form
+
+
+def _override(parts: list[Part], baseline: str | None, metric: str | None, select: str | None) -> None:
+    """Put the options of the command line in the place of what the parts say."""
+    names = {arm.name for part in parts for arm in part.arms}
+    if baseline and baseline not in names:
+        raise InputError("--baseline", "the name of an arm", baseline, nearest(baseline, names))
+    for part in parts:
+        if baseline and baseline in [arm.name for arm in part.arms]:
+            part.baseline = baseline
+        if metric:
+            part.metric, part.mode = metric, direction(metric)
+        if select:
+            part.select, part.reselect = select, True
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError("--output", "a file that can be written", str(error)) from error

@@ -1,0 +1,73 @@
+"""A report as data to compute with: CSV and JSON."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from genreg.report.tables import ArmResult, PartResult
+
+
+def as_csv(results: Sequence[PartResult]) -> str:
+    """One line for each arm, with plain numbers."""
+    buffer = io.StringIO()
+    rows = [_plain(result, arm) for result in results for arm in result.arms]
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def as_json(results: Sequence[PartResult]) -> str:
+    """Everything, down to each run's value, folder and the command that makes it."""
+    parts = [_part(result) for result in results]
+    return json.dumps(_finite({"parts": parts}), indent=1, allow_nan=False) + "\n"
+
+
+def _part(result: PartResult) -> dict[str, Any]:
+    part, claims = result.part, result.claims
+    arms = [{**_plain(result, a), "varied": a.arm.values, "runs": _runs(a)} for a in result.arms]
+    return {
+        "name": part.name, "metric": part.metric, "mode": part.mode, "select": part.select,
+        "baseline": part.baseline, "threshold": part.threshold, "command": part.command,
+        "arms": arms, "notes": result.notes,
+        "claims": [{**judged.claim, "verdict": judged.verdict, "why": judged.why} for judged in claims],
+    }  # fmt: skip
+
+
+def _runs(arm: ArmResult) -> list[dict[str, Any]]:
+    values: dict[int, Any] = {}
+    for (seed, replica), value in arm.values.items():
+        values[seed] = value if replica is None else [*values.get(seed, []), value]
+    return [
+        {"seed": run.seed, "status": run.status, "reason": run.summary.get("reason"), "folder": str(run.path),
+         "command": arm.arm.command_of(run.seed), "value": values.get(run.seed)}
+        for run in arm.arm.runs.values()
+    ]  # fmt: skip
+
+
+def _plain(result: PartResult, arm: ArmResult) -> dict[str, Any]:
+    found = dataclasses.asdict(arm.comparison) if arm.comparison else {}
+    names = ("n", "mean", "low", "high", "p", "adjusted", "wilcoxon", "permutation", "detectable")
+    return {
+        "part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric, "n": len(arm.values),
+        "failed": arm.failed, "unfinished": arm.unfinished,
+        "mean": arm.mean, "sd": arm.sd, "median": arm.median,
+        "selected_on": sum(arm.chosen) / len(arm.chosen) if arm.chosen else None,
+        **{f"difference_{name}": found.get(name) for name in names}, "verdict": arm.verdict,
+        "reached": arm.reached if arm.times else None,
+        "median_steps": arm.median_time("steps") if arm.times else None,
+        "median_seconds": arm.median_time("seconds") if arm.times else None, "time_p": arm.times_p,
+    }  # fmt: skip
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: both become null."""
+    if isinstance(value, dict):
+        return {key: _finite(node) for key, node in value.items()}
+    if isinstance(value, list):
+        return [_finite(node) for node in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

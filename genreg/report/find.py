@@ -1,0 +1,98 @@
+"""Which parts the given folders hold: those of `sweep.json`, or those that the folders' names make."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from genreg.errors import InputError
+from genreg.records import Row
+from genreg.report.grouping import plain_parts
+from genreg.report.parts import Arm, Part, check_select, direction, tell_apart
+from genreg.report.runs import find_runs, printable, read_run
+
+
+def read_parts(folders: Sequence[Path]) -> list[Part]:
+    """The parts below the folders. Raises InputError, naming the folder, where there are no runs."""
+    parts: list[Part] = []
+    plain: dict[Path, list[Path]] = {}
+    seen: set[Path] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError("FOLDER", "a folder of runs", str(folder))
+        paths = {path.resolve(): path for path in find_runs(folder)}
+        sweeps = _sweeps(folder)
+        claimed = {path for sweep in sweeps for path in _read_sweep(sweep, folder.resolve(), parts, seen)}
+        if not paths and not claimed:
+            raise InputError("FOLDER", "a folder with runs below it (folders seed=N)", str(folder))
+        left = [path for real, path in paths.items() if real not in claimed | seen]
+        seen |= claimed | paths.keys()
+        if left and claimed:
+            parts[-1].notes.append(f"{len(left)} runs below {folder} belong to no sweep and are left out")
+        elif left:
+            plain[folder] = left
+    return parts + plain_parts(plain)
+
+
+def _sweeps(folder: Path) -> list[Path]:
+    """The sweep files of `folder`: its own, those below it, or else the nearest above it."""
+    below = [folder / "sweep.json", *sorted(folder.glob("*/sweep.json"))]
+    found = [path for path in below if path.is_file()]
+    above = (parent / "sweep.json" for parent in folder.resolve().parents)
+    return found or list(itertools.islice((path for path in above if path.is_file()), 1))
+
+
+def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) -> set[Path]:
+    """Append the sweep's parts as far as they lie in `within`; the run folders that they claim."""
+    try:
+        sweep = json.loads(path.read_bytes())
+        found = [_sweep_part(path.parent, part, sweep) for part in sweep["parts"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(str(path), "a sweep file", f"{type(error).__name__}: {error}") from error
+    claimed: set[Path] = set()
+    for part in found:
+        part.arms = [arm for arm in part.arms if _related(arm.folder.resolve(), within)]
+        claimed |= {run.path.resolve() for arm in part.arms for run in arm.runs.values()}
+        if part.arms and not {run.path.resolve() for arm in part.arms for run in arm.runs.values()} <= seen:
+            parts.append(part)
+    return claimed
+
+
+def _related(folder: Path, within: Path) -> bool:
+    return folder.is_relative_to(within) or within.is_relative_to(folder)
+
+
+def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
+    arms = []
+    for arm in given["arms"]:
+        folder = root / arm["folder"]
+        if not folder.resolve().is_relative_to(root.resolve()):
+            raise ValueError(f"the folder {arm['folder']} leaves {root}")
+        seeds = {
+            int(seed): read_run(folder / f"seed={int(seed)}") for seed in arm.get("seeds", given["seeds"])
+        }
+        command = printable(arm.get("command") or "")
+        arms.append(Arm(printable(arm["name"]), folder, seeds, dict(arm.get("values") or {}), command))
+    if not arms:
+        raise ValueError(f"part {given['name']} has no arms")
+    part = Part(
+        name=printable(given["name"]), arms=arms, baseline=printable(given.get("baseline") or arms[0].name),
+        metric=printable(given["metric"]), mode=given.get("mode") or direction(given["metric"]),
+        select=given.get("select"), threshold=given.get("threshold"),
+        command=printable(sweep.get("command") or ""),
+    )  # fmt: skip
+    check_select(part.select, f"part {part.name}: select")
+    if part.mode not in ("max", "min"):
+        raise ValueError(f"mode {part.mode} is neither max nor min")
+    _check_threshold(part)
+    tell_apart(part)
+    return part
+
+
+def _check_threshold(part: Part) -> None:
+    """Refuse a threshold that cannot be read, or that is not of validation."""
+    if part.threshold is not None:
+        check_select(part.threshold["metric"], f"part {part.name}: threshold")
+        part.threshold = {**part.threshold, "value": float(part.threshold["value"])}
+        if part.threshold.get("mode") not in (None, "max", "min"):
+            raise ValueError(f"mode {part.threshold['mode']} is neither max nor min")

@@ -1,0 +1,87 @@
+"""`genreg show`: what one run was."""
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from genreg.errors import InputError
+from genreg.records import Row
+from genreg.report.runs import SEED, Run, environments, printable, read_run, recorded_command
+
+
+def show(folder: Path) -> None:
+    """Print status, result, configuration, environments and how to repeat it.
+
+    Raises InputError for a folder that is no run's.
+    """
+    path = folder.resolve()
+    if not SEED.fullmatch(path.name) or not path.is_dir():
+        near = sorted(str(folder / p.name) for p in folder.glob("seed=*")) if folder.is_dir() else []
+        raise InputError("RUN_FOLDER", "a run's folder, which is called seed=N", str(folder), near[:5])
+    run, console = read_run(path), Console()
+    _say(console, f"run       {folder}")
+    _say(console, f"status    {_status(run)}")
+    console.print(_result(run))
+    _say(console, "configuration")
+    _say(console, _indented(path / "config.yaml"))
+    for start in environments(path):
+        _say(console, _start(start))
+    _say(console, f"repeat    {_repeat(path, run.seed)}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(Text(text), soft_wrap=True)
+
+
+def _status(run: Run) -> str:
+    if not run.summary:
+        return run.status
+    seconds, step = run.summary.get("seconds"), run.summary.get("step")
+    reason = f": {run.reason}" if run.summary.get("reason") else ""
+    return f"{run.status}{reason}, {step} steps in {seconds} s"
+
+
+def _result(run: Run) -> Table:
+    best, last = run.best or {}, run.last or {}
+    table = Table()
+    table.add_column("metric")
+    for title, row in (("best", best), ("last", last)):
+        if row:
+            table.add_column(f"{title} (step {row['step']})", justify="right")
+    for name in dict.fromkeys([*best, *last]):
+        if name != "step":
+            table.add_row(
+                Text(printable(name)), *(f"{r.get(name, float('nan')):.6g}" for r in (best, last) if r)
+            )
+    return table
+
+
+def _indented(path: Path) -> str:
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return f"  no {path.name}"
+    return "\n".join(f"  {printable(line)}" for line in lines)
+
+
+def _start(start: Row) -> str:
+    """When, with what versions, on what device and data."""
+    packages = start.get("packages") or {}
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
+    data = ", ".join(f"{name} {digest}" for name, digest in (start.get("data") or {}).items())
+    head = f"started   {start.get('started')} on {start.get('device')}, {start.get('threads')} threads"
+    lines = [head, f"  genreg {start.get('genreg')}, commit {start.get('commit') or 'none'}"]
+    lines += [f"  python {start.get('python')}, {versions}"] + ([f"  data {data}"] if data else [])
+    return "\n".join(map(printable, lines))
+
+
+def _repeat(path: Path, seed: int) -> str:
+    """The recorded command; of a grid, which did more than this run, the whole grid."""
+    command = recorded_command(path)
+    if not command:
+        return "no command was recorded; config.yaml holds every value"
+    grid = "-m" in shlex.split(command) or "--multirun" in shlex.split(command)
+    return command + (f"  # a grid that holds this run, seed {seed}" if grid else "")

@@ -1,0 +1,126 @@
+"""Paired comparisons by seed, their correction for many, and what so many seeds could show.
+
+Every function takes plain arrays. A difference is arm minus baseline of one seed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import optimize, stats
+
+LEVEL = 0.05
+POWER = 0.8
+EXACT = 10  # pairs up to which all 2^n sign patterns are counted
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired differences: their mean with its 95 % interval, and tests of zero difference.
+
+    p: the deciding value, Student's t (exact sign flips where the differences have no spread).
+    permutation: exact sign flips, None with more than EXACT pairs. detectable: the smallest mean
+    difference that as many pairs of this spread show with 80 % power at level 0.05 / comparisons.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    p: float
+    wilcoxon: float
+    permutation: float | None
+    detectable: float
+    adjusted: float = math.nan
+
+
+def compare(differences: Sequence[float], comparisons: int = 1) -> Comparison:
+    """Test whether the mean paired difference is zero. Raises ValueError with fewer than two pairs."""
+    d = np.asarray(differences, float)
+    n = len(d)
+    if n < 2:
+        raise ValueError(f"a paired test needs two pairs, got {n}")
+    mean, sd = float(d.mean()), float(d.std(ddof=1))
+    if sd <= 1e-12 * float(np.abs(d).max()):
+        sd = 0.0  # equal up to rounding: t would be a ratio of rounding errors
+    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)
+    exact = sign_flip(d) if n <= EXACT or not sd else None
+    p = float(stats.ttest_1samp(d, 0).pvalue) if sd else exact or 1.0
+    return Comparison(n, mean, sd, mean - half, mean + half, p, _wilcoxon(d), exact,
+                      detectable(sd, n, LEVEL / comparisons))  # fmt: skip
+
+
+def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
+    """Two-sided p of the mean under random signs, by counting all 2^n (10,000 drawn beyond n = 20)."""
+    d = np.asarray(differences, float)
+    if not d.any():
+        return 1.0
+    result = stats.permutation_test(
+        (d, np.zeros_like(d)), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
+        vectorized=True, n_resamples=np.inf if len(d) <= 2 * EXACT else 9999, rng=0,
+    )  # fmt: skip
+    return float(result.pvalue)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values: a family of true nulls has a false positive with at most the level."""
+    adjusted, largest = [math.nan] * len(p), 0.0
+    for rank, index in enumerate(np.argsort(p)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def power(effect: float, sd: float, n: int, level: float = LEVEL) -> float:
+    """Chance that the two-sided paired t test of n pairs finds a mean difference, with the right sign."""
+    return _power(abs(effect) * math.sqrt(n) / sd, n, level)
+
+
+def detectable(sd: float, n: int, level: float = LEVEL) -> float:
+    """The mean difference found with 80 % power by n pairs whose differences have this sd."""
+    return _noncentrality(n, level) * sd / math.sqrt(n)
+
+
+@lru_cache
+def _noncentrality(n: int, level: float) -> float:
+    high = 2 * float(stats.t.ppf(1 - level / 2, n - 1)) + 10
+    return float(optimize.brentq(lambda shift: _power(shift, n, level) - POWER, 0, high))
+
+
+def _power(shift: float, n: int, level: float) -> float:
+    return float(stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, shift))
+
+
+def _wilcoxon(d: np.ndarray) -> float:
+    return float(stats.wilcoxon(d).pvalue) if d.any() else 1.0
+
+
+@dataclass(frozen=True)
+class Reach:
+    """First evaluation at which a metric passed a value; infinite where the run ended before it did."""
+
+    steps: float
+    seconds: float
+
+
+def first_reach(
+    steps: Sequence[int], values: Sequence[float], seconds: Sequence[float], threshold: float, mode: str
+) -> Reach:
+    """The first of the evaluations at or beyond `threshold` (`max`: from below, `min`: from above)."""
+    sign = 1 if mode == "max" else -1
+    for step, value, second in zip(steps, values, seconds, strict=True):
+        if sign * value >= sign * threshold:
+            return Reach(step, second)
+    return Reach(math.inf, math.inf)
+
+
+def compare_times(times: Sequence[float], baseline: Sequence[float]) -> float:
+    """p that paired times are the same, by sign flips of their differences in rank.
+
+    Times are ranked together, a censored one (infinite) behind every other and level with its like.
+    """
+    ranks = stats.rankdata([*times, *baseline])
+    return sign_flip(ranks[: len(times)] - ranks[len(times) :])

@@ -1,0 +1,130 @@
+"""How a generator and its critic are judged: measures on splits, pictures, and whether to go on at all."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genreg import streams
+from genreg.dataset import Dataset
+from genreg.errors import CollapsedError, InputError
+from genreg.measure.generation import Generated, GeneratorMeasure
+from genreg.measure.unchanged import evaluation_mode
+from genreg.model.gan import Critic, Generator
+from genreg.pictures import grid, scatter
+
+SHOWN = 64  # pictures of a grid
+POINTS = 1000  # samples of a scatter plot
+CHUNK = 500  # samples generated at a time
+COLLAPSED = 0.01  # spread of the samples over that of the data, after ten times as much
+EXPLODED = 1e8  # the size of scores of a critic without any bound
+
+
+class GanEvaluation:
+    """The measures of a run, and what they remember between evaluations.
+
+    Samples come from the same latents at every evaluation. select: as in `WGAN`.
+    """
+
+    def __init__(
+        self, data: Dataset, measure: Mapping[str, Any], features: Any, select: str | None, critic: Critic
+    ) -> None:
+        for name, method in measure.items():
+            if not isinstance(method, GeneratorMeasure):
+                raise InputError(f"measure.{name}", "a measure of a generator, for task=wgan", name)
+        if select is not None and select not in measure:
+            raise InputError("task.select", f"a chosen measure ({', '.join(measure) or 'none is'})", select)
+        self.data, self.measure, self.features, self.critic = data, dict(measure), features, critic
+        self.selection = (f"validation/{select}", "min") if select else None
+        self.progress = ("wasserstein", *([f"validation/{select}"] if select else []))
+        self.samples = max([SHOWN, *(method.samples for method in measure.values())])
+        self.widest = 0.0  # the largest spread of samples so far
+        self.histograms: dict[str, list[Tensor]] = {}
+        with evaluation_mode(critic):  # what a measure cannot do is said before the first step
+            seen = self._seen("validation", signed(data.validation.x[:SHOWN]))
+            for method in self.measure.values():
+                method(replace(seen, real=seen.fake))
+
+    def row(self, generator: Generator, seed: int) -> dict[str, float]:
+        """Every measure on its splits, standard errors under `<split>_stderr/`, and the samples' spread.
+
+        Raises CollapsedError when all samples have become one, or the critic's scores have no bound.
+        """
+        fake = self.sample(generator, seed, self.samples)
+        row = {"samples/spread": self._spread(fake)}
+        with evaluation_mode(self.critic):
+            seen = {split: self._seen(split, fake) for split in ("validation", "test")}
+            for method in self.measure.values():
+                for split in method.splits:
+                    for key, estimate in method(seen[split]).items():
+                        row[f"{split}/{key}"] = estimate.value
+                        if estimate.stderr > 0:
+                            row[f"{split}_stderr/{key}"] = estimate.stderr
+                    for key, counts in method.histogram(seen[split]).items():
+                        self.histograms.setdefault(f"{split}/{key}", []).append(counts.cpu())
+            self._check(row["samples/spread"], fake)
+        return row
+
+    @torch.no_grad()
+    def sample(self, generator: Generator, seed: int, n: int) -> Tensor:
+        """n samples in evaluation mode; of a conditional generator, of each class in turn."""
+        draw = streams.generator(seed, "latent/evaluation", device=self.data.unlabeled.device)
+        z = torch.randn(n, generator.latent, generator=draw, device=draw.device)
+        y = torch.arange(n, device=draw.device) % max(1, generator.classes)
+        with evaluation_mode(generator):
+            pairs = zip(z.split(CHUNK), y.split(CHUNK), strict=True)
+            return torch.cat([generator(*pair) for pair in pairs])
+
+    def picture(self, generator: Generator, seed: int) -> np.ndarray:
+        """A grid of pictures, or samples of the plane among data; (H, W, 3) of uint8."""
+        if len(self.data.input_shape) == 1:
+            real = self.data.validation.x[:POINTS]
+            return scatter(real.cpu().numpy(), self.sample(generator, seed, POINTS).cpu().numpy())
+        return grid(self.sample(generator, seed, SHOWN))
+
+    def _seen(self, split: str, fake: Tensor) -> Generated:
+        part = getattr(self.data, split)
+        return Generated(
+            fake=fake, real=signed(part.x), modes=self.data.modes, features=self.features,
+            critic=self._scores(part.y), layers=list(self.critic.layers),
+            generator=streams.generator(0, f"measure/{split}", device=fake.device),
+        )  # fmt: skip
+
+    def _scores(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
+        """The critic as a function of items alone; a conditional one is given labels in turn."""
+        classes = self.critic.classes
+        return lambda x: self.critic(x, torch.arange(len(x), device=x.device) % max(1, classes))
+
+    def _check(self, spread: float, fake: Tensor) -> None:
+        self.widest = max(self.widest, spread)
+        if spread < min(COLLAPSED, self.widest / 10):
+            fall = f"from {self.widest:.2g} to {spread:.2g} of the data's"
+            raise CollapsedError(f"collapsed: the samples' spread fell {fall}")
+        with torch.no_grad():
+            size = self._scores(self.data.validation.y)(fake[:CHUNK]).abs().max().item()
+        if not size < EXPLODED:
+            raise CollapsedError(f"exploded: the critic scores samples with {size:.2g}; bound its slope")
+
+    def _spread(self, fake: Tensor) -> float:
+        """Standard deviation of the samples over that of the data."""
+        real = signed(self.data.validation.x)
+        return (fake.var(0).sum() / real.var(0).sum()).sqrt().item()
+
+    def counts(self) -> dict[str, Tensor]:
+        """Histograms of gradient norms, (evaluations, bins)."""
+        return {name: torch.stack(counts) for name, counts in self.histograms.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"widest": self.widest, "histograms": self.counts()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.widest = state["widest"]
+        self.histograms = {name: list(counts) for name, counts in state["histograms"].items()}
+
+
+def signed(x: Tensor) -> Tensor:
+    """Pictures from [0, 1] to [-1, 1]; points of the plane as they are."""
+    return x if x.ndim == 2 else x * 2 - 1

@@ -1,0 +1,238 @@
+"""Adversarial training: a critic tells real from fake, a generator follows it."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from genreg import streams
+from genreg.dataset import Dataset
+from genreg.dataset.sampler import Sampler
+from genreg.errors import InputError
+from genreg.model.gan import Gan
+from genreg.parameters import Count, Fraction, checked
+from genreg.regularizer import Regularizer
+from genreg.task.base import Task
+from genreg.task.classify import Precision, set_precision
+from genreg.task.critic import LOSSES, CriticForward, LossName
+from genreg.task.evaluation import GanEvaluation, signed
+
+CPU = torch.device("cpu")
+
+
+class WGAN(Task):
+    """Owns two players, their optimizers and data; a step is `critic_steps` updates of the critic and one of
+    the generator.
+
+    dataset, model, optimizer (the critic's), generator_optimizer and scheduler (of both) are factories.
+    Pictures are moved from [0, 1] to [-1, 1], where generators live. Regularizers act on the critic.
+
+    loss: of both players. ema_decay: of the average of the generator's weights that is evaluated and kept; 0
+    evaluates the generator itself. conditional: the players see labels, and train on the labeled items; on
+    the whole pool otherwise. select: the measure whose smallest value on validation chooses the step; None
+    keeps the last.
+    """
+
+    trains = (Gan, "a generator and a critic")
+
+    @checked
+    def __init__(
+        self,
+        *,
+        dataset: Callable[..., Dataset],
+        model: Callable[..., Gan],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        generator_optimizer: Callable[..., torch.optim.Optimizer],
+        regularizer: Mapping[str, Regularizer],
+        scheduler: Callable[..., Any] | None = None,
+        measure: Mapping[str, Any] | None = None,
+        features: Any = None,
+        loss: LossName = "wasserstein",
+        batch_size: Count = 64,
+        critic_steps: Count = 5,
+        ema_decay: Fraction = 0.0,
+        conditional: bool = False,
+        select: str | None = None,
+        seed: int = 0,
+        device: torch.device = CPU,
+        precision: Precision = "fp32",
+    ) -> None:
+        set_precision(precision)
+        self.seed, self.device = seed, device
+        self.loss, self.critic_steps, self.ema_decay = LOSSES[loss], critic_steps, ema_decay
+        self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
+        data = self._read(dataset, conditional, batch_size)
+        self._make_players(model, data, regularizer, data.classes if conditional else 0)
+        self.optimizer = optimizer(self.critic.parameters())
+        self.generator_optimizer = generator_optimizer(self.generator.parameters())
+        players = (self.optimizer, self.generator_optimizer)
+        self.schedulers = [scheduler(player) for player in players] if scheduler else []
+        self.evaluation = GanEvaluation(data, measure or {}, features, select, self.critic)
+        self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
+        self.labels = {"features": features.name} if features else {}
+        self.checksums = data.checksums | (features.checksums if features else {})
+
+    def _read(self, dataset: Callable[..., Dataset], conditional: bool, batch_size: int) -> Dataset:
+        data = dataset(seed=self.seed).to(self.device)
+        if conditional and not data.classes:
+            raise InputError("task.conditional", "false for data without labels", True)
+        self.real = signed(data.labeled.x if conditional else data.unlabeled)
+        self.y = data.labeled.y if conditional else None
+        self.batch = Sampler(
+            len(self.real), batch_size, seed=self.seed, stream="batch/real", device=self.device
+        )
+        return data
+
+    def _make_players(
+        self, model: Callable[..., Gan], data: Dataset, regularizer: Mapping[str, Regularizer], classes: int
+    ) -> None:
+        streams.reseed_default(streams.derive(self.seed, "model"), CPU)
+        self.model = model(input_shape=data.input_shape, classes=classes).to(self.device)
+        self.generator, self.critic = self.model.generator, self.model.critic
+        self.average = self.generator
+        if self.ema_decay:
+            self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.regularizer = {name: method for name, method in regularizer.items() if method.weight}
+        for name, method in self.regularizer.items():
+            if method.uses_unlabeled:
+                raise InputError(f"regularizer.{name}", "a method that needs no classes, for task=wgan", name)
+            method.attach(self.critic)
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """Make update `step` (from 0) of the generator, after its critic's; returns the terms of both.
+
+        `wasserstein` is the critic's mean score of real less fake; it and the penalties are those of the
+        last critic update.
+        """
+        for update in range(step * self.critic_steps, (step + 1) * self.critic_steps):
+            terms = self.critic_step(update)
+        terms |= self.generator_step(step)
+        for scheduler in self.schedulers:
+            scheduler.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def critic_step(self, update: int) -> dict[str, Tensor]:
+        """One update of the critic, which uses one set of (normalized) weights for all its passes."""
+        real, y = self._real(update)
+        with torch.no_grad():
+            fake = self.generate(len(real), "critic", update, y)
+        terms: dict[str, Tensor] = {}
+
+        def closure() -> Tensor:
+            with parametrize.cached():
+                found = self.critic_objective(
+                    CriticForward(model=self.critic, real=real, fake=fake, y=y, autocast=self.autocast,
+                                  seed=self.seed, step=update, device=self.device)
+                )  # fmt: skip
+                self.optimizer.zero_grad()
+                found["critic_loss"].backward()
+            terms.update({} if terms else found)  # SAM passes twice: the terms are those of the first
+            return found["critic_loss"]
+
+        self.optimizer.step(closure)  # type: ignore[arg-type]
+        for method in self.regularizer.values():
+            method.project(self.critic)
+        return terms
+
+    def critic_objective(self, forward: CriticForward) -> dict[str, Tensor]:
+        """The critic's estimate, each method's unweighted penalty, and `critic_loss`: the weighted sum."""
+        loss = self.loss.critic(forward.real_scores, forward.fake_scores)
+        terms = {"wasserstein": forward.real_scores.mean() - forward.fake_scores.mean()}
+        for name, method in self.regularizer.items():
+            if (penalty := method.penalty(forward)) is not None:
+                terms[name] = penalty
+                loss = loss + method.weight * penalty
+        return {**terms, "critic_loss": loss}
+
+    def generator_step(self, step: int) -> dict[str, Tensor]:
+        """One update of the generator against the frozen critic, then of the generator's average."""
+        real, y = self._real(step * self.critic_steps)
+        terms: dict[str, Tensor] = {}
+
+        def closure() -> Tensor:
+            with self._frozen_critic(), parametrize.cached():
+                fake = self.generate(len(real), "generator", step, y)
+                with self.autocast():
+                    scores = self.critic(fake, y)
+                loss = self.loss.generator(scores.float())
+            self.generator_optimizer.zero_grad()
+            loss.backward()
+            return terms.setdefault("generator_loss", loss)
+
+        self.generator_optimizer.step(closure)  # type: ignore[arg-type]
+        if self.ema_decay:
+            self._move_average()
+        return terms
+
+    def generate(self, n: int, stream: str, counter: int, y: Tensor | None = None) -> Tensor:
+        """n samples of the generator in training, from draw `counter` of the stream latent/`stream`."""
+        draw = streams.generator(self.seed, f"latent/{stream}", counter, self.device)
+        z = torch.randn(n, self.generator.latent, generator=draw, device=self.device)
+        with self.autocast():
+            return self.generator(z, y).float()
+
+    def _real(self, update: int) -> tuple[Tensor, Tensor | None]:
+        index = self.batch(update)
+        return self.real[index], None if self.y is None else self.y[index]
+
+    @contextmanager
+    def _frozen_critic(self) -> Iterator[None]:
+        """Gradients pass through the critic, but none is made for its weights."""
+        self.critic.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.critic.requires_grad_(True)
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        averages: list[Tensor] = list(self.average.parameters())
+        weights: list[Tensor] = list(self.generator.parameters())
+        torch._foreach_lerp_(averages, weights, 1 - self.ema_decay)
+        for ours, theirs in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            ours.copy_(theirs)
+
+    def evaluate(self) -> dict[str, float]:
+        """Every measure of the (averaged) generator and the critic; raises as `GanEvaluation.row` does."""
+        return self.evaluation.row(self.average, self.seed)
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Samples from the same latents every time."""
+        return {"samples": self.evaluation.picture(self.average, self.seed)}
+
+    def results(self) -> dict[str, dict[str, Tensor]]:
+        """`histograms` of gradient norms, (evaluations, bins)."""
+        counts = self.evaluation.counts()
+        return {"histograms": counts} if counts else {}
+
+    def weights(self) -> dict[str, Tensor]:
+        """The generator as evaluated and the critic, under `generator.` and `critic.`."""
+        players = {"generator": self.average, "critic": self.critic}
+        return {
+            f"{name}.{key}": weight.detach().clone()
+            for name, player in players.items()
+            for key, weight in player.state_dict().items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(), "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "evaluation": self.evaluation.state_dict(),
+            "generator_optimizer": self.generator_optimizer.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self.evaluation.load_state_dict(state["evaluation"])
+        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)

@@ -1,0 +1,80 @@
+"""Run folders and parts made by hand, for the tests of the report."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genreg.report.parts import Arm, Part
+from genreg.report.runs import Run
+
+SELECTION = ["validation/accuracy", "max"]
+
+
+def write_run(
+    folder: Path,
+    test: float,
+    *,
+    rows: Sequence[dict[str, Any]] = (),
+    status: str = "done",
+    config: str = "",
+    **extra: Any,
+) -> Path:
+    """A finished run with this test accuracy at the chosen step, and 0.1 at the last one."""
+    folder.mkdir(parents=True)
+    best = {"step": 20, "validation/accuracy": test, "test/accuracy": test}
+    last = {"step": 30, "validation/accuracy": 0.1, "test/accuracy": 0.1}
+    rows = rows or [{"step": 10, "validation/accuracy": 0.2, "test/accuracy": 0.2}, best, last]
+    summary = {
+        "status": status,
+        "step": 30,
+        "seconds": 3.0,
+        "selection": SELECTION,
+        "best": best,
+        "last": last,
+    }
+    (folder / "summary.json").write_text(json.dumps(summary | extra))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "timing.jsonl").write_text(
+        "".join(json.dumps({"step": row["step"], "seconds": row["step"] / 10}) + "\n" for row in rows)
+    )
+    (folder / "environment.json").write_text(
+        json.dumps([{"command": ["genreg", "train", "regularizer=vat"]}])
+    )
+    (folder / "config.yaml").write_text(config or "seed: 0\n")
+    return folder
+
+
+def write_landscape(folder: Path, trace: np.ndarray) -> Path:
+    """A finished landscape whose replicas end with these traces."""
+    last = {"step": 20, "w/trace": float(trace.mean())}
+    write_run(folder, 0.5, rows=[last], selection=None, best=None, last=last)
+    n = len(trace)
+    arrays = {"w/trace": np.stack([trace + 1, trace]), "w/u": np.ones((2, n)), "w/v": np.eye(2, n)}
+    np.savez(
+        folder / "replicas.npz", step=np.array([10, 20]), replica=np.arange(n), died=np.full(n, -1), **arrays
+    )
+    return folder
+
+
+def write_sweep(root: Path, arms: Sequence[dict[str, Any]], **part: Any) -> None:
+    """A sweep.json of one part."""
+    given = {"name": "part", "baseline": "none", "metric": "test/accuracy", "mode": "max", "seeds": [0, 1, 2],
+             "select": "validation/accuracy", "threshold": None, "arms": list(arms)}  # fmt: skip
+    content = {"sweep": "demo", "command": "genreg train sweep=demo", "parts": [given | part]}
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "sweep.json").write_text(json.dumps(content))
+
+
+def part_of(values: dict[str, Sequence[float]], mode: str = "max") -> Part:
+    """A part in memory whose first arm is the baseline; value k of an arm has seed k."""
+    arms = []
+    for name, of_seeds in values.items():
+        runs = {}
+        for seed, value in enumerate(of_seeds):
+            row = {"step": 1, "test/score": float(value)}
+            runs[seed] = Run(Path(name), seed, "done", {"status": "done", "last": row, "best": None})
+        arms.append(Arm(name, Path(name), runs))
+    return Part("part", arms, next(iter(values)), "test/score", mode, None)
