@@ -9,7 +9,8 @@ weights.pt         parameters at the step that validation chose; last_weights.pt
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
 samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
-curves.png         the rows as a picture
+curves.png         the rows as a picture; not drawn in a sweep
+job.log            what a run of a sweep printed
 """
 
 import json

@@ -16,8 +16,7 @@ class GenregLauncher(Launcher):
     """Takes jobs composed by genreg through `run`; any Hydra sweeper may use `launch`."""
 
     def __init__(self, **options: Any) -> None:
-        given: Any = OmegaConf.to_container(OmegaConf.create(options))
-        self.options: dict[str, Any] = {"retry_failed": False, "keep_going": True, **given}
+        self.options: Any = OmegaConf.to_container(OmegaConf.create(options))
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         pass

@@ -37,7 +37,6 @@ class Options:
     array_parallelism: Count = 256
     setup: list[str] = field(default_factory=list)
     additional_parameters: dict[str, Any] = field(default_factory=dict)
-    keep_going: bool = True
     retry_failed: bool = False
     poll_s: Count = 10
 
