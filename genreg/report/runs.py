@@ -121,7 +121,7 @@ def _is_whole(summary: Any) -> bool:
     numbers = [summary.get("step", 0), summary.get("seconds", 0)]
     if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows):
         return False
-    numbers += [value for row in rows for value in row.values()]
+    numbers += [value for row in rows for name, value in row.items() if "/" in name]  # others are labels
     selection = summary.get("selection") or []
     words = (
         isinstance(selection, list)

@@ -7,7 +7,7 @@ from typing import Any
 
 from genreg.errors import InputError, nearest
 from genreg.report.parts import Arm, Part
-from genreg.report.runs import Run
+from genreg.report.runs import Run, printable
 from genreg.report.statistics import LEVEL, Comparison, Reach, compare, compare_times, holm
 from genreg.report.values import PER_STEP, Key, chosen_row, first_time, run_values
 
@@ -86,8 +86,21 @@ def evaluate(part: Part) -> PartResult:
     if part.metric.startswith("validation"):  # ranking arms by validation is what it is for
         sign = -1 if part.mode == "max" else 1
         arms.sort(key=lambda a: (math.isnan(a.mean), sign * a.mean))
-    result.notes += [*part.notes, *_notes(result, base)]
+    result.notes += [*part.notes, *_labels(part), *_notes(result, base)]
     return result
+
+
+def _labels(part: Part) -> list[str]:
+    """What the rows name for their metrics to mean anything, and whether it is the same in all."""
+    found: dict[str, set[str]] = {}
+    for run in (run for arm in part.arms for run in _done(arm)):
+        for name, value in (run.last or {}).items():
+            if isinstance(value, str):
+                found.setdefault(name, set()).add(printable(value))
+    return [
+        f"{name}: {', '.join(sorted(values))}" + (" (they differ: not comparable)" if len(values) > 1 else "")
+        for name, values in sorted(found.items())
+    ]
 
 
 def _has_replicas(part: Part) -> bool:
