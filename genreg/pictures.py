@@ -34,7 +34,7 @@ def scatter(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     axes.scatter(fake[:, 0], fake[:, 1], s=4, color="tab:blue", alpha=0.6, label="samples")
     reach = 1.3 * np.abs(real).max()
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.legend(loc="upper right", frameon=False, fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False, fontsize="small")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 

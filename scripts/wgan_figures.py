@@ -2,11 +2,12 @@
 
     python scripts/wgan_figures.py outputs/reproduce docs/figures
 
-Reads <folder>/wgan_sn_toy and <folder>/wgan_sn. Lines are medians over seeds, bands reach from the worst to
+Reads the parts wgan_sn_toy and wgan_sn of the folder's sweep.json. Lines are medians over seeds, bands reach from the worst to
 the best seed; both axes of time are of the same evaluations.
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,13 @@ FAMILIES = {
 }
 
 
-def arms(folder: Path) -> dict[str, list[RunFolder]]:
-    """The runs of each arm by its name, by seed."""
-    found: dict[str, list[RunFolder]] = {}
-    for path in sorted(folder.glob("*/seed=*"), key=lambda p: int(p.name[5:])):
-        found.setdefault(path.parent.name.rsplit("-", 1)[0], []).append(RunFolder(path))
-    return found
+def arms(folder: Path, family: str) -> dict[str, list[RunFolder]]:
+    """The runs of each arm of a part of the sweep, by seed."""
+    parts = {part["name"]: part for part in json.loads((folder / "sweep.json").read_text())["parts"]}
+    return {
+        arm["name"]: [RunFolder(folder / arm["folder"] / f"seed={seed}") for seed in parts[family]["seeds"]]
+        for arm in parts[family]["arms"]
+    }
 
 
 def curves(run: RunFolder, metric: str) -> np.ndarray:
@@ -71,7 +73,7 @@ def main() -> None:
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels: Any = figure.subplots(2, 2, sharey="row")
     for row, (family, (metric, label)) in enumerate(FAMILIES.items()):
-        runs = arms(given.folder / family)
+        runs = arms(given.folder, family)
         for by in range(2):
             draw(panels[row, by], runs, metric, by)
         panels[row, 0].set_ylabel(label)
