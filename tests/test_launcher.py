@@ -16,7 +16,7 @@ from conftest import Result
 from test_resume import wait_until
 
 from genreg.launcher import local
-from genreg.launcher.job import Job, Outcome
+from genreg.launcher.job import Job, Outcome, run
 from genreg.launcher.table import Table
 from genreg.records import RunFolder
 
@@ -232,6 +232,15 @@ def _tell_environment(connection: Any, _launcher: int, _threads: int, _retry: bo
     while connection.recv():
         told = f"{os.environ['CUDA_VISIBLE_DEVICES']} {os.environ['OMP_NUM_THREADS']}"
         connection.send(Outcome("in use", told))
+
+
+def test_a_job_stopped_while_it_is_built_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genreg.launcher.job.train", stopped)
+    outcome = run(Job([], {}, ""), retry_failed=False)
+    assert (outcome.status, outcome.reason) == ("interrupted", "stopped before its first step")
 
 
 def test_another_launcher_of_hydra(genreg: Genreg, tmp_path: Path) -> None:

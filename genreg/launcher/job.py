@@ -64,7 +64,7 @@ def run(job: Job, retry_failed: bool) -> Outcome:
     try:
         summary = train(job.config, job.yaml, in_sweep=True, retry_failed=retry_failed)
     except KeyboardInterrupt as error:
-        return Outcome("interrupted", str(error), 130)
+        return Outcome("interrupted", str(error) or "stopped before its first step", 130)
     except FolderInUseError as error:
         return Outcome("in use", str(error))
     except Exception as error:
