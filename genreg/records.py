@@ -10,6 +10,7 @@ replicas.npz       of a landscape: every evaluation of every replica, (evaluatio
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
 samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
 curves.png         the rows as a picture
+synced.json        what `genreg sync` last showed to each of its targets
 """
 
 import json
@@ -63,6 +64,17 @@ class RunFolder:
     def environments(self) -> list[Row]:
         """The environment of every start, oldest first."""
         return _read_json(self.path / "environment.json", [])
+
+    def synced(self, target: str) -> Row:
+        """What `target` was last shown; `{}` if nothing."""
+        synced = _read_json(self.path / "synced.json", {})
+        found = synced.get(target) if isinstance(synced, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def write_synced(self, target: str, state: Row) -> None:
+        synced = _read_json(self.path / "synced.json", {})
+        others = synced if isinstance(synced, dict) else {}
+        _write_json(self.path / "synced.json", {**others, target: state})
 
     def write_config(self, yaml: str) -> None:
         (self.path / "config.yaml").write_text(yaml)
