@@ -83,6 +83,14 @@ class RunFolder:
         """All metric rows; a last line that a kill cut short is left out."""
         return _read_lines(self.path / "metrics.jsonl")
 
+    def pictures(self) -> dict[int, dict[str, Path]]:
+        """The files of the task's pictures, by step and name."""
+        found: dict[int, dict[str, Path]] = {}
+        for path in sorted(self.path.glob("*/step=*.png")):
+            if (step := path.stem.removeprefix("step=")).isdecimal():
+                found.setdefault(int(step), {})[path.parent.name] = path
+        return found
+
     def timing(self) -> list[Row]:
         return _read_lines(self.path / "timing.jsonl")
 

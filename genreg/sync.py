@@ -70,33 +70,23 @@ def _sync(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> st
 def _replay(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> str:
     """Show the folder's rows in order, with the pictures of their steps, unless that was done before."""
     config, rows, summary = _read(folder)
-    state = {"bytes": (folder.path / "metrics.jsonl").stat().st_size, "status": summary["status"]}
-    wanted = state | _destination(logger, artifacts)
-    if _covers(folder.synced(type(logger).__name__), wanted):
+    target, size = type(logger).__name__, (folder.path / "metrics.jsonl").stat().st_size
+    state = {"bytes": size, "status": summary["status"], "artifacts": artifacts}
+    if _covers(folder.synced(target), state | logger.place):
         return "unchanged"
     if isinstance(logger, TensorBoard):
-        for old in (folder.path / "tensorboard").glob("events.out.tfevents.*"):
-            old.unlink()  # every row is written anew; TensorBoard would show both
-    pictures = _pictures(folder.path)
+        logger.clear(folder)
+    pictures = folder.pictures()
     logger.start(folder, config)
     try:
         for row in rows:
             logger.show(row, pictures.get(row["step"], {}))
         if isinstance(logger, WandB) and artifacts:
-            logger.keep(folder.path, _files(folder.path))
+            logger.keep(folder)
     finally:
         logger.finish(summary)
-    folder.write_synced(type(logger).__name__, state | _destination(logger, artifacts))
+    folder.write_synced(target, state | logger.place)  # `place` anew: auto may have become offline
     return "synced"
-
-
-def _destination(logger: WandB | TensorBoard, artifacts: bool) -> Row:
-    if isinstance(logger, TensorBoard):
-        return {}
-    return {
-        "project": logger.project, "entity": logger.entity,
-        "mode": logger.delivery, "artifacts": artifacts,
-    }  # fmt: skip
 
 
 def _covers(before: Row, wanted: Row) -> bool:
@@ -123,17 +113,3 @@ def _read(folder: RunFolder) -> tuple[Config, list[Row], Row]:
     if steps != sorted(set(steps)):
         raise InputError("metrics.jsonl", "rows with rising steps")
     return config, rows, summary  # type: ignore[return-value]
-
-
-def _pictures(path: Path) -> dict[int, dict[str, Path]]:
-    """What `State.draw` wrote: files by step and name."""
-    found: dict[int, dict[str, Path]] = {}
-    for picture in sorted(path.glob("*/step=*.png")):
-        if picture.stem[5:].isdecimal():
-            found.setdefault(int(picture.stem[5:]), {})[picture.parent.name] = picture
-    return found
-
-
-def _files(path: Path) -> list[Path]:
-    single = (path / name for name in ("config.yaml", "weights.pt", "curves.png"))
-    return [file for file in single if file.is_file()] + sorted(path.glob("*/step=*.png"))

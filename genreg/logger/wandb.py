@@ -3,7 +3,6 @@
 import netrc
 import os
 import socket
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +54,11 @@ class WandB:
         mode = os.environ.get("WANDB_MODE") or self.mode
         return mode if mode != "auto" else "online" if reachable() else "offline"
 
+    @property
+    def place(self) -> Row:
+        """What `genreg sync` remembers of where rows went."""
+        return {"project": self.project, "entity": self.entity, "mode": self.delivery}
+
     def _init(self, folder: RunFolder, config: Config) -> Any:
         import wandb
 
@@ -85,14 +89,16 @@ class WandB:
         images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
         self.run.log({**row, **images}, step=row["step"])
 
-    def keep(self, folder: Path, files: Sequence[Path]) -> None:
-        """One artifact of files below `folder`; the same bytes again are no new version of it."""
+    def keep(self, folder: RunFolder) -> None:
+        """Weights, pictures and configuration as one artifact; the same bytes are no new version of it."""
         import wandb
 
         artifact = wandb.Artifact(f"run-{self.run.id}", type="run")
-        for path in files:  # immutable: uploaded from the run folder, without a copy in the user's cache
-            name = path.relative_to(folder).as_posix()
-            artifact.add_file(str(path.resolve()), name, policy="immutable", skip_cache=True)
+        singles = (folder.path / name for name in ("config.yaml", "weights.pt", "curves.png"))
+        pictures = (path for named in folder.pictures().values() for path in named.values())
+        for path in filter(Path.is_file, (*singles, *pictures)):
+            name = path.relative_to(folder.path).as_posix()
+            artifact.add_file(str(path.resolve()), name, policy="immutable", skip_cache=True)  # not copied
         self.run.log_artifact(artifact)
 
     def finish(self, summary: Row) -> None:
