@@ -1,5 +1,6 @@
 """`genreg sync`: what W&B's own reader, its server's side and TensorBoard's records say was written."""
 
+import hashlib
 import json
 import re
 import socket
@@ -45,8 +46,26 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def history(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    raise NotImplementedError
+def content(path: Path) -> dict[str, Any]:
+    """What a .wandb file says of its run, without the times and W&B's own keys."""
+    found = records(path)
+    (run,) = (record["run"] for record in found if "run" in record)
+    rows = [record["history"]["item"] for record in found if "history" in record]
+    summary: dict[str, Any] = {}
+    for record in found:
+        summary |= plain(record.get("summary", {}).get("update", {}))
+    return {
+        "id": run["run_id"], "group": run["run_group"], "tags": run["tags"], "project": run["project"],
+        "config": plain(run["config"]["update"]), "summary": summary,
+        "rows": [plain(row) for row in rows],
+        "pictures": {row["step"]: row["samples.sha256"] for row in rows if "samples.sha256" in row},
+        "files": {item["path"]: item["local_path"] for record in found if "artifact" in record
+                  for item in record["artifact"]["manifest"]["contents"]},
+    }  # fmt: skip
+
+
+def plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in item.items() if not key.startswith(("_", "samples."))}
 
 
 def test_the_runs_of_training_and_of_sync_are_one(genreg: Genreg, tmp_path: Path) -> None:
@@ -88,6 +107,8 @@ def test_twice_is_once_and_new_rows_are_the_same_run(genreg: Genreg, tmp_path: P
     (second,) = set(offline_runs(tmp_path)) - {first}
     assert content(second)["id"] == content(first)["id"]
     assert content(second)["rows"] == RunFolder(folder).rows()
+    picture = (folder / "samples/step=20.png").read_bytes()
+    assert content(second)["pictures"] == {20: hashlib.sha256(picture).hexdigest()}
 
 
 def test_another_project_and_artifacts_are_something_new(genreg: Genreg, tmp_path: Path) -> None:
