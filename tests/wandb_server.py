@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Server:
-    """`history[id]` are the rows of a run in the order of their lines; a line sent twice is written over."""
+    """`rows(id)` is the history of a run; a line that is sent twice is written over."""
 
     def __init__(self) -> None:
         self.lines: defaultdict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
@@ -60,7 +60,7 @@ def wandb_server() -> Iterator[Server]:
     server = Server()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             raw = gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw
             body = json.loads(raw or b"{}")
@@ -70,7 +70,7 @@ def wandb_server() -> Iterator[Server]:
             else:
                 self._reply({"data": server.answer(body.get("query", ""), body.get("variables") or {})})
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self._reply({})
 
         def _reply(self, value: Any) -> None:
