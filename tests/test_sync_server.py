@@ -1,4 +1,4 @@
-"""`genreg sync` with a W&B server: one that is silent, one that answers, and what `wandb sync` sends to it."""
+"""`genreg sync` with a W&B server: a silent one, one that answers, and one that `wandb sync` sends to."""
 
 import socket
 import subprocess
