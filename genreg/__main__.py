@@ -60,7 +60,7 @@ def _complete(arguments: list[str]) -> None:
         os.environ["COMP_LINE"] = f"genreg {rest}"
         _train(arguments)
     elif arguments[1:2] == ["query=bash"]:
-        print(" ".join(name for name in ("train", "report", "show", "data") if name.startswith(verb)))
+        print(" ".join(name for name in ("train", "report", "show", "sync", "data") if name.startswith(verb)))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -100,6 +100,23 @@ def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a fo
     from genreg.report.show import show as show_run
 
     show_run(folder)
+
+
+@app.command("sync")
+def sync_runs(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
+    to: Annotated[str, typer.Option(help="wandb or tensorboard")] = "wandb",
+    project: Annotated[str, typer.Option(help="of W&B")] = "genreg",
+    entity: Annotated[str | None, typer.Option(help="of W&B; default: the account's own")] = None,
+    mode: Annotated[str, typer.Option(help="of W&B: auto, online or offline")] = "auto",
+    artifacts: Annotated[
+        bool, typer.Option("--artifacts", help="also weights.pt, curves.png, pictures and config.yaml")
+    ] = False,
+) -> None:
+    """Write run folders to W&B or TensorBoard afterwards; again, only what is new."""
+    from genreg.sync import sync
+
+    raise typer.Exit(sync(folders, to, artifacts, project=project, entity=entity, mode=mode))
 
 
 @data.command("list")

@@ -11,6 +11,7 @@ histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norm
 samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
 curves.png         the rows as a picture; not drawn in a sweep
 job.log            what a run of a sweep printed
+synced.json        what `genreg sync` last showed to each of its targets
 """
 
 import json
@@ -65,12 +66,31 @@ class RunFolder:
         """The environment of every start, oldest first."""
         return _read_json(self.path / "environment.json", [])
 
+    def synced(self, target: str) -> Row:
+        """What `target` was last shown; `{}` if nothing."""
+        synced = _read_json(self.path / "synced.json", {})
+        found = synced.get(target) if isinstance(synced, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def write_synced(self, target: str, state: Row) -> None:
+        synced = _read_json(self.path / "synced.json", {})
+        others = synced if isinstance(synced, dict) else {}
+        _write_json(self.path / "synced.json", {**others, target: state})
+
     def write_config(self, yaml: str) -> None:
         (self.path / "config.yaml").write_text(yaml)
 
     def rows(self) -> list[Row]:
         """All metric rows; a last line that a kill cut short is left out."""
         return _read_lines(self.path / "metrics.jsonl")
+
+    def pictures(self) -> dict[int, dict[str, Path]]:
+        """The files of the task's pictures, by step and name."""
+        found: dict[int, dict[str, Path]] = {}
+        for path in sorted(self.path.glob("*/step=*.png")):
+            if (step := path.stem.removeprefix("step=")).isdecimal():
+                found.setdefault(int(step), {})[path.parent.name] = path
+        return found
 
     def timing(self) -> list[Row]:
         return _read_lines(self.path / "timing.jsonl")

@@ -24,6 +24,16 @@ class TensorBoard:
 
         self.writer = SummaryWriter(str(folder.path / "tensorboard"))
 
+    @property
+    def place(self) -> Row:
+        """What `genreg sync` remembers of where rows went: there is one place."""
+        return {}
+
+    def clear(self, folder: RunFolder) -> None:
+        """Remove what was shown before: of a step written twice, TensorBoard would show both."""
+        for path in (folder.path / "tensorboard").glob("events.out.tfevents.*"):
+            path.unlink()
+
     def show(self, row: Row, pictures: dict[str, Path]) -> None:
         for name, value in row.items():
             if name != "step" and not isinstance(value, str):

@@ -3,6 +3,7 @@
 import netrc
 import os
 import socket
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -36,20 +37,29 @@ class WandB:
         self.run: Any = None
 
     def start(self, folder: RunFolder, config: Config) -> None:
-        mode = os.environ.get("WANDB_MODE") or self.mode
-        if mode == "auto":
-            mode = "online" if reachable() else "offline"
         try:
-            self.run = self._init(mode, folder, config)
+            self.run = self._init(folder, config)
         except Exception:
-            if mode != "online" or self.mode == "online":
+            if self.delivery != "online" or self.mode == "online":
                 raise
             import wandb
 
             wandb.teardown()  # the server took the connection and was silent; its run id is still taken
-            self.run = self._init("offline", folder, config)
+            self.delivery = "offline"
+            self.run = self._init(folder, config)
 
-    def _init(self, mode: str, folder: RunFolder, config: Config) -> Any:
+    @cached_property
+    def delivery(self) -> str:
+        """`online` or `offline`: what the environment or `mode` says, and what `auto` found."""
+        mode = os.environ.get("WANDB_MODE") or self.mode
+        return mode if mode != "auto" else "online" if reachable() else "offline"
+
+    @property
+    def place(self) -> Row:
+        """What `genreg sync` remembers of where rows went."""
+        return {"project": self.project, "entity": self.entity, "mode": self.delivery}
+
+    def _init(self, folder: RunFolder, config: Config) -> Any:
         import wandb
 
         arm, methods = experiment_hash(config), "+".join(config["regularizer"]) or "none"
@@ -63,7 +73,7 @@ class WandB:
             job_type=methods,
             tags=sorted({*config["regularizer"], option_name(config["dataset"])}),
             config=config,
-            mode=mode,  # type: ignore[arg-type]
+            mode=self.delivery,  # type: ignore[arg-type]
             resume="allow",
             settings=wandb.Settings(
                 silent=True, init_timeout=INIT_PATIENCE, x_disable_stats=True, console="off"
@@ -71,10 +81,25 @@ class WandB:
         )
 
     def show(self, row: Row, pictures: dict[str, Path]) -> None:
+        """Log the row, unless the run was resumed and the server has its step."""
         import wandb
 
+        if row["step"] < self.run.starting_step:
+            return
         images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
         self.run.log({**row, **images}, step=row["step"])
+
+    def keep(self, folder: RunFolder) -> None:
+        """Weights, pictures and configuration as one artifact; the same bytes are no new version of it."""
+        import wandb
+
+        artifact = wandb.Artifact(f"run-{self.run.id}", type="run")
+        singles = (folder.path / name for name in ("config.yaml", "weights.pt", "curves.png"))
+        pictures = (path for named in folder.pictures().values() for path in named.values())
+        for path in filter(Path.is_file, (*singles, *pictures)):
+            name = path.relative_to(folder.path).as_posix()
+            artifact.add_file(str(path.resolve()), name, policy="immutable", skip_cache=True)  # not copied
+        self.run.log_artifact(artifact)
 
     def finish(self, summary: Row) -> None:
         self.run.summary.update({f"best/{k}": v for k, v in (summary.get("best") or {}).items()})

@@ -88,7 +88,7 @@ def read_run(path: Path) -> Run:
         return Run(path, seed, "half-written" if path.is_dir() else "missing")
     except (OSError, ValueError):
         return Run(path, seed, "damaged")
-    if not _is_whole(summary):
+    if not is_whole(summary):
         return Run(path, seed, "damaged")
     return Run(path, seed, summary["status"], summary)
 
@@ -113,7 +113,7 @@ def _by_seed(name: str) -> tuple[int, str]:
     return (int(match[1]) if match else -1, name)
 
 
-def _is_whole(summary: Any) -> bool:
+def is_whole(summary: Any) -> bool:
     """Whether the summary has what a report reads, of the right kind."""
     if not isinstance(summary, dict) or not isinstance(summary.get("status"), str):
         return False

@@ -1,0 +1,77 @@
+"""`genreg sync` with a W&B server: a silent one, one that answers, and one that `wandb sync` sends to."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SMOKE, Result
+from test_logger import offline_runs
+from test_sync import write
+from wandb_server import wandb_server
+
+from genreg.records import RunFolder
+
+Genreg = Callable[..., Result]
+
+
+@pytest.mark.slow
+def test_a_silent_server_is_waited_for_once(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes the connection and never answers: both runs are offline, and one line says so."""
+    folders = [write(tmp_path / f"{name}/seed=3") for name in "ab"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        answer = genreg("sync", *map(str, folders))
+    assert answer.code == 0
+    assert answer.err == ""
+    assert answer.out.splitlines()[-1].startswith("2 synced; offline: ")
+    assert len(offline_runs(tmp_path)) == 2
+    assert {RunFolder(folder).synced("WandB")["mode"] for folder in folders} == {"offline"}
+
+
+@pytest.mark.slow
+def test_a_server_has_every_step_once(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Synced, synced again with new rows, and again without memory of it: one run, its rows once."""
+    folder = write(tmp_path / "seed=3")
+    with wandb_server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        for more in ("", '{"step": 40, "validation/accuracy": 0.3}\n', ""):
+            with (folder / "metrics.jsonl").open("a") as file:
+                file.write(more)
+            (folder / "synced.json").unlink(missing_ok=True)
+            answer = genreg("sync", str(tmp_path), "--mode", "online")
+            assert answer.code == 0, answer.err
+            (run,) = server.runs
+            assert [shown(row) for row in server.rows(run)] == RunFolder(folder).rows()
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key[0] != "_" and key != "samples"}
+
+
+@pytest.mark.slow
+def test_wandb_sync_uploads_training_and_sync_as_one_run(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert genreg("train", *SMOKE, "logger=wandb").code == 0
+    assert genreg("sync", "outputs").code == 0
+    paths = offline_runs(tmp_path)
+    assert len(paths) == 2
+    with wandb_server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        command = [sys.executable, "-m", "wandb", "sync", *(str(path.parent) for path in paths)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = server.runs
+    (folder,) = (RunFolder(path.parent) for path in tmp_path.rglob("metrics.jsonl"))
+    assert [row["step"] for row in server.rows(run)] == [row["step"] for row in folder.rows()]
