@@ -59,7 +59,9 @@ def test_a_row_may_name_what_its_metrics_rest_on(genreg: Run, tmp_path: Path) ->
         row = {"step": 30, "validation/accuracy": 0.1, "test/accuracy": 0.1, "features": name}
         write_run(tmp_path / "out/gan" / ARM / f"seed={seed}", 0.9, last=row)
     assert table(genreg, str(tmp_path / "out"))["vat"]["n"] == "3"
-    assert "features: features/a, features/b (they differ: not comparable)" in notes(genreg, str(tmp_path / "out"))
+    assert "features: features/a, features/b (they differ: not comparable)" in notes(
+        genreg, str(tmp_path / "out")
+    )
 
 
 def test_the_smaller_is_better_where_the_part_says_so() -> None:
