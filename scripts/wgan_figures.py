@@ -2,8 +2,8 @@
 
     python scripts/wgan_figures.py outputs/reproduce docs/figures
 
-Reads the parts wgan_sn_toy and wgan_sn of the folder's sweep.json. Lines are medians over seeds, bands reach from the worst to
-the best seed; both axes of time are of the same evaluations.
+Reads the parts wgan_sn_toy and wgan_sn of the folder's sweep.json. Lines are medians over seeds, bands reach
+from the worst to the best seed; both axes of time are of the same evaluations.
 """
 
 import argparse

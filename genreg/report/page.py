@@ -45,7 +45,7 @@ def page(results: Sequence[PartResult], base: Path) -> str:
     return environment.get_template("page.html.jinja").render(
         parts=parts, version=__version__, style=Markup(style), script=Markup(script),
         style_hash=_hash(style), script_hash=_hash(script),
-        claims=[(part["id"], judged) for part in parts for judged in part["result"].claims],
+        claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
         runs=sum(len(arm.arm.runs) for result in results for arm in result.arms),
     )  # fmt: skip
 
