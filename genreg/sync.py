@@ -74,8 +74,7 @@ def _replay(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> 
     state = {"bytes": size, "status": summary["status"], "artifacts": artifacts}
     if _covers(folder.synced(target), state | logger.place):
         return "unchanged"
-    if isinstance(logger, TensorBoard):
-        logger.clear(folder)
+    logger.clear(folder)
     pictures = folder.pictures()
     logger.start(folder, config)
     try:

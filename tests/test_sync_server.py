@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from conftest import SMOKE, Result
 from test_logger import offline_runs
 from test_sync import write
@@ -27,9 +28,10 @@ def test_a_silent_server_is_waited_for_once(
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        wandb.teardown()
         answer = genreg("sync", *map(str, folders))
     assert answer.code == 0
-    assert answer.err == ""
+    assert "genreg" not in answer.err
     assert answer.out.splitlines()[-1].startswith("2 synced; offline: ")
     assert len(offline_runs(tmp_path)) == 2
     assert {RunFolder(folder).synced("WandB")["mode"] for folder in folders} == {"offline"}
@@ -44,6 +46,7 @@ def test_a_server_has_every_step_once(
     with wandb_server() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+        wandb.teardown()  # other tests have started it with another server
         for more in ("", '{"step": 40, "validation/accuracy": 0.3}\n', ""):
             with (folder / "metrics.jsonl").open("a") as file:
                 file.write(more)
@@ -59,19 +62,28 @@ def shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_wandb_sync_uploads_training_and_sync_as_one_run(
+def test_what_wandb_sync_uploads_is_one_run(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Offline files of training and of sync, and then more rows: these only `--mode online` can add."""
     assert genreg("train", *SMOKE, "logger=wandb").code == 0
     assert genreg("sync", "outputs").code == 0
-    paths = offline_runs(tmp_path)
-    assert len(paths) == 2
+    (folder,) = (RunFolder(path.parent) for path in tmp_path.rglob("metrics.jsonl"))
+    offline = [str(path) for path in (folder.path / "wandb").glob("offline-run-*")]
     with wandb_server() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-        command = [sys.executable, "-m", "wandb", "sync", *(str(path.parent) for path in paths)]
+        wandb.teardown()  # it has read the environment when the run was trained
+        command = [sys.executable, "-m", "wandb", "sync", *offline]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
-    (run,) = server.runs
-    (folder,) = (RunFolder(path.parent) for path in tmp_path.rglob("metrics.jsonl"))
-    assert [row["step"] for row in server.rows(run)] == [row["step"] for row in folder.rows()]
+        (run,) = server.runs
+        assert [shown(row) for row in server.rows(run)] == folder.rows()
+        with (folder.path / "metrics.jsonl").open("a") as file:
+            file.write('{"step": 40, "validation/accuracy": 0.3}\n')
+        refused = genreg("sync", "outputs", "--mode", "offline")
+        assert refused.code == 2
+        assert "--mode: expected online: W&B has this run" in refused.err
+        assert genreg("sync", "outputs", "--mode", "online").code == 0
+        assert [run] == list(server.runs)
+        assert [shown(row) for row in server.rows(run)] == folder.rows()

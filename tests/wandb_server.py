@@ -17,7 +17,6 @@ class Server:
     def __init__(self) -> None:
         self.lines: defaultdict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
         self.runs: dict[str, dict[str, Any]] = {}
-        self.asked: list[str] = []
         self.url = ""
 
     def rows(self, run: str) -> list[dict[str, Any]]:
@@ -25,7 +24,6 @@ class Server:
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         """What GraphQL asks; everything else is null."""
-        self.asked.append(query)
         project = {"id": "p", "name": "genreg", "entity": {"id": "e", "name": "someone"}}
         if "upsertBucket" in query:
             run = self.runs.setdefault(variables["name"], {"id": variables["name"]})
@@ -36,6 +34,9 @@ class Server:
         if "RunResumeStatus" in query:
             name = variables["name"]
             return {"model": {**project, "bucket": self._bucket(name) if name in self.runs else None}}
+        if "createRunFiles" in query:
+            files = [{"name": name, "uploadUrl": f"{self.url}/upload"} for name in variables["files"]]
+            return {"createRunFiles": {"runID": variables["run"], "uploadHeaders": [], "files": files}}
         if "viewer" in query:
             viewer = {"id": "v", "entity": "someone", "username": "someone", "flags": "{}",
                       "teams": {"edges": []}, "email": "", "admin": False}  # fmt: skip
@@ -44,10 +45,11 @@ class Server:
 
     def _bucket(self, name: str) -> dict[str, Any]:
         rows = self.rows(name)
+        written = json.dumps({"t": 1})  # a client looks for its telemetry before it goes on
         return {"id": name, "name": name, "displayName": name, "summaryMetrics": "{}", "config": "{}",
                 "historyLineCount": len(rows), "eventsLineCount": 0, "logLineCount": 0,
                 "historyTail": json.dumps([json.dumps(row) for row in rows[-1:]]), "eventsTail": "[]",
-                "tags": [], "wandbConfig": "{}"}  # fmt: skip
+                "tags": [], "wandbConfig": written}  # fmt: skip
 
     def stream(self, run: str, body: dict[str, Any]) -> None:
         part = body.get("files", {}).get("wandb-history.jsonl", {"offset": 0, "content": []})
@@ -63,12 +65,16 @@ def wandb_server() -> Iterator[Server]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             raw = gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw
-            body = json.loads(raw or b"{}")
+            body = {} if "/otel/" in self.path else json.loads(raw or b"{}")
             if match := re.search(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):
                 server.stream(match[1], body)
                 self._reply({})
             else:
                 self._reply({"data": server.answer(body.get("query", ""), body.get("variables") or {})})
+
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self._reply({})
 
         def do_GET(self) -> None:
             self._reply({})

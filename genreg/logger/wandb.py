@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
+from genreg.errors import InputError
 from genreg.identity import Config, experiment_hash, experiment_name, option_name
 from genreg.parameters import checked
 from genreg.records import Row, RunFolder
@@ -58,6 +59,19 @@ class WandB:
     def place(self) -> Row:
         """What `genreg sync` remembers of where rows went."""
         return {"project": self.project, "entity": self.entity, "mode": self.delivery}
+
+    def clear(self, folder: RunFolder) -> None:
+        """Set aside offline files not yet uploaded, since `wandb sync` appends the rows of each to the run.
+
+        Raises InputError if some were uploaded and this run would be offline: no file can continue them.
+        """
+        for path in sorted((folder.path / "wandb").glob("offline-run-*")):
+            if not any(path.glob("*.wandb.synced")):
+                aside = path.parent / "replaced"
+                aside.mkdir(exist_ok=True)
+                path.rename(aside / f"{len(list(aside.iterdir()))}-{path.name}")  # wandb may repeat a name
+            elif self.delivery != "online":
+                raise InputError("--mode", "online: W&B has this run, offline files would repeat its rows")
 
     def _init(self, folder: RunFolder, config: Config) -> Any:
         import wandb
