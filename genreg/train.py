@@ -78,6 +78,8 @@ def next_command(config: Config) -> str:
     methods = ",".join(config["regularizer"])
     if config["name"] in options("experiment"):
         return f"genreg train -m experiment={config['name']} 'seed=range(10)'"
+    task = config["task"]["_target_"].split(".")[-2]  # the module is named as the option
     if methods:
-        return f"genreg train -m 'regularizer=[none],[{methods}]' 'seed=range(5)'"
+        chosen = "" if task == "classify" else f"task={task} "
+        return f"genreg train -m {chosen}'regularizer=[none],[{methods}]' 'seed=range(5)'"
     return "genreg train regularizer=vat"

@@ -18,6 +18,7 @@ from genreg.pictures import grid, scatter
 
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot
+SELECTABLE = ("fid", "kid", "wasserstein", "sliced_wasserstein")  # distances: the smallest is the best
 CHUNK = 500  # samples generated at a time
 COLLAPSED = 0.01  # spread of the samples over that of the data, after ten times as much
 EXPLODED = 1e8  # the size of scores of a critic without any bound
@@ -35,8 +36,12 @@ class GanEvaluation:
         for name, method in measure.items():
             if not isinstance(method, GeneratorMeasure):
                 raise InputError(f"measure.{name}", "a measure of a generator, for task=wgan", name)
-        if select is not None and select not in measure:
-            raise InputError("task.select", f"a chosen measure ({', '.join(measure) or 'none is'})", select)
+        usable = [name for name in SELECTABLE if name in measure]
+        if select == "auto":
+            select = next(iter(usable), None)
+        if select is not None and select not in usable:
+            known = f"auto, null or a chosen measure of distance ({', '.join(usable) or 'none is chosen'})"
+            raise InputError("task.select", known, select)
         self.data, self.measure, self.features, self.critic = data, dict(measure), features, critic
         self.selection = (f"validation/{select}", "min") if select else None
         self.progress = ("wasserstein", *([f"validation/{select}"] if select else []))

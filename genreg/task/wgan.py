@@ -36,8 +36,8 @@ class WGAN(Task):
 
     loss: of both players. ema_decay: of the average of the generator's weights that is evaluated and kept; 0
     evaluates the generator itself. conditional: the players see labels, and train on the labeled items; on
-    the whole pool otherwise. select: the measure whose smallest value on validation chooses the step; None
-    keeps the last.
+    the whole pool otherwise. select: the measure of distance whose smallest value on validation chooses the
+    step; `auto` takes the first chosen of `SELECTABLE`, None keeps the last step.
     """
 
     trains = (Gan, "a generator and a critic")
@@ -59,7 +59,7 @@ class WGAN(Task):
         critic_steps: Count = 5,
         ema_decay: Fraction = 0.0,
         conditional: bool = False,
-        select: str | None = None,
+        select: str | None = "auto",
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",
