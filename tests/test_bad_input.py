@@ -119,7 +119,6 @@ CASES: list[tuple[list[str], str, str]] = [
     (["device=cuda:99"], "device", "CUDA devices visible"),
     (["data_dir=nowhere"], "data_dir", "an existing folder"),
     (["output_dir=file/runs"], "output_dir", "a folder that can be written"),
-    (["-m", "output_dir=file/runs"], "output_dir", "a folder that can be written"),
     (["model=conv_small"], "model", "at least 12x12, got (1, 8, 8)"),
     (["name=../up"], "name", "'../up'"),
     (["model._target_=genreg.model.Nothing"], "model._target_", "genreg.model.Nothing"),
@@ -141,6 +140,14 @@ def test_bad_input(
     assert says in answer.err
     assert answer.out == ""
     assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_a_sweep_into_no_folder(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = genreg("train", "-m", "output_dir=file/runs", "logger=none")
+    assert answer.code == 2
+    assert answer.err.startswith("genreg: output_dir: expected a folder that can be written")
+    assert len(answer.err.strip().splitlines()) <= 3
 
 
 def test_damaged_data(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) -> None:
