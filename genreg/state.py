@@ -72,7 +72,6 @@ class State:
 
     def evaluated(self, metrics: dict[str, float]) -> Row:
         """Note an evaluation; keep the weights if it is the best so far (the first of equals)."""
-        self.check()
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise DivergedError(self.step, name, value)
@@ -87,7 +86,8 @@ class State:
         return row
 
     def draw(self) -> dict[str, Path]:
-        """Write the task's pictures as they are now; their files by name."""
+        """Write the task's pictures as they are now; their files by name. Never of one that has diverged."""
+        self.check()
         files: dict[str, Path] = {}
         for name, picture in self.task.pictures().items():
             files[name] = self.folder.path / name / f"step={self.step}.png"
