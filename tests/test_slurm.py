@@ -92,7 +92,7 @@ def test_put_back_by_the_administrator(undisturbed: dict[str, tuple[bytes, str]]
 
 def test_ended_by_the_time_limit(tmp_path: Path) -> None:
     """A job longer than its limit saves in time, goes back into the queue and ends as if it had one start."""
-    one = [*LONG, "steps=60000", "checkpoint_every=60000", "eval_every=500", "log_every=500"]
+    one = [*LONG, "steps=50000", "checkpoint_every=50000", "eval_every=500", "log_every=500", "seed=range(2)"]
     assert finish(tmp_path / "alone", *one).code == 0
     limit = ["hydra/launcher=slurm", "hydra.launcher.poll_s=1", "hydra.launcher.timeout_min=1",
              "hydra.launcher.signal_delay_s=40"]  # fmt: skip

@@ -62,8 +62,7 @@ class OnNode:
         outcome = run(job, self.options.retry_failed)
         restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
         if at_limit and outcome.status == "interrupted" and restarts < self.options.requeues:
-            task = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-            subprocess.run(["scontrol", "requeue", task], check=True)
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
         return outcome
 
 
