@@ -99,6 +99,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
         given += ["task=wgan"]
+    if option == "wasserstein":
+        given += ["measure.wasserstein.samples=100"]
     if option in ("fid", "kid", "precision_recall"):
         given += ["features=random"]
     if option in ("fid", "kid", "precision_recall") or group == "features" or option in SMALL:
