@@ -1,6 +1,5 @@
 """`genreg train --like RUN_FOLDER`: a run again, from its config.yaml, and what is not as it was."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from genreg.errors import InputError, nearest
 from genreg.explain import flat
 from genreg.help import GROUPS
 from genreg.identity import Config, run_path
+from genreg.records import RunFolder
 
 AGAIN = "outputs/again"  # where repeated runs lie unless told otherwise
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")
@@ -56,10 +56,8 @@ def check_elsewhere(folder: Path, config: Config) -> None:
 
 def environment(folder: Path) -> dict[str, Any]:
     """What the last start of a run was made with; empty if that is not known."""
-    try:
-        return json.loads((folder / "environment.json").read_text())[-1]
-    except (OSError, ValueError, IndexError):
-        return {}
+    starts = RunFolder(folder).environments()
+    return starts[-1] if starts else {}
 
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:

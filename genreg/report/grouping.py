@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from genreg.identity import PLUMBING
 from genreg.records import Row
 from genreg.report.parts import Arm, Part, direction, tell_apart
 from genreg.report.runs import Run, printable, read_config, read_run
@@ -73,11 +74,10 @@ def _name_by_values(arms: list[Arm]) -> None:
         if len(group) == 1:
             continue
         configs = [_flat(read_config(next(iter(arm.runs.values())).path)) for arm in group]
-        ignored = ("seed", "output_dir", "data_dir", "logger", "device", "quiet", "checkpoint_every")
         keys = [
             k
             for k in dict.fromkeys(k for config in configs for k in config)
-            if k.split(".")[0] not in ignored
+            if k.split(".")[0] not in PLUMBING
         ]
         varied = [k for k in keys if len({repr(config.get(k)) for config in configs}) > 1]
         for arm, config in zip(group, configs, strict=True):

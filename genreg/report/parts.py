@@ -7,7 +7,7 @@ from genreg.errors import InputError
 from genreg.records import Row
 from genreg.report.runs import Run, printable, recorded_command
 
-LARGER_IS_BETTER = {"accuracy", "modes", "quality", "precision", "recall"}
+LARGER_IS_BETTER = {"accuracy", "modes", "high_quality", "precision", "recall"}
 
 
 @dataclass

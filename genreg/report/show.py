@@ -53,9 +53,9 @@ def _result(run: Run) -> Table:
             table.add_column(f"{title} (step {row['step']})", justify="right")
     for name in dict.fromkeys([*best, *last]):
         if name != "step":
-            table.add_row(
-                Text(printable(name)), *(f"{r.get(name, float('nan')):.6g}" for r in (best, last) if r)
-            )
+            values = [row.get(name, float("nan")) for row in (best, last) if row]
+            shown = [printable(v) if isinstance(v, str) else f"{v:.6g}" for v in values]  # a label, a metric
+            table.add_row(Text(printable(name)), *map(Text, shown))
     return table
 
 
