@@ -36,7 +36,7 @@ def versus(result: PartResult) -> str:
 
 def cells(result: PartResult, arm: ArmResult) -> list[Cell]:
     """One line of a part's table, in the order of `headers`."""
-    scale = 100 if result.percent else 1
+    scale = result.scale
     lost = f"{arm.failed}" + (f" + {arm.unfinished} unfinished" if arm.unfinished else "")
     row = [Cell(arm.arm.name), Cell(str(len(arm.values)), len(arm.values)), Cell(lost, arm.failed)]
     row += [_number(value * scale, result.percent) for value in (arm.mean, arm.sd, arm.median)]

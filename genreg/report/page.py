@@ -85,7 +85,7 @@ def _tests(result: PartResult, arm: ArmResult) -> str:
     found = arm.comparison
     if not found:
         return ""
-    scale = 100 if result.percent else 1
+    scale = result.scale
     exact = "" if found.permutation is None else f", exact sign flips p = {found.permutation:.3g}"
     return (
         f"{arm.arm.name} minus {result.part.baseline}, {found.n} pairs: "
@@ -109,7 +109,7 @@ def _line(run: Run, values: list[float], result: PartResult, command: str, base:
     mean = sum(values) / len(values) if values else math.nan
     status = run.status if run.status != "failed" else f"failed: {run.reason}"
     folder = os.path.relpath(run.path, base)
-    value = number(mean * (100 if result.percent else 1), result.percent)
+    value = number(mean * result.scale, result.percent)
     seconds = run.summary.get("seconds")
     shown = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
     link = "./" + quote(folder)  # a relative path whatever the name: never another scheme

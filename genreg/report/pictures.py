@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from genreg.report.cells import number
+from genreg.report.cells import number, unit
 from genreg.report.runs import Run
 from genreg.report.svg import COLORS, Line, chart, heat_map, wide_range
 from genreg.report.tables import ArmResult, PartResult
@@ -54,7 +54,7 @@ def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
 
 
 def _curves(result: PartResult, metric: str) -> Picture | None:
-    scale = 100 if metric.endswith("/accuracy") else 1
+    scale = unit(metric)[0]
     lines, legend = [], []
     for color, arm in drawn(result):
         x, y = _histories(arm, metric, result.replicas)
@@ -116,7 +116,7 @@ def _varies(key: str, arms: Sequence[ArmResult]) -> bool:
 
 def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: str) -> Picture:
     columns, rows = (sorted({arm.arm.values[key] for arm in arms}) for key in (x, y))
-    scale = 100 if result.percent else 1
+    scale = result.scale
     values = {}
     for arm in arms:
         place = (columns.index(arm.arm.values[x]), len(rows) - 1 - rows.index(arm.arm.values[y]))
@@ -132,7 +132,7 @@ def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: s
 
 def _against(result: PartResult, name: str, arms: Sequence[ArmResult], key: str) -> Picture:
     ordered = sorted(arms, key=lambda arm: arm.arm.values[key])
-    scale = 100 if result.percent else 1
+    scale = result.scale
     x, mean = [arm.arm.values[key] for arm in ordered], [arm.mean * scale for arm in ordered]
     sd = [arm.sd * scale if math.isfinite(arm.sd) else 0.0 for arm in ordered]
     low, high = ([m + sign * s for m, s in zip(mean, sd, strict=True)] for sign in (-1, 1))

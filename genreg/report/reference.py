@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from genreg import CONFIGS
 from genreg.errors import InputError
-from genreg.report.cells import number, p_value
+from genreg.report.cells import number, p_value, unit
 from genreg.report.runs import Run
 from genreg.report.statistics import LEVEL, Comparison, compare, compare_times, holm
 from genreg.report.tables import ArmResult, PartResult, differences
@@ -87,15 +87,15 @@ def _effect(judged: Judged) -> str:
     if not found:
         return f"{judged.metric} by rank, "
     percent = judged.metric.endswith("/accuracy")
-    scale = 100 if percent else 1
+    scale = unit(judged.metric)[0]
     mean, low, high = (number(v * scale, percent, "+") for v in (found.mean, found.low, found.high))
     could = (
         f" (these pairs could show {number(found.detectable * scale, percent)})"
         if found.adjusted >= LEVEL
         else ""
     )
-    unit = " points" if percent else ""
-    return f"{claim['better']} minus {claim['than']} in {judged.metric} {mean} [{low}, {high}]{unit}{could}, "
+    word = " points" if percent else ""
+    return f"{claim['better']} minus {claim['than']} in {judged.metric} {mean} [{low}, {high}]{word}{could}, "
 
 
 def _about(result: PartResult, file: dict[str, Any]) -> bool:

@@ -63,6 +63,11 @@ class PartResult:
         return self.part.metric.endswith("/accuracy")
 
     @property
+    def scale(self) -> int:
+        """What the metric is multiplied with to be shown."""
+        return 100 if self.percent else 1
+
+    @property
     def selection(self) -> str | None:
         """The metric that chose the steps, where it is another than the one reported."""
         return self.part.select if self.part.select != self.part.metric else None
