@@ -13,10 +13,10 @@ from pydantic.dataclasses import dataclass
 
 from genreg.download import default_data_dir
 from genreg.errors import InputError, nearest
-from genreg.identity import Config
 from genreg.optimizer import seeded
 from genreg.parameters import STRICT, BadNumberError, Count, CountOrZero, blame
-from genreg.task.base import Task
+from genreg.run.identity import Config
+from genreg.run.task import Task
 
 
 @dataclass(config=STRICT, kw_only=True)

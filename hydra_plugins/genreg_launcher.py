@@ -26,8 +26,8 @@ class GenregLauncher(Launcher):
         raise NotImplementedError
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from genreg.cli.sweep import compose_jobs
         from genreg.launcher.batch import run_batch
-        from genreg.launcher.compose import compose_jobs
 
         jobs = compose_jobs([list(overrides) for overrides in job_overrides])
         chosen = {

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from omegaconf import OmegaConf
 from valley_table import interval, runs, setting
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 COLORS = {"gd": "0.35", "pgd": "tab:red", "anti_pgd": "tab:blue", "sgd": "0.35"}
 TITLES = {"gd": "gradient descent", "pgd": "independent noise", "anti_pgd": "anticorrelated noise"}

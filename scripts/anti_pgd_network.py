@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from scipy import stats
 from valley_table import interval
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 Arm = tuple[str, str]  # method and its settings
 

@@ -27,11 +27,12 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from genreg import loop, streams
+from genreg import streams
 from genreg.build import factory
 from genreg.dataset.base import Dataset, Split
-from genreg.records import RunFolder
-from genreg.regularizer.perturbation import kl_divergence, unit
+from genreg.forward.perturbation import kl_divergence, unit
+from genreg.run import loop
+from genreg.run.folder import RunFolder
 from genreg.task.classify import Classify
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"

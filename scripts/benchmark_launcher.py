@@ -94,8 +94,8 @@ def loop_cpu(jobs: int) -> float:
     """Seconds of processor per job of `train` alone, after the first."""
     import torch
 
-    from genreg.launcher.compose import compose_jobs
-    from genreg.train import train
+    from genreg.cli.sweep import compose_jobs
+    from genreg.run.train import train
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,8 +21,8 @@ import torch
 
 from genreg.dataset import Dataset, Split, digits
 from genreg.model import MLP, Conv
-from genreg.records import RunFolder
 from genreg.regularizer import VAT
+from genreg.run.folder import RunFolder
 from genreg.task.classify import Classify, Precision
 
 MODELS = {

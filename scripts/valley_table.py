@@ -20,7 +20,7 @@ import numpy as np
 from omegaconf import OmegaConf
 from scipy import stats
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 
 def runs(folder: Path) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:

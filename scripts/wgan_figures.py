@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 FAMILIES = {
     "wgan_sn_toy": ("validation/wasserstein", "exact Wasserstein distance, validation"),

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from genreg.dataset import digits
+from genreg.forward.classifier import Pass
+from genreg.forward.perturbation import random_direction, unit
 from genreg.model import MLP, Classifier, Conv
 from genreg.regularizer import VAT
-from genreg.regularizer.perturbation import random_direction, unit
 from genreg.regularizer.vat import difference_product, exact_product
 from genreg.task.classify import Classify
-from genreg.task.forward import Pass
 
 XI = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from genreg import checkpoint
 from genreg.errors import FolderInUseError
-from genreg.records import RowFile, RunFolder
+from genreg.run import checkpoint
+from genreg.run.folder import RowFile, RunFolder
 
 
 def saved(folder: Path) -> list[Path]:

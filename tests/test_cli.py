@@ -12,7 +12,7 @@ import torch
 from conftest import REPOSITORY, SMOKE, Result, yaml_options
 from omegaconf import OmegaConf
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 

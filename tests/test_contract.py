@@ -17,9 +17,9 @@ from PIL import Image
 
 from genreg import CONFIGS, regularizer
 from genreg.build import build_task, choose_device, settings
-from genreg.cli import plain
+from genreg.cli.help import GROUPS, options, text
+from genreg.cli.train import plain
 from genreg.errors import InputError
-from genreg.help import GROUPS, options, text
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
             "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure",

@@ -21,7 +21,7 @@ from genreg.measure import (
     SlicedWasserstein,
     Wasserstein,
 )
-from genreg.measure.features import fid, frechet_distance, kid, precision_recall
+from genreg.measure.distance import fid, frechet_distance, kid, precision_recall
 from genreg.measure.modes import modes_covered
 from genreg.measure.transport import sliced_wasserstein, wasserstein
 

@@ -18,7 +18,7 @@ from test_resume import wait_until
 from genreg.launcher import local
 from genreg.launcher.job import Job, Outcome, run
 from genreg.launcher.table import Table
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 

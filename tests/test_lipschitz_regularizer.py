@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from genreg.errors import InputError
+from genreg.forward.critic import LOSSES, CriticForward
 from genreg.model import DCGan, MLPGan, ResNetGan
 from genreg.model.gan import Critic
 from genreg.regularizer import (
@@ -18,7 +19,6 @@ from genreg.regularizer import (
     SpectralNormalization,
     WeightClipping,
 )
-from genreg.task.critic import LOSSES, CriticForward
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ from conftest import SMOKE, Result
 
 from genreg.logger import Guarded, WandB
 from genreg.logger.wandb import reachable
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 CONFIG = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from genreg import loop
 from genreg.errors import DivergedError, Interrupted
-from genreg.records import RunFolder
-from genreg.task.base import Task
+from genreg.run import loop
+from genreg.run.folder import RunFolder
+from genreg.run.task import Task
 
 
 class Counter(Task):

@@ -12,8 +12,8 @@ from scipy.special import rel_entr, softmax
 from scipy.stats import entropy as scipy_entropy
 
 from genreg import CONFIGS, regularizer
+from genreg.forward.perturbation import kl_divergence, unit
 from genreg.regularizer import L2, VAT, Entropy, NoiseConsistency, Regularizer
-from genreg.regularizer.perturbation import kl_divergence, unit
 from genreg.task.classify import Classify
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 COMMAND = [sys.executable, "-m", "genreg", "train", "regularizer=[vat,entropy]", "model.batch_norm=true",
            "model.dropout=0.3", "model.widths=[32]", "scheduler=cosine", "device=cpu", "logger=none",

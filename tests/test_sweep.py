@@ -11,12 +11,12 @@ from conftest import Result, yaml_options
 from omegaconf import OmegaConf
 
 from genreg import CONFIGS
+from genreg.cli.sweep import compose_jobs
 from genreg.errors import InputError
 from genreg.launcher import plan
 from genreg.launcher import sweep as sweep_file
-from genreg.launcher.compose import compose_jobs
 from genreg.launcher.table import clock
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 

@@ -17,7 +17,7 @@ from synthetic import write_run
 from test_logger import offline_runs
 from test_resume import COMMAND, checkpoints, finish, start, wait_until
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 CONFIG = """

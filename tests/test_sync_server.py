@@ -14,7 +14,7 @@ from test_logger import offline_runs
 from test_sync import write
 from wandb_server import wandb_server
 
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 

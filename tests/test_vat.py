@@ -7,10 +7,10 @@ import torch
 from conftest import small_task
 from torch import Tensor
 
+from genreg.forward.classifier import Pass
+from genreg.forward.perturbation import kl_divergence
 from genreg.model import MLP, Classifier, Conv
 from genreg.regularizer import VAT
-from genreg.regularizer.perturbation import kl_divergence
-from genreg.task.forward import Pass
 
 
 def mlp() -> Classifier:

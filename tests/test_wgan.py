@@ -13,12 +13,12 @@ from conftest import Result
 from PIL import Image
 from torch import Tensor
 
-from genreg import checkpoint, loop
 from genreg.dataset import gaussian_ring
 from genreg.measure import Wasserstein
 from genreg.model import MLPGan
-from genreg.records import RunFolder
 from genreg.regularizer import GradientPenalty, SpectralNormalization, WeightClipping
+from genreg.run import checkpoint, loop
+from genreg.run.folder import RunFolder
 from genreg.task.wgan import WGAN
 
 METHODS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -9,10 +9,10 @@ from torch import Tensor
 from genreg.build import factory
 from genreg.download import sha256
 from genreg.errors import InputError
-from genreg.measure.unchanged import evaluation_mode
 from genreg.model import Classifier as Model
+from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import CountOrZero, checked
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
 
 CHUNK = 500  # pictures at a time
 

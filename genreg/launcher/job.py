@@ -7,11 +7,11 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Literal
 
+from genreg.cli.explain import explain
 from genreg.errors import FolderInUseError
-from genreg.explain import explain
-from genreg.identity import Config, experiment_name, run_path
-from genreg.records import Row, RunFolder
-from genreg.train import train
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config, experiment_name, run_path
+from genreg.run.train import train
 
 Status = Literal["done", "failed", "interrupted", "in use"]
 

@@ -56,7 +56,7 @@ class Pool:
 
     def run(self) -> list[Outcome | None]:
         """The outcome of each job; None where it was not started. Ctrl-C stops all, twice at once."""
-        from genreg.loop import stop_signals
+        from genreg.run.loop import stop_signals
 
         gpus = slots(self.jobs, self.options)
         context = "spawn" if gpus and uses_cuda(self.jobs) else "fork"
@@ -201,8 +201,8 @@ def preload(jobs: Sequence[Job]) -> None:
     """Import what the jobs use, once: workers forked from here start in milliseconds."""
     import torch
 
-    from genreg import build, loop  # noqa: F401
-    from genreg.environment import describe
+    from genreg.run import loop  # noqa: F401
+    from genreg.run.environment import describe
 
     describe(torch.device("cpu"), {})  # remembers versions and commit
     for target in {target for job in jobs for target in _targets(job.config)}:

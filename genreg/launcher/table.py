@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table as RichTable
 
-from genreg.display import print_line
 from genreg.launcher.job import Job, Outcome
+from genreg.run.display import print_line
 
 COLUMNS = ("running", "done", "failed", "in use", "left")
 

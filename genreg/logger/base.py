@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any, Protocol
 
-from genreg.identity import Config
-from genreg.records import Row, RunFolder
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config
 
 log = logging.getLogger("genreg")
 

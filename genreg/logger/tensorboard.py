@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from genreg.identity import Config
-from genreg.records import Row, RunFolder
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config
 
 
 class TensorBoard:

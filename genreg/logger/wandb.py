@@ -9,9 +9,9 @@ from typing import Any, Literal
 from urllib.parse import urlparse
 
 from genreg.errors import InputError
-from genreg.identity import Config, experiment_hash, experiment_name, option_name
 from genreg.parameters import checked
-from genreg.records import Row, RunFolder
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config, experiment_hash, experiment_name, option_name
 
 PATIENCE = 2.0  # seconds to wait for a connection before the run goes on offline
 INIT_PATIENCE = 10.0  # seconds to wait for the server's answer to a new run

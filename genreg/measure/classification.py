@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from genreg.measure.estimate import Estimate, mean
-from genreg.measure.unchanged import evaluation_mode
 from genreg.model.base import Classifier
+from genreg.model.unchanged import evaluation_mode
 
 CHUNK = 2048  # items evaluated at a time
 

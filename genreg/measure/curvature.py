@@ -12,8 +12,8 @@ from genreg.measure.estimate import Estimate, mean
 from genreg.measure.hessian import Hessian, Method, classifier_hessian, hessian_trace
 from genreg.measure.lanczos import Density, hessian_density, hessian_eigenvalues
 from genreg.measure.sharpness import gradient_noise, sharpness
-from genreg.measure.unchanged import evaluation_mode
 from genreg.model.base import Classifier
+from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import STRICT, Count, Positive
 
 Split = Literal["labeled", "validation", "test"]

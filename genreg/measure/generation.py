@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from genreg.dataset.base import Modes
 from genreg.errors import InputError
 from genreg.features.random import Random
-from genreg.measure import features, transport
+from genreg.measure import distance as features
+from genreg.measure import transport
 from genreg.measure.estimate import Estimate
 from genreg.measure.modes import modes_covered
 from genreg.parameters import STRICT, Count

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from genreg.measure.estimate import Sampled, until
-from genreg.measure.unchanged import evaluation_mode
 from genreg.model.landscape import Landscape
+from genreg.model.unchanged import evaluation_mode
 
 Loss = Callable[[], Tensor]
 Method = Literal["exact", "hutchinson", "hutch++"]

@@ -4,13 +4,13 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
+from genreg.forward.classifier import Pass
+from genreg.forward.perturbation import lengthen
 from genreg.measure.estimate import Estimate, mean
-from genreg.measure.unchanged import evaluation_mode
 from genreg.model.base import Classifier
+from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import STRICT, Count, Positive
-from genreg.regularizer.perturbation import lengthen
 from genreg.regularizer.vat import VAT
-from genreg.task.forward import Pass
 
 
 @dataclass(config=STRICT, kw_only=True)

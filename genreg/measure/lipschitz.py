@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genreg.measure.unchanged import evaluation_mode
+from genreg.model.unchanged import evaluation_mode
 
 CHUNK = 512  # items whose gradients are taken at a time
 TOLERANCE = 1e-5  # of a squared operator norm, relative

@@ -8,7 +8,7 @@ from torch.func import functional_call, grad, vmap
 
 from genreg.measure.estimate import Estimate, mean
 from genreg.measure.hessian import chunk_size
-from genreg.measure.unchanged import evaluation_mode
+from genreg.model.unchanged import evaluation_mode
 
 Weights = dict[str, Tensor]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from genreg.task.base import Forward
+from genreg.forward.base import Forward
 
 
 class Regularizer:

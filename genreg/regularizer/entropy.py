@@ -3,9 +3,9 @@
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg.forward.base import Forward
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.base import Regularizer
-from genreg.task.base import Forward
 
 
 @dataclass(config=STRICT, kw_only=True)

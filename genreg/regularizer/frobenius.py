@@ -4,10 +4,10 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from genreg.forward.base import Forward
 from genreg.parameters import STRICT, NonNegative, Positive
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.matrices import linear_layers, matrices
-from genreg.task.base import Forward
 
 
 @dataclass(config=STRICT, kw_only=True)

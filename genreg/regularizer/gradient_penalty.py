@@ -7,10 +7,10 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from genreg.errors import InputError
+from genreg.forward.base import Forward
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.adjoint import adjoint, unknown_layer
 from genreg.regularizer.base import Regularizer
-from genreg.task.base import Forward
 
 
 @dataclass(config=STRICT, kw_only=True)

@@ -3,10 +3,10 @@
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg.forward.base import Forward
+from genreg.forward.perturbation import Norm, Scope, Target, divergence_along, random_direction
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.base import Regularizer
-from genreg.regularizer.perturbation import Norm, Scope, Target, divergence_along, random_direction
-from genreg.task.base import Forward
 
 
 @dataclass(config=STRICT, kw_only=True)

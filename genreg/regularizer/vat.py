@@ -7,11 +7,11 @@ import torch.autograd.forward_ad as forward_ad
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg.forward.base import Forward
+from genreg.forward.classifier import Pass
+from genreg.forward.perturbation import Norm, Scope, Target, divergence_along, random_direction, unit
 from genreg.parameters import STRICT, CountOrZero, NonNegative, Positive
 from genreg.regularizer.base import Regularizer
-from genreg.regularizer.perturbation import Norm, Scope, Target, divergence_along, random_direction, unit
-from genreg.task.base import Forward
-from genreg.task.forward import Pass
 
 
 @dataclass(config=STRICT, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genreg.identity import PLUMBING
-from genreg.records import Row
 from genreg.report.parts import Arm, Part, direction, tell_apart
 from genreg.report.runs import Run, printable, read_config, read_run
+from genreg.run.folder import Row
+from genreg.run.identity import PLUMBING
 
 BASELINES = ("none", "supervised", "gd", "sgd", "clip")
 """Arms that others are compared with where nobody says which."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.records import Row
 from genreg.report.runs import Run, printable, recorded_command
+from genreg.run.folder import Row
 
 LARGER_IS_BETTER = {"accuracy", "modes", "high_quality", "precision", "recall"}
 

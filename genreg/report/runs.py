@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from genreg.records import Row, RunFolder
+from genreg.run.folder import Row, RunFolder
 
 SEED = re.compile(r"seed=(\d+)")
 

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.records import Row
 from genreg.report.runs import SEED, Run, environments, printable, read_run, recorded_command
+from genreg.run.folder import Row
 
 
 def show(folder: Path) -> None:

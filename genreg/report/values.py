@@ -2,10 +2,10 @@
 
 import math
 
-from genreg.records import Row
 from genreg.report.parts import Part, direction
 from genreg.report.runs import Run
 from genreg.report.statistics import Reach, first_reach
+from genreg.run.folder import Row
 
 PER_STEP = "seconds_per_step"
 STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"

@@ -11,13 +11,13 @@ from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
+from genreg.forward.classifier import ClassifierForward, Pass
 from genreg.measure import Estimate, GeneratorMeasure, accuracy, cross_entropy, predict
 from genreg.model import Classifier
 from genreg.optimizer import evaluation_weights
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer
-from genreg.task.base import Task
-from genreg.task.forward import ClassifierForward, Pass
+from genreg.run.task import Task
 
 Precision = Literal["fp32", "tf32", "bf16"]
 CPU = torch.device("cpu")

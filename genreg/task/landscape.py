@@ -10,7 +10,7 @@ from genreg.errors import InputError
 from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed
 from genreg.parameters import checked
-from genreg.task.base import Task
+from genreg.run.task import Task
 
 CPU = torch.device("cpu")
 

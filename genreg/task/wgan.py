@@ -15,14 +15,14 @@ from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
+from genreg.forward.critic import LOSSES, CriticForward, LossName
 from genreg.model.gan import Gan
 from genreg.model.statistics import running_statistics
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer
-from genreg.task.base import Task
+from genreg.run.task import Task
 from genreg.task.classify import Precision, set_precision
-from genreg.task.critic import LOSSES, CriticForward, LossName
-from genreg.task.evaluation import GanEvaluation, signed
+from genreg.task.generation import GanEvaluation, signed
 
 CPU = torch.device("cpu")
 

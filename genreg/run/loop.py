@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from genreg.errors import Interrupted
 from genreg.parameters import Count, checked
-from genreg.records import Row, RunFolder
-from genreg.state import State
+from genreg.run.folder import Row, RunFolder
+from genreg.run.state import State
 
 
 class View(Protocol):

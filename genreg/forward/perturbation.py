@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genreg.task.forward import Pass
+from genreg.forward.classifier import Pass
 
 Scope = Literal["example", "batch"]
 Norm = Literal["l2", "linf"]

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genreg.forward.base import Forward
 from genreg.model.gan import Critic
 from genreg.model.statistics import running_statistics
-from genreg.task.base import Forward
 
 LossName = Literal["wasserstein", "hinge", "nonsaturating"]
 

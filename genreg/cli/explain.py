@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+from genreg.cli.help import GROUPS, options
 from genreg.errors import GenregError, InputError, nearest
-from genreg.help import GROUPS, options
 
 UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
 

@@ -10,11 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genreg import CONFIGS
+from genreg.cli.explain import flat
+from genreg.cli.help import GROUPS
 from genreg.errors import InputError, nearest
-from genreg.explain import flat
-from genreg.help import GROUPS
-from genreg.identity import Config, run_path
-from genreg.records import RunFolder
+from genreg.run.folder import RunFolder
+from genreg.run.identity import Config, run_path
 
 AGAIN = "outputs/again"  # where repeated runs lie unless told otherwise
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")

@@ -12,9 +12,9 @@ from genreg import streams
 from genreg.dataset import Dataset
 from genreg.errors import CollapsedError, InputError
 from genreg.measure.generation import Generated, GeneratorMeasure
-from genreg.measure.unchanged import evaluation_mode
 from genreg.model.gan import Critic, Generator
-from genreg.pictures import grid, scatter
+from genreg.model.unchanged import evaluation_mode
+from genreg.run.pictures import grid, scatter
 
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from genreg.records import Row
+from genreg.run.folder import Row
 
 COLUMNS = 4  # panels beside one another
 

@@ -17,9 +17,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from genreg import CONFIGS
-from genreg.cli import key, plain
+from genreg.cli.explain import explain
+from genreg.cli.train import key, plain
 from genreg.errors import InputError
-from genreg.explain import explain
 from genreg.launcher import batch, job, plan
 from genreg.launcher import sweep as sweep_file
 from genreg.launcher.job import Job, Outcome

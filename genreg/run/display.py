@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from genreg.records import Row
+from genreg.run.folder import Row
 
 INTERVAL = 5.0  # seconds between plain lines
 

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genreg import streams
+from genreg.forward.base import Forward
 from genreg.model.base import Classifier
 from genreg.model.statistics import running_statistics
-from genreg.task.base import Forward
 
 
 class Pass:

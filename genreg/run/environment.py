@@ -42,7 +42,7 @@ def _version(package: str) -> str | None:
 @cache
 def _commit() -> str | None:
     """The commit of a checkout, with `+` behind it if files are changed; None in an installed wheel."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
 

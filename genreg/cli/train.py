@@ -14,11 +14,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from genreg import CONFIGS
-from genreg import help as help_page
+from genreg.cli import help as help_page
+from genreg.cli.explain import explain
 from genreg.errors import GenregError, InputError, report
-from genreg.explain import explain
-from genreg.identity import Config, run_path
-from genreg.train import train
+from genreg.run.identity import Config, run_path
+from genreg.run.train import train
 
 log = logging.getLogger("genreg")
 
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> None:
         if flags.like:
             _again(flags)
         elif many and not shown and not own_sweeper:
-            from genreg.launcher import compose
+            from genreg.cli import sweep as compose
 
             compose.sweep(flags)
         else:
@@ -84,7 +84,7 @@ def _one(flags: Namespace) -> None:
 
 def _again(flags: Namespace) -> None:
     """Repeat the run in a folder, and warn of whatever is not as it was then."""
-    from genreg import like
+    from genreg.cli import like
 
     if flags.multirun or flags.cfg or flags.dry_run:
         raise InputError("--like", "one run: no -m, --cfg or --dry-run")

@@ -7,11 +7,11 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from genreg.errors import FolderInUseError, GenregError, InputError, nearest, report
-from genreg.identity import Config
 from genreg.logger import TensorBoard, WandB
 from genreg.parameters import blame
-from genreg.records import Row, RunFolder
 from genreg.report.runs import SEED, is_whole, printable
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config
 
 TARGETS = ("wandb", "tensorboard")
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genreg import checkpoint
 from genreg.errors import DivergedError
-from genreg.pictures import save_png
-from genreg.records import Row, RowFile, RunFolder
-from genreg.task.base import Task
+from genreg.run import checkpoint
+from genreg.run.folder import Row, RowFile, RunFolder
+from genreg.run.pictures import save_png
+from genreg.run.task import Task
 
 
 class State:

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Sequence
 
-from genreg import curves
-from genreg.display import Display, print_line, print_summary
+from genreg.cli.help import options
 from genreg.errors import InputError
-from genreg.help import options
-from genreg.identity import Config, run_path
-from genreg.records import Row, RunFolder
+from genreg.run import curves
+from genreg.run.display import Display, print_line, print_summary
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config, run_path
 
 log = logging.getLogger("genreg")
 
@@ -40,9 +40,9 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bo
 
 def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
-    from genreg import environment, loop
     from genreg.build import build_each, build_task, choose_device, settings
     from genreg.logger import Guarded
+    from genreg.run import environment, loop
 
     chosen = settings(config)
     device = choose_device(chosen.device)
