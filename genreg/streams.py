@@ -5,8 +5,10 @@ because no stream is shared with another and none advances with what a method dr
 draws are replayed from its number, a checkpoint holds no generator at all.
 
 Streams: `model` (initial weights), `labeled` (which items are labeled), `batch/...` (batch order),
-`dropout/...` (masks of a pass), `noise` (a regularizer's own draws), `perturbation/k` (an optimizer's noise
-on replica k), `measure`; `model/k` starts replica k of a landscape, `landscape` makes its random problem.
+`dropout/...` (masks of a pass), `noise/METHOD` (a method's own draws), `noise` (a critic's interpolates, and
+vat's draws, which are older than streams by name), `layer/NAME` (of an attached layer in one pass),
+`perturbation/k` (an optimizer's noise on replica k; the generator's is `generator/perturbation/k`),
+`measure/...`; `model/k` starts replica k of a landscape, `landscape` makes its random problem.
 """
 
 import hashlib
@@ -34,3 +36,23 @@ def reseed_default(seed: int, device: torch.device) -> None:
         torch.cuda.default_generators[index].manual_seed(seed)
     else:
         torch.default_generator.manual_seed(seed)
+
+
+def of_method(name: str) -> str:
+    """The stream of a method's own draws."""
+    return "noise" if name == "vat" else f"noise/{name}"
+
+
+_masks = 0  # of the pass that is being made
+
+
+def begin_pass(masks: int, device: torch.device) -> None:
+    """Put whatever draws inside a pass at its start: dropout, and the layers that methods attached."""
+    global _masks
+    _masks = masks
+    reseed_default(masks, device)
+
+
+def of_layer(name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """What an attached layer called `name` draws from in this pass: the same at every pass of equal masks."""
+    return generator(_masks, f"layer/{name}", device=device)

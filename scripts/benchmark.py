@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from genreg import streams
-from genreg.build import factory
 from genreg.dataset.base import Dataset, Split
+from genreg.factory import factory
 from genreg.forward.perturbation import kl_divergence, unit
 from genreg.run import loop
 from genreg.run.folder import RunFolder

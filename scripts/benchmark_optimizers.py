@@ -45,7 +45,7 @@ def show(what: str, ratios: list[float], bound: str) -> None:
 def perturbation(rounds: int) -> None:
     """A step on ResNet-18's weights, whose gradients stand still, over the base's and the noise."""
     parts: Parts = {}
-    model = ResNet(input_shape=[3, 32, 32], classes=10, widths=[64, 128, 256, 512], blocks=[2, 2, 2, 2])
+    model = ResNet(input_shape=[3, 32, 32], outputs=10, widths=[64, 128, 256, 512], blocks=[2, 2, 2, 2])
     size = sum(p.numel() for p in model.parameters())
     for name, make in {
         "base": partial(torch.optim.SGD, lr=1e-6, momentum=0.9, fused=True),
@@ -113,7 +113,7 @@ def replicas(rounds: int, n: int, steps: int = 300) -> None:
 
 def trace(rounds: int, k: int = 16) -> None:
     torch.manual_seed(0)
-    model = MLP(input_shape=[784], classes=10, widths=[256, 256]).eval()
+    model = MLP(input_shape=[784], outputs=10, widths=[256, 256]).eval()
     x, y = torch.rand(500, 784), torch.randint(10, (500,))
     hessian = classifier_hessian(model, x, y, F.cross_entropy)
     v = torch.randn(hessian.size)

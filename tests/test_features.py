@@ -45,7 +45,7 @@ def test_features_of_a_trained_classifier(genreg: Callable[..., Result], tmp_pat
     pictures = normal(1100, 1, 8, 8).float().tanh()
     found = features(pictures)
     state = torch.load(run / "weights.pt", weights_only=True)
-    model = MLP(input_shape=[1, 8, 8], classes=3, widths=[12, 5], batch_norm=True)
+    model = MLP(input_shape=[1, 8, 8], outputs=3, widths=[12, 5], batch_norm=True)
     model.load_state_dict(state)
     model.eval()
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_what_keeps_a_run_from_giving_features(genreg: Callable[..., Result], tm
 )
 def test_the_last_layer_reads_the_features(model: Any, options: Any, last: str) -> None:
     torch.manual_seed(0)
-    net = model(input_shape=[1, 12, 12], classes=4, **options).eval()
+    net = model(input_shape=[1, 12, 12], outputs=4, **options).eval()
     x = normal(3, 1, 12, 12).float()
     torch.testing.assert_close(net.get_submodule(last)(net.penultimate(x)), net(x))
 

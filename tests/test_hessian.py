@@ -41,11 +41,11 @@ def network(kind: str = "mlp") -> tuple[nn.Module, Tensor, Tensor]:
     torch.manual_seed(0)
     if kind == "mlp":
         model: nn.Module = MLP(
-            input_shape=[6], classes=3, widths=[5], activation="tanh", batch_norm=True, dropout=0.3
+            input_shape=[6], outputs=3, widths=[5], activation="tanh", batch_norm=True, dropout=0.3
         )
         x = torch.randn(40, 6)
     else:
-        model = Conv(input_shape=[1, 12, 12], classes=3, widths=[2, 2, 2, 2, 2])
+        model = Conv(input_shape=[1, 12, 12], outputs=3, widths=[2, 2, 2, 2, 2])
         x = torch.randn(40, 1, 12, 12)
     model, x = model.double(), x.double()
     model(x)  # statistics of its own for batch normalization

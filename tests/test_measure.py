@@ -28,7 +28,7 @@ def test_accuracy_and_cross_entropy_by_hand() -> None:
 def test_lds_of_a_linear_model_is_found_along_its_only_direction() -> None:
     """With two classes the logits' gap changes by |w0 - w1| epsilon at most, up or down."""
     torch.manual_seed(0)
-    model = MLP(input_shape=[4], classes=2, widths=[]).double()
+    model = MLP(input_shape=[4], outputs=2, widths=[]).double()
     x = torch.randn(200, 4, dtype=torch.float64)
     layer = model.layers[0]
     change = 0.3 * (layer.weight[0] - layer.weight[1]).norm().item()  # type: ignore[operator,index,union-attr]

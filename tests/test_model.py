@@ -35,7 +35,7 @@ def by_hand(widths: list[int], channels: int, classes: int) -> int:
 
 @pytest.mark.parametrize("widths", [LARGE, SMALL])
 def test_conv_is_table_7(widths: list[int]) -> None:
-    model = Conv(input_shape=[3, 32, 32], classes=10, widths=widths)
+    model = Conv(input_shape=[3, 32, 32], outputs=10, widths=widths)
     assert count(model) == by_hand(widths, 3, 10)
     x = torch.randn(2, 3, 32, 32)
     spatial = [tuple(model.features[:i](x).shape[2:]) for i in (9, 10, 20, 21, 25, 31)]
@@ -44,23 +44,23 @@ def test_conv_is_table_7(widths: list[int]) -> None:
 
 
 def test_conv_refuses_small_pictures_and_takes_the_smallest() -> None:
-    assert Conv(input_shape=[1, 12, 12], classes=3, widths=[4] * 5)(torch.randn(2, 1, 12, 12)).shape == (2, 3)
+    assert Conv(input_shape=[1, 12, 12], outputs=3, widths=[4] * 5)(torch.randn(2, 1, 12, 12)).shape == (2, 3)
     with pytest.raises(InputError, match="pictures of at least 12x12"):
-        Conv(input_shape=[1, 11, 12], classes=3, widths=[4] * 5)
+        Conv(input_shape=[1, 11, 12], outputs=3, widths=[4] * 5)
     with pytest.raises(InputError, match="five widths"):
-        Conv(input_shape=[1, 28, 28], classes=3, widths=[4] * 4)
+        Conv(input_shape=[1, 28, 28], outputs=3, widths=[4] * 4)
 
 
 def test_mlp_is_a_chain_of_products() -> None:
-    model = MLP(input_shape=[2, 3], classes=4, widths=[5], activation="tanh").double()
+    model = MLP(input_shape=[2, 3], outputs=4, widths=[5], activation="tanh").double()
     x = torch.randn(7, 2, 3, dtype=torch.float64)
     first, second = model.layers[0], model.layers[2]
     expected = torch.tanh(x.reshape(7, 6) @ first.weight.T + first.bias) @ second.weight.T + second.bias  # type: ignore[operator,union-attr]
     torch.testing.assert_close(model(x), expected)
-    assert count(MLP(input_shape=[2, 3], classes=4, widths=[])) == 6 * 4 + 4
+    assert count(MLP(input_shape=[2, 3], outputs=4, widths=[])) == 6 * 4 + 4
 
 
-@pytest.mark.parametrize("model", [MLP(input_shape=[3], classes=2, widths=[4], batch_norm=True, dropout=0.5)])
+@pytest.mark.parametrize("model", [MLP(input_shape=[3], outputs=2, widths=[4], batch_norm=True, dropout=0.5)])
 def test_predict_leaves_the_model_as_it_was(model: Classifier) -> None:
     x = torch.randn(5000, 3)
     model.layers[1].eval()  # type: ignore[index,union-attr]

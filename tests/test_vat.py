@@ -14,12 +14,12 @@ from genreg.regularizer import VAT
 
 
 def mlp() -> Classifier:
-    return MLP(input_shape=[6], classes=4, widths=[10, 8], activation="tanh")
+    return MLP(input_shape=[6], outputs=4, widths=[10, 8], activation="tanh")
 
 
 def conv() -> Classifier:
     """Batch normalization by fixed statistics, so that examples do not mix."""
-    model = Conv(input_shape=[1, 12, 12], classes=3, widths=[4, 4, 4, 4, 4], dropout=0.5).eval()
+    model = Conv(input_shape=[1, 12, 12], outputs=3, widths=[4, 4, 4, 4, 4], dropout=0.5).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_var.fill_(0.1)  # type: ignore[union-attr]

@@ -8,6 +8,7 @@ GROUPS = {
     "task": "how one update is made",
     "dataset": "what is learned from",
     "model": "what is trained",
+    "loss": "what is minimized on labeled items",
     "regularizer": "the methods under study; several as regularizer=[vat,entropy]",
     "optimizer": "how weights move",
     "scheduler": "how the learning rate moves",

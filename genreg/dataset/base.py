@@ -16,7 +16,10 @@ Subset = Literal["balanced", "first"]
 
 @dataclass(frozen=True)
 class Split:
-    """x: inputs, batch first; y: (N,) class indices; clean: (N,) true where x is not in the training pool."""
+    """x: inputs, batch first; y: (N,) class indices or (N, k) real targets.
+
+    clean: (N,) true where x is not in the training pool.
+    """
 
     x: Tensor
     y: Tensor
@@ -45,8 +48,8 @@ class Dataset:
     """Everything a run reads, whole on one device.
 
     unlabeled: the training pool without its labels (it contains the labeled items too).
-    classes: 0 if nothing is labeled; `labeled` is empty then. checksums: sha256 of each file that the
-    tensors were read from. modes: of data that were drawn from a known mixture.
+    classes: 0 if nothing is labeled (`labeled` is empty then), or if targets are real numbers. checksums:
+    sha256 of each file that the tensors were read from. modes: of data that were drawn from a known mixture.
     """
 
     labeled: Split
@@ -60,6 +63,12 @@ class Dataset:
     @property
     def input_shape(self) -> list[int]:
         return list(self.unlabeled.shape[1:])
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model predicts: one a class, or one a real target; 0 without labels."""
+        real = len(self.labeled) and self.labeled.y.is_floating_point()
+        return self.labeled.y.shape[1] if real else self.classes
 
     def to(self, device: torch.device) -> "Dataset":
         return replace(

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
-from genreg.build import factory
 from genreg.download import sha256
 from genreg.errors import InputError
+from genreg.factory import factory
 from genreg.model import Classifier as Model
 from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import CountOrZero, checked
@@ -42,15 +42,14 @@ class Classifier:
         model = self._model(list(pictures.shape[1:])).to(pictures.device)
         with evaluation_mode(model):
             chunks = ((chunk + 1) / 2 for chunk in pictures.split(CHUNK))
-            return torch.cat([model.penultimate(model.embed(chunk)) for chunk in chunks])
+            return torch.cat([last_features(model, chunk) for chunk in chunks])
 
     def _model(self, shape: list[int]) -> Model:
         """The classifier, built when the first pictures come, whose shape it needs."""
         if self.model is None:
             trained = self.config.dataset.get("size", shape[-1])
-            classes = len(next(reversed(self.state.values())))  # the bias of the last layer
-            node = OmegaConf.to_container(self.config.model)
-            model: Model = factory(node, "model")(input_shape=shape, classes=classes)
+            make = factory(OmegaConf.to_container(self.config.model), "model")
+            model: Model = make(input_shape=shape, outputs=self._outputs(make(input_shape=shape, outputs=1)))
             try:
                 model.load_state_dict(self.state)
             except RuntimeError as error:
@@ -60,10 +59,30 @@ class Classifier:
             self.model = model
         return self.model
 
+    def _outputs(self, model: Model) -> int:
+        """How many outputs the saved model has, by the bias of its last layer."""
+        name = next(name for name, module in model.named_modules() if module is model.output)
+        return len(self.state[f"{name}.bias"])
+
     def _wrong_shape(self, shape: list[int]) -> InputError:
         size = self.config.dataset.get("size")
         pictures = f"pictures of {size}x{size} as" if size else "pictures like those that"
         return InputError("features", f"{pictures} {self.experiment} was trained on", tuple(shape))
+
+
+def last_features(model: Model, x: Tensor) -> Tensor:
+    """What the model's last layer reads of x, (N, D)."""
+    found: list[Tensor] = []
+
+    def note(_layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        found.append(given[0])
+
+    hook = model.output.register_forward_pre_hook(note)
+    try:
+        model(x)
+    finally:
+        hook.remove()
+    return found[0]
 
 
 def finished_run(experiment: str, seed: int, output_dir: Path) -> Path:

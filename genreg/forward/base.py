@@ -1,9 +1,8 @@
-"""What a regularizer is given of each step."""
+"""What every task shows a method of one update."""
 
+import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +10,50 @@ from torch import Tensor, nn
 from genreg import streams
 
 
-@dataclass(kw_only=True)
+class Draws(dict[str, torch.Generator]):
+    """A generator for each method, from a stream of its name: none can change the draws of another."""
+
+    def __init__(self, seed: int, step: int, device: torch.device) -> None:
+        self.place = seed, step, device
+        self.step = step
+
+    def __missing__(self, method: str) -> torch.Generator:
+        seed, step, device = self.place
+        self[method] = streams.generator(seed, streams.of_method(method), step, device)
+        return self[method]
+
+
 class Forward(ABC):
-    """What a penalty may read of step `step` of a run of seed `seed`."""
+    """One forward pass of the trained model, computed once and shared by all methods of an update.
 
-    model: nn.Module
-    seed: int
-    step: int
-    device: torch.device
+    model: called, never reached into. step: number of the update, from 0.
+    """
 
-    @cached_property
-    def generator(self) -> torch.Generator:
-        """What a method draws from, on the device of the inputs."""
-        return streams.generator(self.seed, "noise", self.step, self.device)
+    method = ""  # whose turn it is
+
+    def __init__(self, model: nn.Module, draws: Draws) -> None:
+        self.model, self.draws, self.step = model, draws, draws.step
+
+    def of(self, method: str) -> Self:
+        """The same pass as `method` sees it: with its own generator."""
+        seen = copy.copy(self)
+        seen.method = method
+        return seen
+
+    @property
+    def draw(self) -> torch.Generator:
+        """The method's own generator of this update, on the device of the inputs."""
+        return self.draws[self.method]
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters that are trained."""
+        return [p for p in self.model.parameters() if p.requires_grad]
 
     @property
     def unlabeled(self) -> Any:
-        """The clean pass over the unlabeled batch, made only if a method says `uses_unlabeled`."""
-        raise RuntimeError("a penalty reads forward.unlabeled, but this task has none")
+        """The pass over the unlabeled batch, made only if a method says that it reads it."""
+        raise RuntimeError("forward.unlabeled: the method must say reads = {'unlabeled'} on its class")
 
     @property
     def layers(self) -> nn.Sequential | None:

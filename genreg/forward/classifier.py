@@ -1,49 +1,79 @@
-"""What a regularizer sees of one step of a classifier: its clean passes, computed once for all terms."""
+"""A forward pass of a classifier (or a regression) as methods see it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor, nn
 
 from genreg import streams
-from genreg.forward.base import Forward
-from genreg.model.base import Classifier
-from genreg.model.statistics import running_statistics
+from genreg.dataset.batch import Batch
+from genreg.forward.base import Draws, Forward
+from genreg.loss import CrossEntropy, Loss
+from genreg.model.statistics import RunningStatistics
+
+Pullback = Callable[[Tensor], Tensor]
+"""From a cotangent of the logits to the gradient in the embedding."""
 
 
-class Pass:
-    """One clean pass of a classifier over a batch.
+class ClassifierForward(Forward):
+    """The clean pass over one batch: `embedding` is where inputs are perturbed, `logits` (B, k) what came.
 
-    embedding: `model.embed(x)`, the space in which inputs are perturbed; logits: (B, classes), without
-    history if `gradient` is false. The clean pass moves running statistics (`share` and `rest` as in
-    `running_statistics`); perturbed passes never do. All passes draw the same dropout masks (`seed`), so
-    that over one step the model is one fixed function and a perturbation of length zero diverges by
-    exactly zero.
+    masks: the seed of this pass's dropout masks and of attached layers; all passes at other points draw the
+    same ones, so that within an update the model is one fixed function and a perturbation of length zero
+    changes exactly nothing. gradient: whether `logits` have history. statistics: left alone by every pass
+    but this one. dtype: of autocast, or None.
     """
 
     def __init__(
-        self,
-        model: Classifier,
-        x: Tensor,
-        *,
-        seed: int = 0,
-        gradient: bool = True,
-        share: float = 1.0,
-        rest: float = 0.0,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        self.model, self.seed, self.dtype = model, seed, dtype
-        self.embedding = model.embed(x)
-        with running_statistics(model.batch_norms, share, rest), torch.set_grad_enabled(gradient):
-            self.logits = self._classify(self.embedding)
+        self, model: nn.Module, batch: Batch, *, draws: Draws | None = None, masks: int = 0,
+        loss: Loss | None = None, statistics: RunningStatistics | None = None, gradient: bool = True,
+        dtype: torch.dtype | None = None, unlabeled: "ClassifierForward | None" = None,
+    ) -> None:  # fmt: skip
+        super().__init__(model, Draws(0, 0, batch.e.device) if draws is None else draws)
+        self.batch, self.masks, self.dtype = batch, masks, dtype
+        self.loss = loss or CrossEntropy()
+        self.statistics = statistics or RunningStatistics(model)
+        self.unlabeled_pass = unlabeled
+        self.embedding, self.mask = batch.e, batch.mask
+        with torch.set_grad_enabled(gradient):
+            self.logits = self._call(self.embedding, masks)
 
-    def perturbed(self, embedding: Tensor) -> Tensor:
-        """Logits at another point of the embedding, with the same masks and frozen statistics."""
-        with running_statistics(self.model.batch_norms, 0):
-            return self._classify(embedding)
+    def at(self, embedding: Tensor) -> Tensor:
+        """Logits at another point of the embedding, with the same masks; statistics are left alone."""
+        with self.statistics.frozen():
+            return self._call(embedding, self.masks)
+
+    def again(self, k: int = 1) -> Tensor:
+        """Logits at the same point with other masks, the k-th others; statistics are left alone."""
+        with self.statistics.frozen():
+            return self._call(self.embedding, streams.derive(self.masks, "again", k))
+
+    def _call(self, embedding: Tensor, masks: int) -> Tensor:
+        streams.begin_pass(masks, embedding.device)
+        padding = {} if self.mask is None else {"mask": self.mask}
+        with torch.autocast(embedding.device.type, self.dtype) if self.dtype else nullcontext():
+            return self.model(embedding=embedding, **padding).to(embedding.dtype)
+
+    def vjp(self, point: Tensor) -> tuple[Tensor, Pullback]:
+        """Logits at `point`, and the pullback there; no parameter's gradient is touched."""
+        with torch.enable_grad():
+            point = point.detach().requires_grad_()
+            logits = self.at(point)
+        return logits.detach(), lambda cotangent: torch.autograd.grad(logits, point, cotangent)[0]
+
+    def jvp(self, point: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor, Pullback]:
+        """Logits at `point`, their derivative along `tangent`, and the pullback, by one pass.
+
+        The reverse pass is taken outside the dual level: CUDA's dropout has no forward derivative of its
+        backward pass.
+        """
+        with torch.enable_grad(), forward_ad.dual_level():
+            point = point.detach().requires_grad_()
+            dual = forward_ad.unpack_dual(self.at(forward_ad.make_dual(point, tangent)))
+            logits, slope = dual.primal, dual.tangent.detach()
+        return logits.detach(), slope, lambda cotangent: torch.autograd.grad(logits, point, cotangent)[0]
 
     @contextmanager
     def full_precision(self) -> Iterator[Tensor]:
@@ -51,45 +81,36 @@ class Pass:
 
         A finite difference does not survive the eight bits of a bfloat16 mantissa.
         """
-        dtype, self.dtype = self.dtype, None
         matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-        reduced = dtype is not None or matmul != "highest"
+        if self.dtype is None and matmul == "highest" and not (cudnn and self.embedding.is_cuda):
+            yield self.logits.detach()
+            return
+        dtype, self.dtype = self.dtype, None
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
         try:
             with torch.no_grad():
-                yield self.perturbed(self.embedding) if reduced else self.logits.detach()
+                clean = self.at(self.embedding)
+            yield clean
         finally:
             self.dtype = dtype
             torch.set_float32_matmul_precision(matmul)
             torch.backends.cudnn.allow_tf32 = cudnn
 
-    def _classify(self, embedding: Tensor) -> Tensor:
-        streams.reseed_default(self.seed, embedding.device)
-        with torch.autocast(embedding.device.type, self.dtype) if self.dtype else nullcontext():
-            return self.model.classify(embedding).to(embedding.dtype)
-
-
-@dataclass(kw_only=True)
-class ClassifierForward(Forward):
-    """The clean passes of a step: labeled items with classes y, and unlabeled ones if a method reads them."""
-
-    model: Classifier
-    labeled: Pass
-    y: Tensor
-    unlabeled_pass: Pass | None
+    @property
+    def unlabeled(self) -> "ClassifierForward":
+        return super().unlabeled if self.unlabeled_pass is None else self.unlabeled_pass
 
     @property
-    def unlabeled(self) -> Pass:
-        if self.unlabeled_pass is None:
-            raise RuntimeError("a penalty reads forward.unlabeled, but no method says uses_unlabeled")
-        return self.unlabeled_pass
+    def y(self) -> Tensor:
+        """The targets, as `Batch.y`."""
+        return self.batch.y
 
     @property
     def points(self) -> Tensor:
         """The embeddings of the labeled items."""
-        return self.labeled.embedding
+        return self.embedding
 
     def score(self, x: Tensor) -> Tensor:
-        """The cross-entropy of each labeled item, had it the embedding x."""
-        return F.cross_entropy(self.labeled.perturbed(x), self.y, reduction="none")
+        """The loss of each labeled item, had it the embedding x, (B,)."""
+        return self.loss(self.at(x), self.batch)

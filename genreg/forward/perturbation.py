@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genreg.forward.classifier import Pass
+from genreg.forward.classifier import ClassifierForward
 
 Scope = Literal["example", "batch"]
 Norm = Literal["l2", "linf"]
@@ -36,10 +36,12 @@ def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
     return normalized if fallback is None else torch.where(largest > 0, normalized, fallback)
 
 
-def divergence_along(clean: Pass, d: Tensor, epsilon: float, norm: Norm, target: Target) -> Tensor:
+def divergence_along(
+    clean: ClassifierForward, d: Tensor, epsilon: float, norm: Norm, target: Target
+) -> Tensor:
     """KL(p(e) || p(e + r)), r of size `epsilon` along unit `d`; `flow` also differentiates p(e)."""
     p_logits = clean.logits if target == "flow" else clean.logits.detach()
-    return kl_divergence(p_logits, clean.perturbed(clean.embedding + lengthen(d, epsilon, norm)))
+    return kl_divergence(p_logits, clean.at(clean.embedding + lengthen(d, epsilon, norm)))
 
 
 def lengthen(d: Tensor, epsilon: float, norm: Norm) -> Tensor:
@@ -47,6 +49,8 @@ def lengthen(d: Tensor, epsilon: float, norm: Norm) -> Tensor:
     return epsilon * (d if norm == "l2" else d.sign())
 
 
-def random_direction(e: Tensor, scope: Scope, generator: torch.Generator) -> Tensor:
-    """A Gaussian direction of l2 length 1, shaped like `e`."""
-    return unit(torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=generator), scope)
+def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generator) -> Tensor:
+    """A Gaussian direction of l2 length 1, shaped like the embedding; zero at padding."""
+    e = clean.embedding
+    d = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+    return unit(d if clean.mask is None else d * clean.mask[..., None], scope)

@@ -1,5 +1,6 @@
 """Pure functions of a model and data, each with its standard error."""
 
+from genreg.measure.base import ClassifierMeasure as ClassifierMeasure
 from genreg.measure.classification import accuracy as accuracy
 from genreg.measure.classification import cross_entropy as cross_entropy
 from genreg.measure.classification import predict as predict
@@ -12,10 +13,11 @@ from genreg.measure.curvature import HessianNegativeShare as HessianNegativeShar
 from genreg.measure.curvature import HessianTrace as HessianTrace
 from genreg.measure.curvature import Sharpness as Sharpness
 from genreg.measure.estimate import Estimate as Estimate
+from genreg.measure.estimate import mean as mean
 from genreg.measure.generation import FID as FID
 from genreg.measure.generation import KID as KID
+from genreg.measure.generation import GanMeasure as GanMeasure
 from genreg.measure.generation import Generated as Generated
-from genreg.measure.generation import GeneratorMeasure as GeneratorMeasure
 from genreg.measure.generation import ModesCovered as ModesCovered
 from genreg.measure.generation import PrecisionRecall as PrecisionRecall
 from genreg.measure.generation import SlicedWasserstein as SlicedWasserstein

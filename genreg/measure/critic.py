@@ -5,19 +5,23 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.measure.estimate import Estimate, mean
-from genreg.measure.generation import Generated, GeneratorMeasure
+from genreg.measure.generation import GanMeasure, Generated
 from genreg.measure.lipschitz import CHUNK, gradient_norms, interpolates, lipschitz_upper, spectral_product
 from genreg.parameters import STRICT
+from genreg.run.metric import Metric
 
 BINS = torch.logspace(-3, 3, 61)
 """Edges of the histogram of gradient norms; what lies outside counts in the first or last bin."""
 
 
-def norms_by_place(seen: Generated, samples: int) -> dict[str, Tensor]:
+PLACES = ("data", "samples", "interpolates")
+
+
+def norms_by_place(seen: Generated, samples: int, draw: torch.Generator) -> dict[str, Tensor]:
     """The critic's gradient norms at real items (data), at samples and between the two."""
     fake, real = seen.pair(samples)
-    places = {"data": real, "samples": fake, "interpolates": interpolates(real, fake, seen.generator)}
-    return {place: gradient_norms(seen.critic, x).detach() for place, x in places.items()}
+    points = (real, fake, interpolates(real, fake, draw))
+    return {place: gradient_norms(seen.critic, x).detach() for place, x in zip(PLACES, points, strict=True)}
 
 
 def steepest(norms: dict[str, Tensor]) -> float:
@@ -25,13 +29,15 @@ def steepest(norms: dict[str, Tensor]) -> float:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class CriticWasserstein(GeneratorMeasure):
+class CriticWasserstein(GanMeasure):
     """`critic_wasserstein`: mean score of real items less that of samples, with its standard error.
 
     Of a critic with Lipschitz constant 1 it is a lower bound on the Wasserstein-1 distance, but for sampling.
     `critic_wasserstein_scaled` is that over the largest gradient norm found, a critic of slope 1 there;
     a constant critic has none.
     """
+
+    metrics = (Metric("critic_wasserstein"), Metric("critic_wasserstein_scaled"))
 
     @torch.no_grad()
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
@@ -41,13 +47,13 @@ class CriticWasserstein(GeneratorMeasure):
         value = (real.mean() - fake.mean()).item()
         error = ((real.var() + fake.var()) / n).sqrt().item()
         found = {"critic_wasserstein": Estimate(value, error, n)}
-        if slope := steepest(norms_by_place(seen, self.samples)):
+        if slope := steepest(norms_by_place(seen, self.samples, seen.draw("critic_wasserstein"))):
             found["critic_wasserstein_scaled"] = Estimate(value / slope, error / slope, n)
         return found
 
 
 @dataclass(config=STRICT, kw_only=True)
-class Lipschitz(GeneratorMeasure):
+class Lipschitz(GanMeasure):
     """Bounds on the critic's Lipschitz constant; no standard errors.
 
     `lipschitz_lower`: the largest gradient norm at real items, samples and between them. `lipschitz_upper`:
@@ -55,9 +61,12 @@ class Lipschitz(GeneratorMeasure):
     `spectral_product`: of the weights as matrices, what spectral normalization makes 1.
     """
 
+    metrics = tuple(map(Metric, ("lipschitz_lower", "lipschitz_upper", "spectral_product")))
+
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
-        lower = steepest(norms_by_place(seen, self.samples))
-        upper = lipschitz_upper(seen.layers, seen.critic, seen.real[:2], seen.generator)
+        draw = seen.draw("lipschitz")
+        lower = steepest(norms_by_place(seen, self.samples, draw))
+        upper = lipschitz_upper(seen.layers, seen.critic, seen.real[:2], draw)
         found = {
             "lipschitz_lower": lower,
             "lipschitz_upper": upper,
@@ -68,24 +77,29 @@ class Lipschitz(GeneratorMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class GradientNorm(GeneratorMeasure):
+class GradientNorm(GanMeasure):
     """Mean and standard deviation (`..._std`) of the critic's gradient norm at each of three places.
 
     `gradient_norm_data`, `gradient_norm_samples`, `gradient_norm_interpolates`.
     """
 
+    metrics = tuple(Metric(f"gradient_norm_{place}{suffix}") for place in PLACES for suffix in ("", "_std"))
+
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         found: dict[str, Estimate] = {}
-        for place, norms in norms_by_place(seen, self.samples).items():
+        for place, norms in self._norms(seen).items():
             found[f"gradient_norm_{place}"] = mean(norms)
             spread = Estimate(norms.double().std().item(), float("nan"), len(norms))
             found[f"gradient_norm_{place}_std"] = spread
         return found
 
+    def _norms(self, seen: Generated) -> dict[str, Tensor]:
+        return norms_by_place(seen, self.samples, seen.draw("gradient_norm"))
+
     def histogram(self, seen: Generated) -> dict[str, Tensor]:
         """Counts of gradient norms in `BINS` (60,) at each place, and `edges` (61,)."""
         counts: dict[str, Tensor] = {"edges": BINS.clone()}
-        for place, norms in norms_by_place(seen, self.samples).items():
+        for place, norms in self._norms(seen).items():
             inside = norms.cpu().float().clamp(BINS[0], BINS[-1])
             counts[place] = torch.histogram(inside, BINS).hist.long()
         return counts

@@ -1,10 +1,10 @@
-"""The measures of a generator as options of `measure=`: its samples beside items of a split."""
+"""The measures of a generator and its critic as options of `measure=`: samples beside items of a split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pydantic
 import torch
@@ -18,6 +18,7 @@ from genreg.measure import transport
 from genreg.measure.estimate import Estimate
 from genreg.measure.modes import modes_covered
 from genreg.parameters import STRICT, Count
+from genreg.run.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Generated:
     """What a measure of a generator sees of one split.
 
     fake: (N, ...) samples; real: (M, ...) items of the split; pictures in [-1, 1]. critic: scores (B,),
-    differentiable in its input, its weights frozen. layers: the critic's, in order. generator: what the
-    measure draws from.
+    differentiable in its input, its weights frozen. layers: the critic's, in order. draw: the generator of a
+    measure, by its name.
     """
 
     fake: Tensor
@@ -35,7 +36,7 @@ class Generated:
     features: Callable[[Tensor], Tensor] | None
     critic: Callable[[Tensor], Tensor]
     layers: Sequence[nn.Module]
-    generator: torch.Generator
+    draw: Callable[[str], torch.Generator]
 
     def pair(self, samples: int) -> tuple[Tensor, Tensor]:
         """Equally many of fake and real: `samples`, or fewer where there are not so many."""
@@ -52,8 +53,13 @@ class Generated:
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class GeneratorMeasure(ABC):
-    """Compares `samples` samples with equally many items of each of `splits`; fewer if there are fewer."""
+class GanMeasure(ABC):
+    """Compares `samples` samples with equally many items of each of `splits`; fewer if there are fewer.
+
+    metrics: what its numbers are.
+    """
+
+    metrics: ClassVar[tuple[Metric, ...]]
 
     splits: list[Literal["validation", "test"]]
     samples: Count
@@ -68,12 +74,14 @@ class GeneratorMeasure(ABC):
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class Wasserstein(GeneratorMeasure):
+class Wasserstein(GanMeasure):
     """`wasserstein` exactly, and `wasserstein_real`: real items against others, as many.
 
     The latter is what a perfect generator would get, the bias at that sample count. A split gives at most
     half of its items to either side.
     """
+
+    metrics = (Metric("wasserstein", "min"), Metric("wasserstein_real"))
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         fake, real = seen.pair(min(self.samples, len(seen.real) // 2))
@@ -83,11 +91,13 @@ class Wasserstein(GeneratorMeasure):
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class SlicedWasserstein(GeneratorMeasure):
+class SlicedWasserstein(GanMeasure):
     """`sliced_wasserstein` of coordinates or pixels, or of random convolutional features of pictures.
 
     projections: how many random directions; the same ones at every evaluation.
     """
+
+    metrics = (Metric("sliced_wasserstein", "min"),)
 
     projections: Count
     features: Literal["random"] | None
@@ -100,13 +110,15 @@ class SlicedWasserstein(GeneratorMeasure):
                                  self.features)  # fmt: skip
             extract = Random()
             fake, real = extract(fake), extract(real)
-        found = transport.sliced_wasserstein(fake, real, self.projections, seen.generator)
+        found = transport.sliced_wasserstein(fake, real, self.projections, seen.draw("sliced_wasserstein"))
         return {"sliced_wasserstein": found}
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class ModesCovered(GeneratorMeasure):
+class ModesCovered(GanMeasure):
     """`modes` with a sample within three standard deviations, and the share of such samples."""
+
+    metrics = (Metric("modes", "max"), Metric("high_quality", "max"))
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         if seen.modes is None:
@@ -123,24 +135,30 @@ def _features(seen: Generated, samples: int, measure: str) -> tuple[Tensor, Tens
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class FID(GeneratorMeasure):
+class FID(GanMeasure):
     """`fid` on the chosen features, which every figure should name with its sample count."""
+
+    metrics = (Metric("fid", "min"),)
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         return {"fid": features.fid(*_features(seen, self.samples, "fid"))}
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class KID(GeneratorMeasure):
+class KID(GanMeasure):
     """`kid` on the chosen features, with its standard error."""
+
+    metrics = (Metric("kid", "min"),)
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         return {"kid": features.kid(*_features(seen, self.samples, "kid"))}
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
-class PrecisionRecall(GeneratorMeasure):
+class PrecisionRecall(GanMeasure):
     """`precision` and `recall` on the chosen features. k: which nearest neighbour a ball reaches to."""
+
+    metrics = (Metric("precision", "max"), Metric("recall", "max"))
 
     k: Count
 

@@ -4,17 +4,21 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
-from genreg.forward.classifier import Pass
+from genreg.dataset import Batch
+from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import lengthen
+from genreg.loss import Loss
+from genreg.measure.base import ClassifierMeasure
 from genreg.measure.estimate import Estimate, mean
 from genreg.model.base import Classifier
 from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import STRICT, Count, Positive
 from genreg.regularizer.vat import VAT
+from genreg.run.metric import Metric
 
 
 @dataclass(config=STRICT, kw_only=True)
-class LDS:
+class LDS(ClassifierMeasure):
     """Minus the KL divergence, in nats, under the virtual adversarial perturbation of length epsilon.
 
     Miyato et al., arXiv:1507.00677, equation 3: 0 for a model that no such perturbation changes, more
@@ -23,16 +27,20 @@ class LDS:
     epsilon: length of the perturbation, l2 norm per example. items: how many items of the split are read.
     """
 
+    metric = Metric("lds", "max", "nats")
+    classes = True
+
     epsilon: Positive = 1.0
     power_iterations: Count = 5
     items: Count = 500
 
-    def __call__(self, model: Classifier, x: Tensor, y: Tensor) -> Estimate:
+    def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         x = x[: self.items]
         vat = VAT(epsilon=self.epsilon, power_iterations=self.power_iterations, direction="exact")
         with evaluation_mode(model):
-            clean = Pass(model, x, gradient=False)
+            batch = Batch(model.embed(x), y[: self.items], mask=model.mask(x))
+            clean = ClassifierForward(model, batch, gradient=False)
             d = vat.find_direction(clean, streams.generator(0, "measure", device=x.device))
             p = clean.logits.log_softmax(1)
-            q = clean.perturbed(clean.embedding + lengthen(d, self.epsilon, "l2")).detach().log_softmax(1)
+            q = clean.at(clean.embedding + lengthen(d, self.epsilon, "l2")).detach().log_softmax(1)
         return mean(-(p.exp() * (p - q)).sum(1))

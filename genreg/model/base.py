@@ -1,31 +1,35 @@
 """The seam of every classifier: where an input becomes continuous, and what comes after."""
 
 from abc import ABC, abstractmethod
-from functools import cached_property
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Classifier(nn.Module, ABC):
-    """`forward(x) = classify(embed(x))`; every perturbation of an input acts on `embed(x)`."""
+    """`model(x)` is `model(embedding=model.embed(x))`; every perturbation of an input acts on `embed(x)`.
 
-    @cached_property
-    def batch_norms(self) -> list[_BatchNorm]:
-        """Layers with running statistics, found once: a walk at every pass is 2 % of a small step."""
-        return [m for m in self.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    Its outputs are logits (B, classes), or real predictions (B, k) of a regression.
+    output: the last layer; what it reads are features for other uses.
+    """
+
+    output: nn.Linear
 
     def embed(self, x: Tensor) -> Tensor:
         """Continuous representation of `x`, batch first: `x` itself, unless the input is discrete."""
         return x
 
+    def mask(self, x: Tensor) -> Tensor | None:
+        """(B, T), true at positions of `x` that are not padding; None where nothing is padded."""
+        return None
+
     @abstractmethod
-    def classify(self, e: Tensor) -> Tensor:
-        """Logits of an embedded batch: (B, classes)."""
+    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Outputs of an embedded batch, (B, k). Only `forward` calls it: hooks are never skipped."""
 
-    def penultimate(self, e: Tensor) -> Tensor:
-        """What the last linear layer reads of an embedded batch, (B, D): features for other uses."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what its last layer reads")
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classify(self.embed(x))
+    def forward(
+        self, x: Tensor | None = None, *, embedding: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        if embedding is None:
+            assert x is not None, "a classifier needs x or embedding="
+            embedding, mask = self.embed(x), self.mask(x)
+        return self.classify(embedding, mask)

@@ -28,7 +28,7 @@ class Conv(Classifier):
 
     @checked
     def __init__(
-        self, *, input_shape: Sequence[int], classes: Count, widths: list[Count], dropout: Fraction = 0.5
+        self, *, input_shape: Sequence[int], outputs: Count, widths: list[Count], dropout: Fraction = 0.5
     ) -> None:
         super().__init__()
         if len(input_shape) != 3 or min(input_shape[1:]) < SMALLEST:
@@ -43,11 +43,8 @@ class Conv(Classifier):
             nn.MaxPool2d(2), nn.Dropout(dropout),
             *_block(b, c, 3, 0), *_block(c, d, 1, 0), *_block(d, e, 1, 0),
         )  # fmt: skip
-        self.output = nn.Linear(e, classes)
+        self.output = nn.Linear(e, outputs)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 18 % of a VAT step
 
-    def penultimate(self, e: Tensor) -> Tensor:
-        return self.features(e).mean((2, 3))
-
-    def classify(self, e: Tensor) -> Tensor:
-        return self.output(self.penultimate(e))
+    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.output(self.features(embedding).mean((2, 3)))

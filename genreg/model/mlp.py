@@ -31,7 +31,7 @@ class MLP(Classifier):
         self,
         *,
         input_shape: Sequence[int],
-        classes: Count,
+        outputs: Count,
         widths: list[Count],
         activation: Literal["relu", "leaky_relu", "tanh", "gelu", "softplus"] = "relu",
         batch_norm: bool = False,
@@ -46,10 +46,11 @@ class MLP(Classifier):
             layers.append(ACTIVATIONS[activation]())
             layers += [nn.Dropout(dropout)] if dropout else []
             fan_in = width
-        self.layers = nn.Sequential(*layers, nn.Linear(fan_in, classes))
+        self.layers = nn.Sequential(*layers, nn.Linear(fan_in, outputs))
 
-    def penultimate(self, e: Tensor) -> Tensor:
-        return self.layers[:-1](e.flatten(1))
+    @property
+    def output(self) -> nn.Linear:  # type: ignore[override]
+        return self.layers[-1]  # type: ignore[return-value]
 
-    def classify(self, e: Tensor) -> Tensor:
-        return self.layers(e.flatten(1))
+    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.layers(embedding.flatten(1))

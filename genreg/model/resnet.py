@@ -40,7 +40,7 @@ class ResNet(Classifier):
 
     @checked
     def __init__(
-        self, *, input_shape: Sequence[int], classes: Count, widths: list[Count], blocks: list[Count]
+        self, *, input_shape: Sequence[int], outputs: Count, widths: list[Count], blocks: list[Count]
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks):
@@ -59,10 +59,7 @@ class ResNet(Classifier):
                 layers.append(Block(fan_in, width, 2 if stage and not block else 1))
                 fan_in = width
         self.features = nn.Sequential(*layers)
-        self.output = nn.Linear(fan_in, classes)
+        self.output = nn.Linear(fan_in, outputs)
 
-    def penultimate(self, e: Tensor) -> Tensor:
-        return self.features(e).mean((2, 3))
-
-    def classify(self, e: Tensor) -> Tensor:
-        return self.output(self.penultimate(e))
+    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self.output(self.features(embedding).mean((2, 3)))

@@ -1,28 +1,69 @@
-"""Which passes move the running statistics of batch normalization, and by how much."""
+"""Running statistics of batch normalization, which move once in an update."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+Buffers = dict[str, Tensor | None]
 
-@contextmanager
-def running_statistics(layers: Sequence[_BatchNorm], share: float, rest: float = 0.0) -> Iterator[None]:
-    """Let the pass inside make `share` of a step's move of the running statistics; share 0 freezes them.
 
-    rest: the share of passes of the same step still to come. With momentum m and batch statistics a, b,
-    a pass of (share=s, rest=1-s) and then one of (share=1-s) take r to (1 - m) r + m (s a + (1 - s) b), and
-    count as one batch. A layer without momentum (a plain average) moves in full or not at all. A frozen
-    pass in training mode still normalizes by its own batch.
+class RunningStatistics:
+    """Which passes of an update move the running statistics of a model, and how far.
+
+    A pass in training mode moves them as torch does. Where an update makes a second one, that one starts
+    from where the first did, and `settle` averages both ends: one move by both batches, and a layer that
+    averages plainly (no momentum) counts one batch. A frozen pass still normalizes by its own batch.
     """
-    momenta = [layer.momentum for layer in layers]
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.track_running_stats = share > 0
-        layer.momentum = momentum and momentum * share / (1 - momentum * rest)
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
-            layer.track_running_stats, layer.momentum = True, momentum
-            if rest and layer.training and layer.num_batches_tracked is not None:
-                layer.num_batches_tracked.sub_(1)
+
+    def __init__(self, model: nn.Module) -> None:
+        self.layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        self.start: list[Buffers] = []
+        self.share = 0.0  # of the second pass
+
+    def frozen(self) -> AbstractContextManager[None]:
+        """Inside, no pass moves them."""
+        return self._frozen() if self.layers else nullcontext()
+
+    @contextmanager
+    def _frozen(self) -> Iterator[None]:
+        before = [layer.track_running_stats for layer in self.layers]
+        for layer in self.layers:
+            layer.track_running_stats = False
+        try:
+            yield
+        finally:
+            for layer, tracks in zip(self.layers, before, strict=True):
+                layer.track_running_stats = tracks
+
+    def begin(self) -> None:
+        """Remember where they are, before the first of two passes."""
+        self.start = [
+            {name: buffer if buffer is None else buffer.clone() for name, buffer in layer._buffers.items()}
+            for layer in self.layers
+        ]
+
+    @contextmanager
+    def second(self, share: float) -> Iterator[None]:
+        """The pass inside moves them from where `begin` saw them; it counts as `share` of the update."""
+        self.share = share
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for layer, other in zip(self.layers, self.start, strict=True):
+            for name, buffer in other.items():
+                other[name], layer._buffers[name] = layer._buffers[name], buffer
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """After the backward pass, which reads the buffers: take the average of both passes."""
+        for layer, second in zip(self.layers, self.start, strict=False):
+            for name in ("running_mean", "running_var"):
+                layer._buffers[name].lerp_(second[name], self.share)  # type: ignore[union-attr, arg-type]
+        self.start = []

@@ -1,9 +1,11 @@
 """Optimizers that wrap torch's: noise on the weights, gradients taken uphill."""
 
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genreg.optimizer.perturbed import Perturbed as Perturbed
@@ -15,23 +17,25 @@ from genreg.optimizer.sharpness import sam as sam
 from genreg.optimizer.wrapped import Wrapped as Wrapped
 
 
-def seeded(
-    make: Callable[..., Optimizer], seed: int, params: Any, replicas: range | None = None
-) -> Optimizer:
-    """`make(params)`, with the run's seed for its noise, if it has any, and told of the replicas it moves.
+def build_optimizer(
+    make: Callable[..., Optimizer], parameters: list[Tensor], *, seed: int, stream: str = "perturbation",
+    replicas: range | None = None,
+) -> Optimizer:  # fmt: skip
+    """`make(parameters)`, told as much of the rest as it takes: of its noise and its replicas.
 
     Replicas are not moved by fused kernels: those round the last few numbers of a tensor otherwise, so that a
     replica would depend on where it stands.
     """
-    optimizer = make(params)
-    for group in optimizer.param_groups:
-        if replicas is not None and "fused" in group:
-            group["fused"] = False
-    if isinstance(optimizer, Wrapped):
-        optimizer.replicas = replicas
-    if isinstance(optimizer, Perturbed):
-        optimizer.seed = seed
-    return optimizer
+    offered: dict[str, Any] = {"seed": seed, "stream": stream, "replicas": replicas}
+    if replicas is not None:
+        offered["fused"] = False
+    takes = inspect.signature(make).parameters
+    return make(parameters, **{name: value for name, value in offered.items() if name in takes})
+
+
+def trainable(model: nn.Module) -> list[Tensor]:
+    """The parameters that an optimizer is given: frozen ones it must not even decay."""
+    return [p for p in model.parameters() if p.requires_grad]
 
 
 def evaluation_weights(optimizer: Optimizer) -> AbstractContextManager[None]:

@@ -18,7 +18,7 @@ _SIGNS = 2.0 * ((torch.arange(256)[:, None] >> torch.arange(8)) & 1) - 1  # (256
 class Noise:
     """xi_1, xi_2, ...: independent tensors of mean 0 and variance 1, shaped and strided like `parameters`.
 
-    Replica k draws from the stream `perturbation/k` of `seed`, in blocks of so many xi that a block is about
+    Replica k draws from the stream `<stream>/k` of `seed`, in blocks of so many xi that a block is about
     `BLOCK` numbers: its noise depends neither on the other replicas nor on how many there are. A single
     model is replica 0.
 
@@ -27,9 +27,10 @@ class Noise:
 
     def __init__(
         self, parameters: Sequence[Tensor], *, kind: Kind = "gaussian", seed: int = 0,
-        replicas: range | None = None,
+        stream: str = "perturbation", replicas: range | None = None,
     ) -> None:  # fmt: skip
-        self.parameters, self.kind, self.seed, self.replicas = list(parameters), kind, seed, replicas
+        self.parameters, self.kind, self.replicas = list(parameters), kind, replicas
+        self.seed, self.stream = seed, stream
         first = self.parameters[0]
         self.numbers = range(1) if replicas is None else replicas
         self.widths = [p.numel() // len(self.numbers) for p in self.parameters]
@@ -61,7 +62,7 @@ class Noise:
         alone = len(self.numbers) == 1
         drawn = buffer if alone else torch.empty_like(buffer[:, 0])  # (rows, size), small enough for a cache
         for index, k in enumerate(self.numbers):
-            draw = streams.generator(self.seed, f"perturbation/{k}", block, buffer.device)
+            draw = streams.generator(self.seed, f"{self.stream}/{k}", block, buffer.device)
             if self.kind == "gaussian":
                 drawn.normal_(generator=draw)
             else:

@@ -35,11 +35,12 @@ class Perturbed(Wrapped):
     def __init__(
         self, base: Optimizer, *, sigma: NonNegative, anticorrelated: bool, noise: Kind = "gaussian",
         scale_by_lr: bool = False, noise_steps: Count | None = None, evaluate_at: Iterate = "w",
-        seed: int = 0, replicas: range | None = None,
+        seed: int = 0, stream: str = "perturbation", replicas: range | None = None,
     ) -> None:  # fmt: skip
         super().__init__(base, replicas=replicas, sigma=sigma, noise_step=0, noise_scale=0.0)
         self.anticorrelated, self.kind, self.scale_by_lr = anticorrelated, noise, scale_by_lr
-        self.noise_steps, self.evaluate_at, self.seed = noise_steps, evaluate_at, seed
+        self.noise_steps, self.evaluate_at = noise_steps, evaluate_at
+        self.seed, self.stream = seed, stream
         self._noise: Noise | None = None
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -85,8 +86,10 @@ class Perturbed(Wrapped):
         """w += scale xi_n, with each group's scale."""
         if not any(scales):
             return
-        if self._noise is None or self._noise.seed != self.seed:
-            self._noise = Noise(self._parameters(), kind=self.kind, seed=self.seed, replicas=self.replicas)
+        if self._noise is None:
+            self._noise = Noise(
+                self._parameters(), kind=self.kind, seed=self.seed, stream=self.stream, replicas=self.replicas
+            )
         xi, start = self._noise(n), 0
         for group, scale in zip(self.param_groups, scales, strict=True):
             stop = start + len(group["params"])
@@ -111,12 +114,18 @@ def pgd(
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
+    seed: int = 0,
+    stream: str = "perturbation",
+    replicas: range | None = None,
 ) -> Perturbed:
     """Perturbed gradient descent: `Perturbed` around torch's `base`, with independent noise."""
-    inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
+    inner = make_base(
+        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
+        fused=replicas is None,
+    )  # fmt: skip
     return Perturbed(
         inner, sigma=sigma, anticorrelated=False, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps,
+        noise_steps=noise_steps, seed=seed, stream=stream, replicas=replicas,
     )  # fmt: skip
 
 
@@ -134,10 +143,16 @@ def anti_pgd(
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
+    seed: int = 0,
+    stream: str = "perturbation",
+    replicas: range | None = None,
 ) -> Perturbed:
     """Anticorrelated perturbed gradient descent: `Perturbed` around torch's `base`, with noise increments."""
-    inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
+    inner = make_base(
+        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
+        fused=replicas is None,
+    )  # fmt: skip
     return Perturbed(
         inner, sigma=sigma, anticorrelated=True, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, evaluate_at=evaluate_at,
+        noise_steps=noise_steps, evaluate_at=evaluate_at, seed=seed, stream=stream, replicas=replicas,
     )  # fmt: skip

@@ -82,10 +82,14 @@ def sam(
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
+    replicas: range | None = None,
 ) -> Uphill:
     """Sharpness-aware minimization: `Uphill` with alpha=1 around torch's `base`."""
-    inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
-    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive)
+    inner = make_base(
+        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
+        fused=replicas is None,
+    )  # fmt: skip
+    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive, replicas=replicas)
 
 
 @checked
@@ -99,10 +103,14 @@ def gradient_norm(
     momentum: Fraction = 0.0,
     betas: Betas = (0.9, 0.999),
     weight_decay: NonNegative = 0.0,
+    replicas: range | None = None,
 ) -> Uphill:
     """Gradient-norm penalty in weight space: `Uphill` with rho=r around torch's `base`.
 
     alpha above 1 extrapolates beyond the uphill gradient.
     """
-    inner = make_base(params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay)
-    return Uphill(inner, rho=r, alpha=alpha, adaptive=False)
+    inner = make_base(
+        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
+        fused=replicas is None,
+    )  # fmt: skip
+    return Uphill(inner, rho=r, alpha=alpha, adaptive=False, replicas=replicas)

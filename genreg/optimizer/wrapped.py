@@ -13,6 +13,7 @@ from genreg.parameters import Fraction, NonNegative, checked
 
 Base = Literal["sgd", "adam", "adamw"]
 Betas = Annotated[Sequence[Fraction], Field(min_length=2, max_length=2)]
+BETAS = (0.9, 0.999)  # unless told otherwise
 Closure = Callable[[], Tensor]
 
 
@@ -54,11 +55,16 @@ def make_base(
     momentum: Fraction,
     betas: Betas,
     weight_decay: NonNegative,
+    fused: bool = True,
 ) -> Optimizer:
-    """torch's optimizer of that name. Raises InputError for a momentum that `base` would ignore."""
+    """torch's optimizer of that name. Raises InputError for a momentum or betas that `base` would ignore."""
     if base == "sgd":
-        return torch.optim.SGD(params, lr, momentum, weight_decay=weight_decay, fused=True)
+        if tuple(betas) != BETAS:
+            raise InputError(
+                "optimizer.betas", f"{list(BETAS)} with base=sgd, which has momentum instead", betas
+            )
+        return torch.optim.SGD(params, lr, momentum, weight_decay=weight_decay, fused=fused)
     if momentum:
         raise InputError("optimizer.momentum", f"0 with base={base}, which has betas instead", momentum)
     kind = torch.optim.Adam if base == "adam" else torch.optim.AdamW
-    return kind(params, lr, (betas[0], betas[1]), weight_decay=weight_decay, fused=True)
+    return kind(params, lr, (betas[0], betas[1]), weight_decay=weight_decay, fused=fused)

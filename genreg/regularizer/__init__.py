@@ -1,6 +1,9 @@
 """One file per method; adding one is a file, a YAML that lists its parameters, and a line here."""
 
+from genreg.regularizer.base import Ramp as Ramp
 from genreg.regularizer.base import Regularizer as Regularizer
+from genreg.regularizer.base import Weight as Weight
+from genreg.regularizer.base import weight_at as weight_at
 from genreg.regularizer.entropy import Entropy as Entropy
 from genreg.regularizer.frobenius import Frobenius as Frobenius
 from genreg.regularizer.frobenius import FrobeniusProjection as FrobeniusProjection

@@ -1,34 +1,116 @@
-"""The one axis on which arms differ: three seams, each a no-op unless a method overrides it."""
+"""The one axis on which arms differ: hooks in the order in which a step runs them."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from genreg.forward.base import Forward
+from genreg.dataset import Batch
+from genreg.errors import InputError
+from genreg.forward import Forward
+from genreg.parameters import STRICT, Count, NonNegative
+
+Reads = Literal["unlabeled", "again", "classes"]
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Ramp:
+    """A weight that moves in a straight line from `start` to `end` over the first `steps` updates."""
+
+    start: NonNegative = 0.0
+    end: NonNegative = 1.0
+    steps: Count
+
+    def at(self, step: int) -> float:
+        """The weight of update `step`, from 0."""
+        return self.start + (self.end - self.start) * min(1.0, step / self.steps)
+
+
+Weight = NonNegative | Ramp
+"""Factor of a penalty in the objective; a method whose weight is 0 is left out of the run."""
 
 
 class Regularizer:
     """Base of every method; a subclass is a pydantic dataclass whose fields are its YAML keys.
 
-    weight: factor of the penalty in the objective; a method of weight 0 is left out of the run.
+    Every hook is optional. A method with a penalty has the field `weight: Weight`.
+
+    reads: what else of the step its hooks read: the `unlabeled` pass, a further one (`again`), logits as
+    those of `classes`.
+    keeps: names of its attributes (tensors, modules, numbers) that the next step depends on; they are saved
+    with every checkpoint. A tensor or module kept under another name is refused.
     """
 
-    weight: float = 1.0
+    reads: ClassVar[frozenset[Reads]] = frozenset()
+    keeps: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def uses_unlabeled(self) -> bool:
-        """Whether the penalty reads `forward.unlabeled`."""
-        return False
-
-    @property
-    def uses_unlabeled_gradient(self) -> bool:
+    def trains_unlabeled(self) -> bool:
         """Whether gradients flow through the clean unlabeled logits; False saves their backward pass."""
-        return self.uses_unlabeled
+        return "unlabeled" in self.reads
 
     def attach(self, model: nn.Module) -> None:
-        """Change the model before the optimizer is built: parametrizations, input or hidden noise."""
+        """Change the model before the optimizer is built: parametrizations, noise on hidden layers."""
+
+    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
+        """The labeled batch that the model is shown: input noise, mixtures, soft targets."""
+        return batch
+
+    def losses(self, forward: Forward, losses: Tensor) -> Tensor:
+        """The losses (B,) of the labeled items whose mean is minimized: weighed, mixed or replaced."""
+        return losses
 
     def penalty(self, forward: Forward) -> Tensor | None:
         """The unweighted term of this step, a scalar; None if the method has none."""
         return None
 
     def project(self, model: nn.Module) -> None:
-        """Change the weights in place after the optimizer's step: clipping, projections."""
+        """Change weights in place after the optimizer's step: clipping, projections, moving averages."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `keeps` names; modules as their own state."""
+        kept = {name: getattr(self, name) for name in self.keeps}
+        return {name: v.state_dict() if isinstance(v, nn.Module) else v for name, v in kept.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up `state_dict()` of another process."""
+        for name, value in state.items():
+            if isinstance(own := getattr(self, name), nn.Module):
+                own.load_state_dict(value)
+            else:
+                setattr(self, name, value)
+
+
+def weight_at(method: Regularizer, step: int) -> float:
+    """What the method's penalty is multiplied with at an update."""
+    weight: float | Ramp = getattr(method, "weight", 1.0)
+    return weight.at(step) if isinstance(weight, Ramp) else weight
+
+
+def active(methods: Mapping[str, Regularizer]) -> dict[str, Regularizer]:
+    """The methods that do anything, in the order in which they run: that of their names."""
+    return {name: method for name, method in sorted(methods.items()) if getattr(method, "weight", 1.0)}
+
+
+def overrides(method: Regularizer, hook: str) -> bool:
+    """Whether the method has a hook of its own."""
+    return getattr(type(method), hook) is not getattr(Regularizer, hook)
+
+
+def check_state(name: str, method: Regularizer) -> None:
+    """Refuse a method that keeps tensors or modules which no checkpoint would hold."""
+    for attribute, value in vars(method).items():
+        if holds_tensors(value) and attribute not in method.state_dict():
+            expected = f"{attribute!r} in `keeps` (or state_dict), so that a resumed run has it"
+            raise InputError(f"regularizer.{name}", expected, type(value).__name__)
+
+
+def holds_tensors(value: object) -> bool:
+    """Whether a value is, or contains, a tensor, a module or a generator."""
+    if isinstance(value, dict):
+        return any(map(holds_tensors, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(holds_tensors, value))
+    return isinstance(value, Tensor | nn.Module | torch.Generator)

@@ -4,8 +4,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.forward.base import Forward
-from genreg.parameters import STRICT, NonNegative
-from genreg.regularizer.base import Regularizer
+from genreg.parameters import STRICT
+from genreg.regularizer.base import Regularizer, Weight
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -16,11 +16,9 @@ class Entropy(Regularizer):
     is the "VAT+EntMin" of arXiv:1704.03976.
     """
 
-    weight: NonNegative = 1.0
+    weight: Weight = 1.0
 
-    @property
-    def uses_unlabeled(self) -> bool:
-        return True
+    reads = frozenset({"unlabeled", "classes"})
 
     def penalty(self, forward: Forward) -> Tensor:
         log_p = forward.unlabeled.logits.log_softmax(1)

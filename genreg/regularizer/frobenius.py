@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from genreg.forward.base import Forward
 from genreg.parameters import STRICT, NonNegative, Positive
-from genreg.regularizer.base import Regularizer
+from genreg.regularizer.base import Regularizer, Weight
 from genreg.regularizer.matrices import linear_layers, matrices
 
 
@@ -23,8 +23,9 @@ class FrobeniusProjection(Regularizer):
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
         for layer in linear_layers(model):
-            for weight in (p for name, p in layer.named_parameters() if name != "bias"):
-                weight.mul_((self.bound / weight.norm()).clamp(max=1))
+            for name, weight in layer.named_parameters():
+                if name != "bias" and weight.requires_grad:
+                    weight.mul_((self.bound / weight.norm()).clamp(max=1))
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -34,7 +35,7 @@ class Frobenius(Regularizer):
     kexue.fm archive 6051: the soft form of `FrobeniusProjection`.
     """
 
-    weight: NonNegative = 10.0
+    weight: Weight = 10.0
     bound: NonNegative = 1.0
 
     def penalty(self, forward: Forward) -> Tensor:

@@ -10,7 +10,7 @@ from genreg.errors import InputError
 from genreg.forward.base import Forward
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.adjoint import adjoint, unknown_layer
-from genreg.regularizer.base import Regularizer
+from genreg.regularizer.base import Regularizer, Weight
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -26,7 +26,7 @@ class GradientPenalty(Regularizer):
     layers that it knows; `auto` takes the second where it can. Raises InputError where `adjoint` cannot.
     """
 
-    weight: NonNegative = 10.0
+    weight: Weight = 10.0
     target: NonNegative = 1.0
     one_sided: bool = False
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"

@@ -5,8 +5,8 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.forward.base import Forward
-from genreg.parameters import STRICT, NonNegative
-from genreg.regularizer.base import Regularizer
+from genreg.parameters import STRICT
+from genreg.regularizer.base import Regularizer, Weight
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -17,8 +17,7 @@ class L2(Regularizer):
     that AdamW replaces (Loshchilov and Hutter, arXiv:1711.05101, Algorithm 2, line 6).
     """
 
-    weight: NonNegative = 1e-4
+    weight: Weight = 1e-4
 
     def penalty(self, forward: Forward) -> Tensor:
-        trainable = [p for p in forward.model.parameters() if p.requires_grad]
-        return 0.5 * torch.stack([p.square().sum() for p in trainable]).sum()
+        return 0.5 * torch.stack([p.square().sum() for p in forward.parameters]).sum()

@@ -6,7 +6,7 @@ from torch import Tensor
 from genreg.forward.base import Forward
 from genreg.forward.perturbation import Norm, Scope, Target, divergence_along, random_direction
 from genreg.parameters import STRICT, NonNegative
-from genreg.regularizer.base import Regularizer
+from genreg.regularizer.base import Regularizer, Weight
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -17,21 +17,19 @@ class NoiseConsistency(Regularizer):
     compared with. Parameters mean what they mean in `VAT`.
     """
 
-    weight: NonNegative = 1.0
+    weight: Weight = 1.0
     epsilon: NonNegative = 1.0
     target: Target = "stop"
     scope: Scope = "example"
     norm: Norm = "l2"
 
-    @property
-    def uses_unlabeled(self) -> bool:
-        return True
+    reads = frozenset({"unlabeled", "classes"})
 
     @property
-    def uses_unlabeled_gradient(self) -> bool:
+    def trains_unlabeled(self) -> bool:
         return self.target == "flow"
 
     def penalty(self, forward: Forward) -> Tensor:
         clean = forward.unlabeled
-        d = random_direction(clean.embedding.detach(), self.scope, forward.generator)
+        d = random_direction(clean, self.scope, forward.draw)
         return divergence_along(clean, d, self.epsilon, self.norm, self.target)

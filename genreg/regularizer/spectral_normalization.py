@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
+from genreg.forward.update import counts
 from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.matrices import linear_layers
@@ -29,20 +30,20 @@ class SpectralNormalization(Regularizer):
     warm_up: CountOrZero = 15
 
     def attach(self, model: nn.Module) -> None:
-        for layer in linear_layers(model):
+        for layer in (layer for layer in linear_layers(model) if layer.weight.requires_grad):
             rows = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
             scale = UnitSpectralNorm(layer.weight, rows, self.power_iterations, self.warm_up)  # type: ignore[arg-type]
             parametrize.register_parametrization(layer, "weight", scale)
         for layer in model.modules():
-            if isinstance(layer, _BatchNorm) and layer.affine:
+            if isinstance(layer, _BatchNorm) and layer.affine and layer.weight.requires_grad:
                 parametrize.register_parametrization(layer, "weight", UnitMaximum())
 
 
 class UnitSpectralNorm(nn.Module):
     """W / (u^T W v), with u and v constant in the backward pass.
 
-    A pass that can train the weight advances u and v first; within `parametrize.cached()` once in all. A
-    frozen weight has not moved, so its pass leaves them.
+    The first pass of an update that can train the weight advances u and v. A frozen weight has not moved, so
+    its pass leaves them.
     """
 
     u: Tensor
@@ -58,11 +59,10 @@ class UnitSpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         matrix = self._matrix(weight)
-        if self.training and weight.requires_grad and torch.is_grad_enabled():
+        if self.training and counts() and weight.requires_grad and torch.is_grad_enabled():
             self._advance(matrix.detach(), self.power_iterations)
-        sigma = self.u.clone() @ (
-            matrix @ self.v.clone()
-        )  # cloned: advancing must not touch what backward reads
+        u, v = self.u.clone(), self.v.clone()  # advancing must not touch what backward reads
+        sigma = u @ (matrix @ v)
         return weight / sigma
 
     def _matrix(self, weight: Tensor) -> Tensor:

@@ -3,15 +3,14 @@
 from typing import Literal
 
 import torch
-import torch.autograd.forward_ad as forward_ad
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.forward.base import Forward
-from genreg.forward.classifier import Pass
+from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import Norm, Scope, Target, divergence_along, random_direction, unit
 from genreg.parameters import STRICT, CountOrZero, NonNegative, Positive
-from genreg.regularizer.base import Regularizer
+from genreg.regularizer.base import Regularizer, Weight
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -36,7 +35,7 @@ class VAT(Regularizer):
     proportion to their sizes; every pass normalizes by the statistics of its own batch.
     """
 
-    weight: NonNegative = 1.0
+    weight: Weight = 1.0
     epsilon: NonNegative = 0.5
     xi: Positive = 1e-2
     power_iterations: CountOrZero = 1
@@ -45,23 +44,20 @@ class VAT(Regularizer):
     scope: Scope = "example"
     norm: Norm = "l2"
 
-    @property
-    def uses_unlabeled(self) -> bool:
-        return True
+    reads = frozenset({"unlabeled", "classes"})
 
     @property
-    def uses_unlabeled_gradient(self) -> bool:
+    def trains_unlabeled(self) -> bool:
         return self.target == "flow"
 
     def penalty(self, forward: Forward) -> Tensor:
         clean = forward.unlabeled
-        d = self.find_direction(clean, forward.generator)
+        d = self.find_direction(clean, forward.draw)
         return divergence_along(clean, d, self.epsilon, self.norm, self.target)
 
-    def find_direction(self, clean: Pass, generator: torch.Generator) -> Tensor:
+    def find_direction(self, clean: ClassifierForward, draw: torch.Generator) -> Tensor:
         """The unit direction d after `power_iterations` Hessian products, shaped like the embedding."""
-        e = clean.embedding.detach()
-        d = random_direction(e, self.scope, generator)
+        e, d = clean.embedding.detach(), random_direction(clean, self.scope, draw)
         if self.power_iterations == 0:
             return d
         with clean.full_precision() as logits:
@@ -74,21 +70,14 @@ class VAT(Regularizer):
         return d
 
 
-def difference_product(clean: Pass, logits: Tensor, e: Tensor, d: Tensor, xi: float) -> Tensor:
+def difference_product(clean: ClassifierForward, logits: Tensor, e: Tensor, d: Tensor, xi: float) -> Tensor:
     """Hd up to a factor: the divergence's gradient J'(q - p) at e + xi d (it vanishes at e)."""
-    with torch.enable_grad():
-        probe = (e + xi * d).requires_grad_()
-        perturbed = clean.perturbed(probe)
-        return torch.autograd.grad(perturbed, probe, perturbed.detach().softmax(1) - logits.softmax(1))[0]
+    perturbed, pull = clean.vjp(e + xi * d)
+    return pull(perturbed.softmax(1) - logits.softmax(1))
 
 
-def exact_product(clean: Pass, e: Tensor, d: Tensor) -> Tensor:
+def exact_product(clean: ClassifierForward, e: Tensor, d: Tensor) -> Tensor:
     """Hd = J'FJd up to the factor 1/B: J the Jacobian of the logits at e, F = diag(p) - pp'."""
-    with torch.enable_grad(), forward_ad.dual_level():
-        point = e.clone().requires_grad_()
-        dual = clean.perturbed(forward_ad.make_dual(point, d))
-        logits, jd = forward_ad.unpack_dual(dual)
-        p = logits.detach().softmax(1)
-        jd = jd.detach()
-        fisher_jd = p * (jd - (p * jd).sum(1, keepdim=True))
-        return torch.autograd.grad(logits, point, fisher_jd)[0]
+    logits, jd, pull = clean.jvp(e, d)
+    p = logits.softmax(1)
+    return pull(p * (jd - (p * jd).sum(1, keepdim=True)))

@@ -21,4 +21,5 @@ class WeightClipping(Regularizer):
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
         for parameter in model.parameters():
-            parameter.clamp_(-self.bound, self.bound)
+            if parameter.requires_grad:
+                parameter.clamp_(-self.bound, self.bound)

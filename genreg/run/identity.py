@@ -11,12 +11,16 @@ from genreg.errors import InputError
 PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every")
 """Keys that change where, how fast or how visibly a run is made, but not which experiment it is."""
 
+LATER: dict[str, tuple[Any, ...]] = {"loss": ({"_target_": "genreg.loss.CrossEntropy"}, {})}
+"""Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
+so that runs of before are found again."""
+
 Config = dict[str, Any]
 
 
 def experiment_hash(config: Config) -> str:
     """Eight hexadecimal digits of everything in the resolved configuration but `PLUMBING`."""
-    identity = {key: value for key, value in config.items() if key not in PLUMBING}
+    identity = {k: v for k, v in config.items() if k not in PLUMBING and v not in LATER.get(k, ())}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from genreg.errors import DivergedError
 from genreg.run import checkpoint
 from genreg.run.folder import Row, RowFile, RunFolder
+from genreg.run.metric import described
 from genreg.run.pictures import save_png
 from genreg.run.task import Task
 
@@ -75,7 +76,7 @@ class State:
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise DivergedError(self.step, name, value)
-        row = {**metrics, **self.task.labels}
+        row = {**metrics, **self.task.conditions}
         self.last = {"step": self.step, **row}
         if self.task.selection:
             metric, mode = self.task.selection
@@ -89,7 +90,7 @@ class State:
         """Write the task's pictures as they are now; their files by name. Never of one that has diverged."""
         self.check()
         files: dict[str, Path] = {}
-        for name, picture in self.task.pictures().items():
+        for name, picture in self.task.images().items():
             files[name] = self.folder.path / name / f"step={self.step}.png"
             save_png(picture, files[name])
         return files
@@ -135,5 +136,6 @@ class State:
         selection = self.task.selection and list(self.task.selection)
         return {
             "status": status, "step": self.step, "seconds": round(self.seconds, 3),
-            "selection": selection, "best": self.best, "last": self.last, **extra,
+            "selection": selection, "best": self.best, "last": self.last,
+            "metrics": described(self.task.metrics), **extra,
         }  # fmt: skip

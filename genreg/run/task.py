@@ -3,28 +3,33 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from genreg.run.metric import Metric
+
 
 class Task(ABC):
     """Owns what is trained and how one update is made.
 
-    selection: the metric that chooses the best step, and `max` or `min`; None keeps the last.
-    progress: the metrics worth showing while it runs. checksums: sha256 of the files it read. labels: what
-    every evaluation's row must name for its metrics to mean anything. trains: the kind of its model, and
-    what to call one.
+    groups: the configuration groups that it is built from; every other one must be empty. trains: the kind
+    of its model, and what to call one. metrics: what each number of an evaluation is. selection: the metric
+    that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
+    while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
+    for its metrics to mean anything.
     """
 
+    groups: ClassVar[frozenset[str]]
+    trains: ClassVar[tuple[type, str]]
+    metrics: Sequence[Metric] = ()
     selection: tuple[str, str] | None
     progress: Sequence[str]
     device: torch.device
     checksums: dict[str, str]
-    labels: Mapping[str, str] = MappingProxyType({})
-    trains: tuple[type, str]
+    conditions: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
@@ -46,7 +51,7 @@ class Task(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up `state_dict()` of another process, whose tensors come on the CPU."""
 
-    def pictures(self) -> dict[str, np.ndarray]:
+    def images(self) -> dict[str, np.ndarray]:
         """Pictures of the model as it stands, (H, W, 3) of uint8, by the folder that they belong in."""
         return {}
 

@@ -1,41 +1,50 @@
-"""Semi-supervised classification: cross-entropy on labeled items plus the penalties of its regularizers."""
+"""Semi-supervised classification or regression: a loss on labeled items plus the methods under study."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Dataset
+from genreg.dataset import Batch, Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
-from genreg.forward.classifier import ClassifierForward, Pass
-from genreg.measure import Estimate, GeneratorMeasure, accuracy, cross_entropy, predict
+from genreg.forward.base import Draws
+from genreg.forward.classifier import ClassifierForward
+from genreg.forward.update import counts, update
+from genreg.loss import CrossEntropy, Loss
+from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
-from genreg.optimizer import evaluation_weights
+from genreg.model.statistics import RunningStatistics
+from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, checked
-from genreg.regularizer import Regularizer
+from genreg.regularizer import Regularizer, weight_at
 from genreg.run.task import Task
+from genreg.task.evaluation import evaluate
+from genreg.task.fit import check_measures, check_methods
+from genreg.task.methods import attach, load, saved, with_hook
+from genreg.task.precision import Precision, set_precision
 
-Precision = Literal["fp32", "tf32", "bf16"]
 CPU = torch.device("cpu")
-Measure = Callable[[Classifier, Tensor, Tensor], Estimate]
 
 
 class Classify(Task):
     """Owns model, optimizer and data of one run; `step` is its update.
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
-    classes=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
+    outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. Everything random follows
     from `seed`.
     """
 
+    groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
-    selection = ("validation/accuracy", "max")
-    progress = ("cross_entropy", "validation/accuracy")
+    measures = (ClassifierMeasure, "a measure of a classifier")
+    offers = frozenset({"batch", "losses", "unlabeled", "again"})
 
     @checked
     def __init__(
@@ -45,8 +54,9 @@ class Classify(Task):
         model: Callable[..., Classifier],
         optimizer: Callable[..., torch.optim.Optimizer],
         regularizer: Mapping[str, Regularizer],
+        loss: Loss | None = None,
         scheduler: Callable[..., Any] | None = None,
-        measure: Mapping[str, Measure] | None = None,
+        measure: Mapping[str, Any] | None = None,
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
         seed: int = 0,
@@ -56,21 +66,22 @@ class Classify(Task):
         set_precision(precision)
         self.seed, self.device = seed, device
         self.autocast = torch.bfloat16 if precision == "bf16" else None
-        self.dataset = dataset(seed=seed).to(device)
-        if not self.dataset.classes:
-            raise InputError("dataset", "one with labels for task=classify", "no labels")
-        self.checksums = self.dataset.checksums
+        self.loss = loss or CrossEntropy()
+        self.dataset = self._read(dataset)
+        known = {"classes"} if self.dataset.classes else set()
+        check_methods(regularizer, self.offers | known, "real targets")
+        check_measures(measure or {}, self.measures, bool(known))
         streams.reseed_default(streams.derive(seed, "model"), CPU)
-        self.model = model(input_shape=self.dataset.input_shape, classes=self.dataset.classes).to(device)
-        self.regularizer = {name: method for name, method in regularizer.items() if method.weight}
-        for method in self.regularizer.values():
-            method.attach(self.model)
-        self.optimizer = optimizer(self.model.parameters())
+        self.model = model(input_shape=self.dataset.input_shape, outputs=self.dataset.outputs)
+        self.methods = attach(regularizer, self.model)
+        self.model.to(device)
+        self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
+        self.reads = frozenset[str]().union(*(method.reads for method in self.methods.values()))
+        self.statistics = RunningStatistics(self.model)
+        self.optimizer = build_optimizer(optimizer, trainable(self.model), seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.measure = measure or {}
-        for name, function in self.measure.items():
-            if isinstance(function, GeneratorMeasure):
-                raise InputError(f"measure.{name}", "a measure of a classifier", "one of a generator")
+        self.measure = dict(measure or {})
+        self._describe()
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
         self.labeled_batch = Sampler(n, batch_size, seed=seed, stream="batch/labeled", device=device)
@@ -78,84 +89,98 @@ class Classify(Task):
             pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
         )
 
+    def _read(self, dataset: Callable[..., Dataset]) -> Dataset:
+        data = dataset(seed=self.seed).to(self.device)
+        if not data.outputs:
+            raise InputError("dataset", "one with labels for task=classify", "no labels")
+        self.loss.check(data.classes)
+        self.checksums = data.checksums
+        return data
+
+    def _describe(self) -> None:
+        """What the numbers of an evaluation are, and which of them chooses the step."""
+        own = self.loss.metrics(self.dataset.classes)
+        self.metrics = [*own, *(replace(m.metric, name=name) for name, m in self.measure.items())]
+        self.selection = (f"validation/{own[0].name}", own[0].better or "max")
+        self.progress = (self.loss.name, self.selection[0])
+
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0); returns the objective and its unweighted terms, on the device."""
-        terms: dict[str, Tensor] = {}
-
-        def closure() -> Tensor:
-            first = not terms  # SAM passes twice a step: statistics and terms are those of the first
-            found = self.objective(self.forward(step, frozen=not first))
-            self.optimizer.zero_grad()
-            found["loss"].backward()
-            if first:
-                terms.update(found)
-            return found["loss"]
-
-        self.optimizer.step(closure)  # type: ignore[arg-type]
-        for method in self.regularizer.values():
+        terms = update(self.optimizer, partial(self.objective, step))
+        self.statistics.settle()
+        for method in self.methods.values():
             method.project(self.model)
         if self.scheduler:
             self.scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def objective(self, forward: ClassifierForward) -> dict[str, Tensor]:
-        """Cross-entropy, each method's unweighted penalty, and `loss`: their weighted sum."""
-        loss = F.cross_entropy(forward.labeled.logits, forward.y)
-        terms = {"cross_entropy": loss}
-        for name, method in self.regularizer.items():
-            if (penalty := method.penalty(forward)) is not None:
+    def objective(self, step: int) -> dict[str, Tensor]:
+        """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum."""
+        forward = self.forward(step)
+        loss = self.labeled_loss(forward)
+        terms = {self.loss.name: loss}
+        for name, method in self.methods.items():
+            if (penalty := method.penalty(forward.of(name))) is not None:
                 terms[name] = penalty
-                loss = loss + method.weight * penalty
-        return {**terms, "loss": loss}
+                loss = loss + weight_at(method, step) * penalty
+        terms["loss"] = loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        return terms
 
-    def forward(self, step: int, frozen: bool = False) -> ClassifierForward:
-        """The clean passes of one step, over batches and with masks that depend on `step` and seed only.
+    def labeled_loss(self, forward: ClassifierForward) -> Tensor:
+        """The mean loss of the labeled batch, as far as methods leave it."""
+        if not self.weighing:
+            return self.loss(forward.logits, forward.batch, "mean")
+        losses = self.loss(forward.logits, forward.batch)
+        for name, method in self.weighing.items():
+            losses = method.losses(forward.of(name), losses)
+        return losses.mean()
 
-        frozen: leave the running statistics of batch normalization where they are.
+    def forward(self, step: int) -> ClassifierForward:
+        """The clean passes of one update, over batches and with masks that depend on `step` and seed only.
+
+        Running statistics move by both batches in proportion to their sizes.
         """
-        moves = 0.0 if frozen else 1.0
-        methods = self.regularizer.values()
-        index = self.labeled_batch(step)
-        x, y = self.dataset.labeled.x[index], self.dataset.labeled.y[index]
-        unlabeled, share = None, 0.0  # of this step's move of the running statistics
-        if uses_unlabeled := any(method.uses_unlabeled for method in methods):
-            u = self.dataset.unlabeled[self.unlabeled_batch(step)]
-            share = len(u) / (len(x) + len(u))
-        labeled = self._pass(x, "labeled", step, share=moves * (1 - share), rest=moves * share)
-        if uses_unlabeled:
-            gradient = any(method.uses_unlabeled_gradient for method in methods)
-            unlabeled = self._pass(u, "unlabeled", step, share=moves * share, gradient=gradient)
+        draws, moves = Draws(self.seed, step, self.device), counts()
+        batch = self.batch(step, draws)
+        pool = self.pool(step) if "unlabeled" in self.reads else None
+        if pool and moves:
+            self.statistics.begin()
+        with nullcontext() if moves else self.statistics.frozen():
+            labeled = self._pass(batch, "labeled", draws)
+        if pool:
+            share = len(pool.e) / (len(batch.e) + len(pool.e))
+            gradient = any(method.trains_unlabeled for method in self.methods.values())
+            with self.statistics.second(share) if moves else self.statistics.frozen():
+                labeled.unlabeled_pass = self._pass(pool, "unlabeled", draws, gradient)
+        return labeled
+
+    def _pass(self, batch: Batch, name: str, draws: Draws, gradient: bool = True) -> ClassifierForward:
+        masks = streams.derive(self.seed, f"dropout/{name}", draws.step)
         return ClassifierForward(
-            model=self.model, labeled=labeled, y=y, unlabeled_pass=unlabeled,
-            seed=self.seed, step=step, device=self.device,
+            self.model, batch, draws=draws, masks=masks, loss=self.loss, statistics=self.statistics,
+            gradient=gradient, dtype=self.autocast,
         )  # fmt: skip
 
-    def _pass(self, x: Tensor, name: str, step: int, **options: Any) -> Pass:
-        masks = streams.derive(self.seed, f"dropout/{name}", step)
-        return Pass(self.model, x, seed=masks, dtype=self.autocast, **options)
+    def batch(self, step: int, draws: Draws) -> Batch:
+        """The labeled batch of an update, embedded, as methods change it."""
+        index, labeled = self.labeled_batch(step), self.dataset.labeled
+        x, y = labeled.x.index_select(0, index), labeled.y.index_select(0, index)
+        batch = Batch(self.model.embed(x), y, self.dataset.classes, self.model.mask(x))
+        for name, method in self.mixing.items():
+            batch = method.batch(batch, draws[name])
+        return batch
+
+    def pool(self, step: int) -> Batch:
+        """The unlabeled batch of an update, embedded."""
+        x = self.dataset.unlabeled.index_select(0, self.unlabeled_batch(step))
+        return Batch(self.model.embed(x), x.new_empty(0), self.dataset.classes, self.model.mask(x))
 
     def evaluate(self) -> dict[str, float]:
         """Every measure on validation and test, also on their clean items where some are not."""
         with evaluation_weights(self.optimizer):
-            return self._evaluate()
-
-    def _evaluate(self) -> dict[str, float]:
-        row: dict[str, float] = {}
-        for name, split in (("validation", self.dataset.validation), ("test", self.dataset.test)):
-            logits = predict(self.model, split.x)
-            row |= self._row(name, logits, split.y)
-            if split.clean.any() and not split.clean.all():
-                row |= self._row(f"{name}_clean", logits[split.clean], split.y[split.clean])
-        for measure, function in self.measure.items():
-            for name in getattr(function, "splits", ("validation", "test")):
-                split = getattr(self.dataset, name)
-                row[f"{name}/{measure}"] = function(self.model, split.x, split.y).value
-        return row
-
-    @staticmethod
-    def _row(name: str, logits: Tensor, y: Tensor) -> dict[str, float]:
-        measures = {"accuracy": accuracy, "cross_entropy": cross_entropy}
-        return {f"{name}/{key}": function(logits, y).value for key, function in measures.items()}
+            return evaluate(self.model, self.dataset, self.loss, self.measure)
 
     def weights(self) -> dict[str, Tensor]:
         """What a trained model is: its parameters and buffers, as evaluated."""
@@ -164,19 +189,15 @@ class Classify(Task):
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""
-        scheduler = self.scheduler.state_dict() if self.scheduler else None
-        model = self.model.state_dict()
-        return {"model": model, "optimizer": self.optimizer.state_dict(), "scheduler": scheduler}
+        return {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "methods": saved(self.methods),
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
-
-
-def set_precision(precision: Precision) -> None:
-    """Let float32 products use tf32, or forbid it; bf16 is a matter of each pass."""
-    tf32 = precision == "tf32"
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
+        load(self.methods, state["methods"], self.device)

@@ -11,15 +11,17 @@ from torch import Tensor
 from genreg import streams
 from genreg.dataset import Dataset
 from genreg.errors import CollapsedError, InputError
-from genreg.measure.generation import Generated, GeneratorMeasure
+from genreg.measure.generation import GanMeasure, Generated
 from genreg.model.gan import Critic, Generator
 from genreg.model.unchanged import evaluation_mode
+from genreg.run.metric import Metric
 from genreg.run.pictures import grid, scatter
 
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot
 SELECTABLE = ("fid", "kid", "wasserstein", "sliced_wasserstein")  # distances: the smallest is the best
 CHUNK = 500  # samples generated at a time
+OWN = (Metric("spread"),)
 COLLAPSED = 0.01  # spread of the samples over that of the data, after ten times as much
 EXPLODED = 1e8  # the size of scores of a critic without any bound
 
@@ -31,11 +33,13 @@ class GanEvaluation:
     """
 
     def __init__(
-        self, data: Dataset, measure: Mapping[str, Any], features: Any, select: str | None, critic: Critic
+        self,
+        data: Dataset,
+        measure: Mapping[str, GanMeasure],
+        features: Any,
+        select: str | None,
+        critic: Critic,
     ) -> None:
-        for name, method in measure.items():
-            if not isinstance(method, GeneratorMeasure):
-                raise InputError(f"measure.{name}", "a measure of a generator, for task=wgan", name)
         usable = [name for name in SELECTABLE if name in measure]
         if select == "auto":
             select = next(iter(usable), None)
@@ -45,6 +49,7 @@ class GanEvaluation:
         self.data, self.measure, self.features, self.critic = data, dict(measure), features, critic
         self.selection = (f"validation/{select}", "min") if select else None
         self.progress = ("wasserstein", *([f"validation/{select}"] if select else []))
+        self.metrics = [*OWN, *(metric for method in measure.values() for metric in method.metrics)]
         self.samples = max([SHOWN, *(method.samples for method in measure.values())])
         self.widest = 0.0  # the largest spread of samples so far
         self.histograms: dict[str, list[Tensor]] = {}
@@ -95,7 +100,7 @@ class GanEvaluation:
         return Generated(
             fake=fake, real=signed(part.x), modes=self.data.modes, features=self.features,
             critic=self._scores(part.y), layers=list(self.critic.layers),
-            generator=streams.generator(0, f"measure/{split}", device=fake.device),
+            draw=lambda name: streams.generator(0, f"measure/{name}/{split}", device=fake.device),
         )  # fmt: skip
 
     def _scores(self, labels: Tensor) -> Callable[[Tensor], Tensor]:

@@ -1,15 +1,16 @@
 """Minimization of a landscape by many replicas at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from genreg.errors import InputError
+from genreg.forward.update import update
 from genreg.model.landscape import Landscape
-from genreg.optimizer import Perturbed
+from genreg.optimizer import Perturbed, build_optimizer, evaluation_weights, trainable
 from genreg.parameters import checked
+from genreg.run.metric import Metric
 from genreg.run.task import Task
 
 CPU = torch.device("cpu")
@@ -18,8 +19,8 @@ CPU = torch.device("cpu")
 class Minimize(Task):
     """Owns a landscape of N replicas and their optimizer; `step` moves all of them by one tensor program.
 
-    model and optimizer are factories: `model(seed=)` and `optimizer(parameters, replicas=)`. There is no
-    data set, so `dataset` must be none and no regularizer or measure chosen.
+    model and optimizer are factories: `model(seed=)` and `optimizer(parameters, ...)`. There is no
+    data set.
 
     `evaluate` reports the mean over replicas and its standard error (`w/trace`, `w_stderr/trace`) of loss,
     squared gradient norm, Hessian trace and the landscape's coordinates, at the weights w and, for
@@ -29,9 +30,15 @@ class Minimize(Task):
     on, and `results` says at which step. When all have died the run stops as diverged.
     """
 
+    groups = frozenset({"model", "optimizer", "scheduler"})
     trains = (Landscape, "a landscape")
     selection = None
     progress = ("w/trace", "replicas/alive")
+    metrics = (
+        *(Metric(name, "min") for name in ("loss", "gradient_squared", "trace", "test_error")),
+        *(Metric(name) for name in ("x", "y", "v", "u_squared", "w_squared")),
+        Metric("alive", "max"),
+    )
 
     @checked
     def __init__(
@@ -40,20 +47,16 @@ class Minimize(Task):
         model: Callable[..., Landscape],
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., Any] | None = None,
-        dataset: Any = None,
-        regularizer: Mapping[str, Any] | None = None,
-        measure: Mapping[str, Any] | None = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Literal["fp32"] = "fp32",
     ) -> None:
-        for group, chosen in (("dataset", dataset), ("regularizer", regularizer), ("measure", measure)):
-            if chosen:
-                raise InputError(group, "none with task=landscape, which has no data", "another option")
         self.device = device
         self.checksums: dict[str, str] = {}
         self.model = model(seed=seed).to(device)
-        self.optimizer = optimizer(list(self.model.parameters()), replicas=self.model.numbers)
+        self.optimizer = build_optimizer(
+            optimizer, trainable(self.model), seed=seed, replicas=self.model.numbers
+        )
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.steps = 0
         self.died = torch.full((len(self.model.numbers),), -1, device=device)  # step of the loss not finite
@@ -61,17 +64,10 @@ class Minimize(Task):
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of every replica; returns the mean loss of those alive."""
-        losses: list[Tensor] = []
-
-        def closure() -> Tensor:
-            losses.append(self.model.backward())
-            return losses[-1]
-
-        self.optimizer.step(closure)  # type: ignore[arg-type]
+        loss = update(self.optimizer, lambda: {"loss": self.model.backward()})["loss"]
         if self.scheduler:
             self.scheduler.step()
         self.steps = step + 1
-        loss = losses[0]
         dying = (loss - loss != 0) & (self.died < 0)  # inf - inf and NaN - NaN are NaN: cheaper than isfinite
         self.died = self.died.masked_fill(dying, step)
         dead = self.died >= 0
@@ -117,8 +113,9 @@ class Minimize(Task):
         return {"replicas": {**stacked, "replica": numbers, "died": self.died.cpu()}}
 
     def weights(self) -> dict[str, Tensor]:
-        """The parameters of every replica."""
-        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        """The parameters of every replica, at the iterate that the optimizer is to be judged by."""
+        with evaluation_weights(self.optimizer):
+            return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""

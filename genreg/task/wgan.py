@@ -2,27 +2,34 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
-from genreg.forward.critic import LOSSES, CriticForward, LossName
+from genreg.forward.base import Draws
+from genreg.forward.critic import CriticForward
+from genreg.forward.update import counts, update
+from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
-from genreg.model.statistics import running_statistics
+from genreg.model.statistics import RunningStatistics
+from genreg.model.unchanged import frozen
+from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, Fraction, checked
-from genreg.regularizer import Regularizer
+from genreg.regularizer import Regularizer, weight_at
 from genreg.run.task import Task
-from genreg.task.classify import Precision, set_precision
+from genreg.task.fit import check_measures, check_methods
 from genreg.task.generation import GanEvaluation, signed
+from genreg.task.methods import attach, load, saved
+from genreg.task.players import LOSSES, LossName
+from genreg.task.precision import Precision, set_precision
 
 CPU = torch.device("cpu")
 
@@ -40,7 +47,20 @@ class WGAN(Task):
     step; `auto` takes the first chosen of `SELECTABLE`, None keeps the last step.
     """
 
+    groups = frozenset(
+        {
+            "dataset",
+            "model",
+            "optimizer",
+            "generator_optimizer",
+            "scheduler",
+            "regularizer",
+            "measure",
+            "features",
+        }
+    )
     trains = (Gan, "a generator and a critic")
+    measures = (GanMeasure, "a measure of a generator, for task=wgan")
 
     @checked
     def __init__(
@@ -64,19 +84,24 @@ class WGAN(Task):
         device: torch.device = CPU,
         precision: Precision = "fp32",
     ) -> None:
+        check_methods(regularizer, frozenset(), "task=wgan")
+        check_measures(measure or {}, self.measures)
         set_precision(precision)
         self.seed, self.device = seed, device
         self.loss, self.critic_steps, self.ema_decay = LOSSES[loss], critic_steps, ema_decay
         self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
         data = self._read(dataset, conditional, batch_size)
         self._make_players(model, data, regularizer, data.classes if conditional else 0)
-        self.optimizer = optimizer(self.critic.parameters())
-        self.generator_optimizer = generator_optimizer(self.generator.parameters())
+        self.optimizer = build_optimizer(optimizer, trainable(self.critic), seed=seed)
+        self.generator_optimizer = build_optimizer(
+            generator_optimizer, trainable(self.generator), seed=seed, stream="generator/perturbation"
+        )
         players = (self.optimizer, self.generator_optimizer)
         self.schedulers = [scheduler(player) for player in players] if scheduler else []
         self.evaluation = GanEvaluation(data, measure or {}, features, select, self.critic)
         self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
-        self.labels = {"features": features.name} if features else {}
+        self.metrics = self.evaluation.metrics
+        self.conditions = {"features": features.name} if features else {}
         self.checksums = data.checksums | (features.checksums if features else {})
 
     def _read(self, dataset: Callable[..., Dataset], conditional: bool, batch_size: int) -> Dataset:
@@ -94,16 +119,16 @@ class WGAN(Task):
         self, model: Callable[..., Gan], data: Dataset, regularizer: Mapping[str, Regularizer], classes: int
     ) -> None:
         streams.reseed_default(streams.derive(self.seed, "model"), CPU)
-        self.model = model(input_shape=data.input_shape, classes=classes).to(self.device)
+        self.model = model(input_shape=data.input_shape, classes=classes)
         self.generator, self.critic = self.model.generator, self.model.critic
+        self.methods = attach(regularizer, self.critic)
+        self.model.to(self.device)
         self.average = self.generator
         if self.ema_decay:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.regularizer = {name: method for name, method in regularizer.items() if method.weight}
-        for name, method in self.regularizer.items():
-            if method.uses_unlabeled:
-                raise InputError(f"regularizer.{name}", "a method that needs no classes, for task=wgan", name)
-            method.attach(self.critic)
+        self.critic_statistics, self.generator_statistics = map(
+            RunningStatistics, (self.critic, self.generator)
+        )
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of the generator, after its critic's; returns the terms of both.
@@ -111,67 +136,64 @@ class WGAN(Task):
         `wasserstein` is the critic's mean score of real less fake; it and the penalties are those of the
         last critic update.
         """
-        for update in range(step * self.critic_steps, (step + 1) * self.critic_steps):
-            terms = self.critic_step(update)
+        for number in range(step * self.critic_steps, (step + 1) * self.critic_steps):
+            terms = self.critic_step(number)
         terms |= self.generator_step(step)
         for scheduler in self.schedulers:
             scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
 
-    def critic_step(self, update: int) -> dict[str, Tensor]:
-        """One update of the critic, which uses one set of (normalized) weights for all its passes."""
-        index = self.batch(update)
+    def critic_step(self, number: int) -> dict[str, Tensor]:
+        """Make update `number` of the critic, against samples of the generator as it is."""
+        index = self.batch(number)
         real, y = self.real[index], self._labels(index)
         with torch.no_grad():
-            fake = self.generate(len(real), "critic", update, y)
-        terms: dict[str, Tensor] = {}
-
-        def closure() -> Tensor:
-            with parametrize.cached():
-                found = self.critic_objective(
-                    CriticForward(model=self.critic, real=real, fake=fake, y=y, autocast=self.autocast,
-                                  seed=self.seed, step=update, device=self.device)
-                )  # fmt: skip
-                self.optimizer.zero_grad()
-                found["critic_loss"].backward()
-            terms.update({} if terms else found)  # SAM passes twice: the terms are those of the first
-            return found["critic_loss"]
-
-        self.optimizer.step(closure)  # type: ignore[arg-type]
-        for method in self.regularizer.values():
+            fake = self.generate(len(real), "critic", number, y)
+        terms = update(self.optimizer, partial(self.critic_objective, number, real, fake, y))
+        self.critic_statistics.settle()
+        for method in self.methods.values():
             method.project(self.critic)
         return terms
 
-    def critic_objective(self, forward: CriticForward) -> dict[str, Tensor]:
-        """The critic's estimate, each method's unweighted penalty, and `critic_loss`: the weighted sum."""
+    def critic_objective(
+        self, number: int, real: Tensor, fake: Tensor, y: Tensor | None
+    ) -> dict[str, Tensor]:
+        """Make the critic's gradients; its estimate, each method's unweighted penalty, the weighted sum."""
+        draws = Draws(self.seed, number, self.device)
+        forward = CriticForward(
+            self.critic, real, fake, y, draws=draws, statistics=self.critic_statistics, autocast=self.autocast
+        )
         loss = self.loss.critic(forward.real_scores, forward.fake_scores)
         terms = {"wasserstein": forward.real_scores.mean() - forward.fake_scores.mean()}
-        for name, method in self.regularizer.items():
-            if (penalty := method.penalty(forward)) is not None:
+        for name, method in self.methods.items():
+            if (penalty := method.penalty(forward.of(name))) is not None:
                 terms[name] = penalty
-                loss = loss + method.weight * penalty
-        return {**terms, "critic_loss": loss}
+                loss = loss + weight_at(method, number) * penalty
+        terms["critic_loss"] = loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        return terms
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
         """One update of the generator against the frozen critic, then of the generator's average."""
-        index = self.batch(step * self.critic_steps)
-        y = self._labels(index)
-        terms: dict[str, Tensor] = {}
-
-        def closure() -> Tensor:
-            with self._frozen_critic(), parametrize.cached():
-                fake = self.generate(len(index), "generator", step, y)
-                with self.autocast():
-                    scores = self.critic(fake, y)
-                loss = self.loss.generator(scores.float())
-            self.generator_optimizer.zero_grad()
-            loss.backward()
-            return terms.setdefault("generator_loss", loss)
-
-        self.generator_optimizer.step(closure)  # type: ignore[arg-type]
+        terms = update(self.generator_optimizer, partial(self.generator_objective, step))
         if self.ema_decay:
             self._move_average()
         return terms
+
+    def generator_objective(self, step: int) -> dict[str, Tensor]:
+        """Make the generator's gradients; its loss."""
+        index = self.batch(step * self.critic_steps)
+        y = self._labels(index)
+        with frozen(self.critic), self.critic_statistics.frozen():
+            with nullcontext() if counts() else self.generator_statistics.frozen():
+                fake = self.generate(len(index), "generator", step, y)
+            with self.autocast():
+                scores = self.critic(fake, y)
+            loss = self.loss.generator(scores.float())
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        return {"generator_loss": loss}
 
     def generate(self, n: int, stream: str, counter: int, y: Tensor | None = None) -> Tensor:
         """n samples of the generator in training, from draw `counter` of the stream latent/`stream`."""
@@ -183,16 +205,6 @@ class WGAN(Task):
     def _labels(self, index: Tensor) -> Tensor | None:
         return None if self.y is None else self.y[index]
 
-    @contextmanager
-    def _frozen_critic(self) -> Iterator[None]:
-        """Gradients pass through the critic, but none is made for its weights; its statistics stay."""
-        self.critic.requires_grad_(False)
-        try:
-            with running_statistics(self.critic.batch_norms, 0):
-                yield
-        finally:
-            self.critic.requires_grad_(True)
-
     @torch.no_grad()
     def _move_average(self) -> None:
         averages: list[Tensor] = list(self.average.parameters())
@@ -203,11 +215,19 @@ class WGAN(Task):
 
     def evaluate(self) -> dict[str, float]:
         """Every measure of the (averaged) generator and the critic; raises as `GanEvaluation.row` does."""
-        return self.evaluation.row(self.average, self.seed)
+        with self._as_judged():
+            return self.evaluation.row(self.average, self.seed)
 
-    def pictures(self) -> dict[str, np.ndarray]:
+    def images(self) -> dict[str, np.ndarray]:
         """Samples from the same latents every time."""
-        return {"samples": self.evaluation.picture(self.average, self.seed)}
+        with self._as_judged():
+            return {"samples": self.evaluation.picture(self.average, self.seed)}
+
+    @contextmanager
+    def _as_judged(self) -> Iterator[None]:
+        """Inside, both players are at the iterates that their optimizers are to be judged by."""
+        with evaluation_weights(self.optimizer), evaluation_weights(self.generator_optimizer):
+            yield
 
     def results(self) -> dict[str, dict[str, Tensor]]:
         """`histograms` of gradient norms, (evaluations, bins)."""
@@ -217,11 +237,12 @@ class WGAN(Task):
     def weights(self) -> dict[str, Tensor]:
         """The generator as evaluated and the critic, under `generator.` and `critic.`."""
         players = {"generator": self.average, "critic": self.critic}
-        return {
-            f"{name}.{key}": weight.detach().clone()
-            for name, player in players.items()
-            for key, weight in player.state_dict().items()
-        }
+        with self._as_judged():
+            return {
+                f"{name}.{key}": weight.detach().clone()
+                for name, player in players.items()
+                for key, weight in player.state_dict().items()
+            }
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -229,6 +250,7 @@ class WGAN(Task):
             "optimizer": self.optimizer.state_dict(), "evaluation": self.evaluation.state_dict(),
             "generator_optimizer": self.generator_optimizer.state_dict(),
             "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "methods": saved(self.methods),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -237,5 +259,6 @@ class WGAN(Task):
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator_optimizer.load_state_dict(state["generator_optimizer"])
         self.evaluation.load_state_dict(state["evaluation"])
-        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
+        for scheduler, own in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(own)
+        load(self.methods, state["methods"], self.device)

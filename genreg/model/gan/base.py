@@ -1,11 +1,8 @@
 """What every pair of players has: latents to data, data to scores."""
 
-from functools import cached_property
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class Generator(nn.Module):
@@ -29,11 +26,6 @@ class Critic(nn.Module):
     def __init__(self, layers: nn.Sequential, classes: int = 0) -> None:
         super().__init__()
         self.layers, self.classes = layers, classes
-
-    @cached_property
-    def batch_norms(self) -> list[_BatchNorm]:
-        """Layers through which the score of one item depends on the others of its batch."""
-        return [layer for layer in self.modules() if isinstance(layer, _BatchNorm)]
 
     @property
     def chain(self) -> nn.Sequential | None:

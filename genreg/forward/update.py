@@ -1,0 +1,44 @@
+"""One update: whatever its optimizer asks for, one set of weights is seen and everything moves once."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+_counts = True
+
+
+def counts() -> bool:
+    """Whether what moves once in an update (running statistics, power iterations) moves in this pass."""
+    return _counts
+
+
+def update(optimizer: torch.optim.Optimizer, objective: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Make one step of `optimizer`; the terms of its closure's first call.
+
+    objective: makes the gradients at the weights as they are; returns its terms, the last of which is what
+    is minimized. An optimizer may ask for it more than once (SAM asks twice): within a call all passes share
+    what parametrizations make of the weights, and only the first call moves what `counts` and is logged.
+    """
+    first: dict[str, Tensor] = {}
+
+    def closure() -> Tensor:
+        with parametrize.cached(), _repeated() if first else nullcontext():
+            found = objective()
+        first.update({} if first else found)
+        return next(reversed(found.values()))
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+    return first
+
+
+@contextmanager
+def _repeated() -> Iterator[None]:
+    global _counts
+    before, _counts = _counts, False
+    try:
+        yield
+    finally:
+        _counts = before

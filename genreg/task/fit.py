@@ -1,0 +1,35 @@
+"""Whether what was chosen fits the task, said before the first step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from genreg.errors import InputError
+from genreg.regularizer import Regularizer
+from genreg.regularizer.base import active, overrides
+
+NEEDS = {
+    "batch": "changes the labeled batch",
+    "losses": "changes the labeled losses",
+    "unlabeled": "reads an unlabeled batch",
+    "again": "reads a further pass",
+    "classes": "compares predictions of classes",
+}
+"""What a task may offer to methods, beside what every task does."""
+
+
+def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], task: str) -> None:
+    """InputError for a method that needs what the task has not."""
+    for name, method in active(methods).items():
+        hooks = (hook for hook in ("batch", "losses") if overrides(method, hook))
+        for need in sorted({*method.reads, *hooks} - offers):
+            expected = f"a method that needs no classes or labels, for {task}: it {NEEDS[need]}"
+            raise InputError(f"regularizer.{name}", expected, name)
+
+
+def check_measures(measures: Mapping[str, Any], kind: tuple[type, str], classes: bool = True) -> None:
+    """InputError for a measure of another kind of model, or of classes where there are none."""
+    for name, measure in measures.items():
+        if not isinstance(measure, kind[0]):
+            raise InputError(f"measure.{name}", kind[1], name)
+        if getattr(measure, "classes", False) and not classes:
+            raise InputError(f"measure.{name}", "a measure that needs no classes, for real targets", name)
