@@ -39,11 +39,15 @@ class Hessian:
         out = torch.zeros_like(columns)
         with torch.enable_grad():
             for loss in self.losses:
-                gradient = self._flat(torch.autograd.grad(loss(), self.parameters, create_graph=True))
+                gradient = self._gradient(loss())
                 for row, column in zip(out, columns, strict=True):
                     row += self._product(gradient, column)
         self.products += len(columns)
         return out.T.reshape(v.shape)
+
+    def _gradient(self, loss: Tensor) -> Tensor:
+        options = {"create_graph": True, "allow_unused": True, "materialize_grads": True}
+        return self._flat(torch.autograd.grad(loss, self.parameters, **options))
 
     def _product(self, gradient: Tensor, v: Tensor) -> Tensor:
         if not gradient.requires_grad:  # a linear loss

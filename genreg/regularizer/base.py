@@ -1,10 +1,12 @@
 """The one axis on which arms differ: hooks in the order in which a step runs them."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import BeforeValidator, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from genreg.dataset import Batch
@@ -28,7 +30,16 @@ class Ramp:
         return self.start + (self.end - self.start) * min(1.0, step / self.steps)
 
 
-Weight = NonNegative | Ramp
+def _ramp(value: Any) -> Any:
+    try:
+        return Ramp(**value) if isinstance(value, dict) else value
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "ramp", "a number, or start, end (0 or more) and steps (1 or more)"
+        ) from error
+
+
+Weight = Annotated[NonNegative | Ramp, BeforeValidator(_ramp)]
 """Factor of a penalty in the objective; a method whose weight is 0 is left out of the run."""
 
 

@@ -53,7 +53,9 @@ class UnitSpectralNorm(nn.Module):
         super().__init__()
         self.rows, self.power_iterations = rows, power_iterations
         matrix = self._matrix(weight.detach())
-        self.register_buffer("u", torch.randn_like(matrix[:, 0]))
+        self.register_buffer(
+            "u", torch.randn(len(matrix)).to(matrix)
+        )  # drawn on the CPU, whatever the device
         self.register_buffer("v", torch.zeros_like(matrix[0]))
         self._advance(matrix, max(1, warm_up))
 

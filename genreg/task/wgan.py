@@ -119,10 +119,9 @@ class WGAN(Task):
         self, model: Callable[..., Gan], data: Dataset, regularizer: Mapping[str, Regularizer], classes: int
     ) -> None:
         streams.reseed_default(streams.derive(self.seed, "model"), CPU)
-        self.model = model(input_shape=data.input_shape, classes=classes)
+        self.model = model(input_shape=data.input_shape, classes=classes).to(self.device)
         self.generator, self.critic = self.model.generator, self.model.critic
         self.methods = attach(regularizer, self.critic)
-        self.model.to(self.device)
         self.average = self.generator
         if self.ema_decay:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
