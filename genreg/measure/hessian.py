@@ -1,7 +1,7 @@
 """Products with the Hessian of a loss, and its trace."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class Hessian:
         return out.T.reshape(v.shape)
 
     def _gradient(self, loss: Tensor) -> Tensor:
-        options = {"create_graph": True, "allow_unused": True, "materialize_grads": True}
+        options: Any = {"create_graph": True, "allow_unused": True, "materialize_grads": True}
         return self._flat(torch.autograd.grad(loss, self.parameters, **options))
 
     def _product(self, gradient: Tensor, v: Tensor) -> Tensor:
