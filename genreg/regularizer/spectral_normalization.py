@@ -53,9 +53,8 @@ class UnitSpectralNorm(nn.Module):
         super().__init__()
         self.rows, self.power_iterations = rows, power_iterations
         matrix = self._matrix(weight.detach())
-        self.register_buffer(
-            "u", torch.randn(len(matrix)).to(matrix)
-        )  # drawn on the CPU, whatever the device
+        start = torch.randn(len(matrix))  # on the CPU, whose generator the run has seeded
+        self.register_buffer("u", start.to(matrix))
         self.register_buffer("v", torch.zeros_like(matrix[0]))
         self._advance(matrix, max(1, warm_up))
 
