@@ -4,6 +4,7 @@ from genreg.dataset.base import Dataset as Dataset
 from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
 from genreg.dataset.batch import Batch as Batch
+from genreg.dataset.diabetes import diabetes as diabetes
 from genreg.dataset.emoji32 import emoji32 as emoji32
 from genreg.dataset.gaussians import gaussian_grid as gaussian_grid
 from genreg.dataset.gaussians import gaussian_ring as gaussian_ring

@@ -106,6 +106,15 @@ def assemble(
     return Dataset(known, x, validation, test, classes, checksums or {}, modes)
 
 
+def regression(train: Split, validation: Split, test: Split, *, labeled: int, seed: int) -> Dataset:
+    """A data set of real targets whose pool is `train`; the stream `labeled` draws which are known."""
+    if not 1 <= labeled <= len(train):
+        raise InputError("dataset.labeled", f"a number from 1 to {len(train)} (items)", labeled)
+    chosen = torch.randperm(len(train), generator=streams.generator(seed, "labeled"))[:labeled]
+    known = Split(train.x[chosen], train.y[chosen], torch.zeros(labeled, dtype=torch.bool))
+    return Dataset(known, train.x, validation, test, classes=0)
+
+
 def unlabeled(
     pool: Tensor, validation: Tensor, test: Tensor, checksums: dict[str, str] | None = None
 ) -> Dataset:

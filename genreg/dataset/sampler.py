@@ -17,21 +17,20 @@ class Sampler:
 
     def __init__(self, n: int, batch: int, *, seed: int, stream: str, device: torch.device | str) -> None:
         self.n, self.batch, self.seed, self.stream, self.device = n, min(batch, n), seed, stream, device
-        self.epochs = -(-BLOCK // n)
+        self.size = -(-BLOCK // n) * n
         self._blocks: dict[int, Tensor] = {}
 
     def __call__(self, step: int) -> Tensor:
-        size = self.epochs * self.n
-        first, last = step * self.batch, (step + 1) * self.batch - 1
-        if first // size == last // size:
-            return self._block(first // size)[first % size : last % size + 1]
-        head = self._block(first // size)[first % size :]
-        return torch.cat((head, self._block(last // size)[: self.batch - len(head)]))
+        block, start = divmod(step * self.batch, self.size)
+        found = self._block(block)[start : start + self.batch]
+        if len(found) == self.batch:
+            return found
+        return torch.cat((found, self._block(block + 1)[: self.batch - len(found)]))
 
     def _block(self, number: int) -> Tensor:
         if number not in self._blocks:
             self._blocks.pop(number - 2, None)
             draw = streams.generator(self.seed, self.stream, number)
-            order = torch.rand(self.epochs, self.n, generator=draw).argsort(dim=1, stable=True)
+            order = torch.rand(self.size // self.n, self.n, generator=draw).argsort(dim=1, stable=True)
             self._blocks[number] = order.flatten().to(self.device)
         return self._blocks[number]

@@ -1,6 +1,5 @@
 """What every task shows a method of one update."""
 
-import copy
 from abc import ABC, abstractmethod
 from typing import Any, Self
 
@@ -36,8 +35,8 @@ class Forward(ABC):
 
     def of(self, method: str) -> Self:
         """The same pass as `method` sees it: with its own generator."""
-        seen = copy.copy(self)
-        seen.method = method
+        seen = object.__new__(type(self))
+        seen.__dict__.update(self.__dict__, method=method)
         return seen
 
     @property

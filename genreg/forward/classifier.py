@@ -37,7 +37,7 @@ class ClassifierForward(Forward):
         self.statistics = statistics or RunningStatistics(model)
         self.unlabeled_pass = unlabeled
         self.embedding, self.mask = batch.e, batch.mask
-        with torch.set_grad_enabled(gradient):
+        with nullcontext() if gradient else torch.no_grad():
             self.logits = self._call(self.embedding, masks)
 
     def at(self, embedding: Tensor) -> Tensor:

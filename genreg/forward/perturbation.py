@@ -30,9 +30,9 @@ def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
     """
     dims = tuple(range(1 if scope == "example" else 0, d.ndim))
     largest = d.abs().amax(dims, keepdim=True)
-    scaled = d / torch.where(largest > 0, largest, 1)  # squares of tiny gradients would underflow
-    length = scaled.square().sum(dims, keepdim=True).sqrt()
-    normalized = scaled / torch.where(largest > 0, length, 1)
+    scaled = d / largest.clamp_min(torch.finfo(d.dtype).tiny)  # squares of tiny gradients would underflow
+    length = scaled.square().sum(dims, keepdim=True).sqrt().clamp_min(1)  # below 1 only where d is zero
+    normalized = scaled / length
     return normalized if fallback is None else torch.where(largest > 0, normalized, fallback)
 
 

@@ -15,7 +15,7 @@ from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward
-from genreg.forward.update import counts, update
+from genreg.forward.update import backward, counts, update
 from genreg.loss import CrossEntropy, Loss
 from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
@@ -77,7 +77,8 @@ class Classify(Task):
         self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
         self.reads = frozenset[str]().union(*(method.reads for method in self.methods.values()))
         self.statistics = RunningStatistics(self.model)
-        self.optimizer = build_optimizer(optimizer, trainable(self.model), seed=seed)
+        self.parameters = trainable(self.model)
+        self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = dict(measure or {})
         self._describe()
@@ -123,8 +124,7 @@ class Classify(Task):
                 terms[name] = penalty
                 loss = loss + weight_at(method, step) * penalty
         terms["loss"] = loss
-        self.optimizer.zero_grad()
-        loss.backward()
+        backward(loss, self.parameters)
         return terms
 
     def labeled_loss(self, forward: ClassifierForward) -> Tensor:

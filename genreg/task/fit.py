@@ -22,8 +22,7 @@ def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], ta
     for name, method in active(methods).items():
         hooks = (hook for hook in ("batch", "losses") if overrides(method, hook))
         for need in sorted({*method.reads, *hooks} - offers):
-            expected = f"a method that needs no classes or labels, for {task}: it {NEEDS[need]}"
-            raise InputError(f"regularizer.{name}", expected, name)
+            raise InputError(f"regularizer.{name}", f"a method for {task}: this one {NEEDS[need]}", name)
 
 
 def check_measures(measures: Mapping[str, Any], kind: tuple[type, str], classes: bool = True) -> None:
