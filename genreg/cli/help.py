@@ -37,7 +37,7 @@ flags:
   --dry-run        of a sweep: print how many runs, how many are finished, how long, and the first commands
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --cfg job        print the configuration and stop; --info shows where each part comes from
-  --config-dir D   look for more options of every group in folder D
+  --config-dir D   look for more options of every group in folder D, and for their modules
   --hydra-help     Hydra's own flags; `eval "$(genreg train -sc install=bash)"` completes with Tab
 """
 

@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--like", type=Path)
     parser.error = _bad_flag  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(arguments)
+    if flags.config_dir:
+        sys.path.append(str(Path(flags.config_dir).resolve()))  # last: nothing else is found differently
     if flags.help:
         print(help_page.text(Path(flags.config_dir) if flags.config_dir else None))
         return

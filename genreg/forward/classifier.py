@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 import torch.autograd.forward_ad as forward_ad
@@ -36,6 +37,7 @@ class ClassifierForward(Forward):
         self.loss = loss or CrossEntropy()
         self.statistics = statistics or RunningStatistics(model)
         self.unlabeled_pass = unlabeled
+        self.further: dict[tuple[Any, ...], Tensor] = {}
         self.embedding, self.mask = batch.e, batch.mask
         with nullcontext() if gradient else torch.no_grad():
             self.logits = self._call(self.embedding, masks)
@@ -45,16 +47,25 @@ class ClassifierForward(Forward):
         with self.statistics.frozen():
             return self._call(embedding, self.masks)
 
-    def again(self, k: int = 1) -> Tensor:
-        """Logits at the same point with other masks, the k-th others; statistics are left alone."""
-        with self.statistics.frozen():
-            return self._call(self.embedding, streams.derive(self.masks, "again", k))
+    def again(self, k: int = 1, model: nn.Module | None = None) -> Tensor:
+        """Logits at the same point with other masks, the k-th others: computed once, shared by all terms.
 
-    def _call(self, embedding: Tensor, masks: int) -> Tensor:
+        model: another one than that which is trained, such as a teacher. Statistics are left alone.
+        """
+        key = k, model, self.dtype, torch.is_grad_enabled()
+        if key not in self.further:
+            statistics = self.statistics if model is None else RunningStatistics(model)
+            with statistics.frozen():
+                masks = streams.derive(self.masks, "again", k)
+                self.further[key] = self._call(self.embedding, masks, model)
+        return self.further[key]
+
+    def _call(self, embedding: Tensor, masks: int, model: nn.Module | None = None) -> Tensor:
         streams.begin_pass(masks, embedding.device)
         padding = {} if self.mask is None else {"mask": self.mask}
         with torch.autocast(embedding.device.type, self.dtype) if self.dtype else nullcontext():
-            return self.model(embedding=embedding, **padding).to(embedding.dtype)
+            called = self.model if model is None else model
+            return called(embedding=embedding, **padding).to(embedding.dtype)
 
     def vjp(self, point: Tensor) -> tuple[Tensor, Pullback]:
         """Logits at `point`, and the pullback there; no parameter's gradient is touched."""

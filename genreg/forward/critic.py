@@ -29,6 +29,7 @@ class CriticForward(Forward):
     ) -> None:  # fmt: skip
         super().__init__(model, draws)
         self.real, self.fake, self.y, self.statistics = real, fake, y, statistics
+        streams.begin_pass(streams.derive(draws.place[0], "dropout/critic", self.step), real.device)
         with autocast():
             scores = self._apart() if statistics.layers else self._together()
         self.real_scores, self.fake_scores = (s.float() for s in scores)

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import field
@@ -45,12 +46,13 @@ class OnNode:
     """What SLURM runs: one job, in the process that submitit starts on the node."""
 
     def __init__(self, options: Options) -> None:
-        self.options = options
+        self.options, self.path = options, sys.path
 
     def __call__(self, job: Job) -> Outcome:
         """Run or resume the job; near the time limit save its state and put it back into the queue."""
         import torch
 
+        sys.path += [folder for folder in self.path if folder not in sys.path]  # modules of --config-dir
         torch.set_num_threads(self.options.cpus_per_task)
         at_limit: list[int] = []
 

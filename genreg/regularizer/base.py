@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from genreg.dataset import Batch
 from genreg.errors import InputError
-from genreg.forward import Forward
 from genreg.parameters import STRICT, Count, NonNegative
 
 Reads = Literal["unlabeled", "again", "classes"]
@@ -46,7 +45,8 @@ Weight = Annotated[NonNegative | Ramp, BeforeValidator(_ramp)]
 class Regularizer:
     """Base of every method; a subclass is a pydantic dataclass whose fields are its YAML keys.
 
-    Every hook is optional. A method with a penalty has the field `weight: Weight`.
+    Every hook is optional. A method with a penalty has the field `weight: Weight`. It annotates `forward` as
+    the kind of pass that it needs: `Forward` if any will do, or that of one task (`ClassifierForward`).
 
     reads: what else of the step its hooks read: the `unlabeled` pass, a further one (`again`), logits as
     those of `classes`.
@@ -69,11 +69,11 @@ class Regularizer:
         """The labeled batch that the model is shown: input noise, mixtures, soft targets."""
         return batch
 
-    def losses(self, forward: Forward, losses: Tensor) -> Tensor:
+    def losses(self, forward: Any, losses: Tensor) -> Tensor:
         """The losses (B,) of the labeled items whose mean is minimized: weighed, mixed or replaced."""
         return losses
 
-    def penalty(self, forward: Forward) -> Tensor | None:
+    def penalty(self, forward: Any) -> Tensor | None:
         """The unweighted term of this step, a scalar; None if the method has none."""
         return None
 

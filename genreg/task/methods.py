@@ -15,11 +15,12 @@ Methods = dict[str, Regularizer]
 def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
     """Attach the methods that do anything to a model; they come in the order in which they run.
 
-    Each draws the same random numbers as if it were alone. Raises InputError for a method whose state no
-    checkpoint would hold.
+    Each draws the same random numbers as if it were alone. Those that keep something (a teacher) are attached
+    last, so that their copy of the model has what all others attached. Raises InputError for a method whose
+    state no checkpoint would hold.
     """
     chosen = active(methods)
-    for name, method in chosen.items():
+    for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
         with torch.random.fork_rng(devices=[]):
             method.attach(model)
         check_state(name, method)
