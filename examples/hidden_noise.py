@@ -26,7 +26,7 @@ class HiddenNoise(Regularizer):
         activations = tuple(ACTIVATIONS.values())
         for name, layer in model.named_modules():
             if isinstance(layer, activations):
-                layer.register_forward_hook(partial(noisy, f"hidden_noise/{name}", self.sigma))
+                layer.register_forward_hook(partial(noisy, f"{self.name}/{name}", self.sigma))
 
 
 def noisy(stream: str, sigma: float, layer: nn.Module, inputs: tuple[Tensor, ...], h: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class RDrop(Regularizer):
 
     weight: Weight = 1.0
 
-    reads = frozenset({"again", "classes"})
+    reads = frozenset({"labeled", "again", "classes"})
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
         return (losses + forward.loss(forward.again(), forward.batch)) / 2

@@ -24,7 +24,7 @@ class WeightNoise(Regularizer):
     def attach(self, model: nn.Module) -> None:
         for name, layer in list(model.named_modules()):
             if isinstance(layer, LINEAR) and layer.weight.requires_grad:
-                register_parametrization(layer, "weight", Noisy(self.sigma, f"weight_noise/{name}"))
+                register_parametrization(layer, "weight", Noisy(self.sigma, f"{self.name}/{name}"))
 
 
 class Noisy(nn.Module):

@@ -172,8 +172,8 @@ def test_hidden_noise_of_all_passes_by_hand() -> None:
         return (torch.tanh(x @ w[0].T + w[1]) + 0.3 * xi) @ w[2].T + w[3]
 
     def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
-        labeled = of_layer("labeled", step, "hidden_noise/layers.1", 8, 6)
-        unlabeled = of_layer("unlabeled", step, "hidden_noise/layers.1", 12, 6)
+        labeled = of_layer("labeled", step, "a/layers.1", 8, 6)
+        unlabeled = of_layer("unlabeled", step, "a/layers.1", 12, 6)
         d = torch.randn(12, 2, generator=noise("noise/b", step), dtype=torch.float64)
         r = 0.5 * d / d.norm(dim=1, keepdim=True)
         p, q = (noisy(w, e, unlabeled).log_softmax(1) for e in (pool, pool + r))
@@ -187,7 +187,7 @@ def test_weight_noise_of_all_passes_by_hand() -> None:
     def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
         seen = list(w)
         for k, layer in ((0, "layers.0"), (2, "layers.2")):
-            xi = of_layer("labeled", step, f"weight_noise/{layer}", *w[k].shape)
+            xi = of_layer("labeled", step, f"a/{layer}", *w[k].shape)
             size = math.sqrt(float((w[k].detach() ** 2).sum()) / w[k].numel())
             seen[k] = w[k] + 0.2 * size * xi
         log_p = net(seen, pool).log_softmax(1)

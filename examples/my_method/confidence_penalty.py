@@ -19,7 +19,7 @@ class ConfidencePenalty(Regularizer):
 
     weight: Weight = 0.1
 
-    reads = frozenset({"classes"})
+    reads = frozenset({"labeled", "classes"})
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
         log_p = forward.logits.log_softmax(1)

@@ -13,7 +13,7 @@ from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, NonNegative
 
-Reads = Literal["unlabeled", "again", "classes"]
+Reads = Literal["labeled", "unlabeled", "again", "classes"]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -48,14 +48,16 @@ class Regularizer:
     Every hook is optional. A method with a penalty has the field `weight: Weight`. It annotates `forward` as
     the kind of pass that it needs: `Forward` if any will do, or that of one task (`ClassifierForward`).
 
-    reads: what else of the step its hooks read: the `unlabeled` pass, a further one (`again`), logits as
-    those of `classes`.
+    reads: what of the step its penalty reads beside `points` and `score`: the logits of the `labeled` or the
+    `unlabeled` pass, a further pass (`again`), logits as those of `classes`.
+    name: the key under which it was chosen.
     keeps: names of its attributes (tensors, modules, numbers) that the next step depends on; they are saved
     with every checkpoint. A tensor or module kept under another name is refused.
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
     keeps: ClassVar[tuple[str, ...]] = ()
+    name = ""
 
     @property
     def trains_unlabeled(self) -> bool:

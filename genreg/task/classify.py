@@ -44,7 +44,7 @@ class Classify(Task):
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
     measures = (ClassifierMeasure, "a measure of a classifier")
-    offers = frozenset({"batch", "losses", "unlabeled", "again"})
+    offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
 
     @checked
     def __init__(
@@ -149,7 +149,7 @@ class Classify(Task):
         with nullcontext() if moves else self.statistics.frozen():
             labeled = self._pass(batch, "labeled", draws)
         if pool:
-            share = len(pool.e) / (len(batch.e) + len(pool.e))
+            share = len(pool.e) / (self.labeled_batch.batch + len(pool.e))
             gradient = any(method.trains_unlabeled for method in self.methods.values())
             with self.statistics.second(share) if moves else self.statistics.frozen():
                 labeled.unlabeled_pass = self._pass(pool, "unlabeled", draws, gradient)

@@ -10,6 +10,7 @@ from genreg.regularizer.base import active, overrides
 NEEDS = {
     "batch": "changes the labeled batch",
     "losses": "changes the labeled losses",
+    "labeled": "reads the logits of a labeled batch",
     "unlabeled": "reads an unlabeled batch",
     "again": "reads a further pass",
     "classes": "compares predictions of classes",

@@ -21,6 +21,7 @@ def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
     """
     chosen = active(methods)
     for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
+        method.name = name
         with torch.random.fork_rng(devices=[]):
             method.attach(model)
         check_state(name, method)

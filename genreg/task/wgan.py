@@ -184,6 +184,7 @@ class WGAN(Task):
         """Make the generator's gradients; its loss."""
         index = self.batch(step * self.critic_steps)
         y = self._labels(index)
+        streams.begin_pass(streams.derive(self.seed, "dropout/generator", step), self.device)
         with frozen(self.critic), self.critic_statistics.frozen():
             with nullcontext() if counts() else self.generator_statistics.frozen():
                 fake = self.generate(len(index), "generator", step, y)
