@@ -41,8 +41,8 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bo
 def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.build import build_each, build_task, choose_device, settings
-    from genreg.logger import Guarded
     from genreg.run import environment, loop
+    from genreg.run.view import Guarded
 
     chosen = settings(config)
     device = choose_device(chosen.device)
