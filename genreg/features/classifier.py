@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from genreg.build import factory
@@ -32,7 +31,7 @@ class Classifier:
         self.name = f"{experiment} sha256:{digest[:8]}"
         self.checksums = {f"{experiment}/weights.pt": digest}
         self.experiment = experiment
-        self.config = OmegaConf.load(folder / "config.yaml")
+        self.config = RunFolder(folder).config()
         self.state = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
         self.model: Model | None = None
 
@@ -47,10 +46,9 @@ class Classifier:
     def _model(self, shape: list[int]) -> Model:
         """The classifier, built when the first pictures come, whose shape it needs."""
         if self.model is None:
-            trained = self.config.dataset.get("size", shape[-1])
+            trained = self.config["dataset"].get("size", shape[-1])
             classes = len(next(reversed(self.state.values())))  # the bias of the last layer
-            node = OmegaConf.to_container(self.config.model)
-            model: Model = factory(node, "model")(input_shape=shape, classes=classes)
+            model: Model = factory(self.config["model"], "model")(input_shape=shape, classes=classes)
             try:
                 model.load_state_dict(self.state)
             except RuntimeError as error:
@@ -61,7 +59,7 @@ class Classifier:
         return self.model
 
     def _wrong_shape(self, shape: list[int]) -> InputError:
-        size = self.config.dataset.get("size")
+        size = self.config["dataset"].get("size")
         pictures = f"pictures of {size}x{size} as" if size else "pictures like those that"
         return InputError("features", f"{pictures} {self.experiment} was trained on", tuple(shape))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from genreg.errors import InputError
 from genreg.report.grouping import plain_parts
 from genreg.report.parts import Arm, Part, check_select, direction, tell_apart
-from genreg.report.runs import find_runs, printable, read_run
-from genreg.run.folder import Row
+from genreg.report.runs import read_run
+from genreg.run.folder import Row, find_runs, printable
 
 
 def read_parts(folders: Sequence[Path]) -> list[Part]:

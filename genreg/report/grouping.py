@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from genreg.report.parts import Arm, Part, direction, tell_apart
-from genreg.report.runs import Run, printable, read_config, read_run
-from genreg.run.folder import Row
+from genreg.report.runs import Run, read_run
+from genreg.run.folder import SEED, Row, printable
 from genreg.run.identity import PLUMBING
 
 BASELINES = ("none", "supervised", "gd", "sgd", "clip")
@@ -23,11 +23,12 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
     notes: dict[str, list[str]] = {}
     for folder, paths in folders.items():
         for path in paths:
-            place = path.parent.parent.resolve()
+            own = path.parent if SEED.fullmatch(path.name) else path  # a run called otherwise is an arm alone
+            place = own.parent.resolve()
             inside = place.relative_to(folder.resolve()) if place.is_relative_to(folder.resolve()) else Path()
             name = printable(inside if inside.parts else place.name)
             arms = grouped.setdefault(name, {})
-            arm = arms.setdefault(path.parent.name, Arm(_short(path.parent.name), path.parent, {}))
+            arm = arms.setdefault(own.name, Arm(_short(own.name), own, {}))
             run = read_run(path)
             if run.seed in arm.runs:
                 first = arm.runs[run.seed].path
@@ -73,7 +74,7 @@ def _name_by_values(arms: list[Arm]) -> None:
     for group in by_name.values():
         if len(group) == 1:
             continue
-        configs = [_flat(read_config(next(iter(arm.runs.values())).path)) for arm in group]
+        configs = [_flat(next(iter(arm.runs.values())).folder.config()) for arm in group]
         keys = [
             k
             for k in dict.fromkeys(k for config in configs for k in config)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from genreg import __version__
 from genreg.report.cells import caption, cells, headers, number, versus
-from genreg.report.pictures import drawn, pictures, samples
+from genreg.report.charts import drawn, figures, samples
 from genreg.report.runs import Run
 from genreg.report.svg import interval
 from genreg.report.tables import ArmResult, PartResult
@@ -56,14 +56,14 @@ def _hash(text: str) -> str:
 
 
 def _part(number_of: int, result: PartResult, base: Path) -> dict[str, Any]:
-    colors = {id(arm): color for color, arm in drawn(result)}
+    colors = {arm.arm.name: color for color, arm in drawn(result)}
     reach = max((abs(v) for arm in result.arms for v in _ends(arm)), default=1.0) or 1.0
     return {
         "id": f"part-{number_of}", "result": result, "headers": headers(result), "versus": versus(result),
         "caption": caption(result),
-        "pictures": pictures(result), "samples": samples(result),
+        "figures": figures(result), "samples": samples(result),
         "arms": [
-            {"id": f"runs-{number_of}-{k}", "name": arm.arm.name, "color": colors.get(id(arm)),
+            {"id": f"runs-{number_of}-{k}", "name": arm.arm.name, "color": colors.get(arm.arm.name),
              "cells": cells(result, arm), "verdict": arm.verdict, "interval": _interval(arm, reach),
              "tests": _tests(result, arm), "runs": _runs(result, arm, base)}
             for k, arm in enumerate(result.arms)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.report.runs import Run, printable, recorded_command
-from genreg.run.folder import Row
+from genreg.report.runs import Run
+from genreg.run.folder import Row, printable
 
 LARGER_IS_BETTER = {"accuracy", "modes", "high_quality", "precision", "recall"}
 
@@ -23,7 +23,7 @@ class Arm:
     def command_of(self, seed: int) -> str:
         """How that run is made: the sweep's command, or what the run itself recorded."""
         given = self.command.replace("seed=N", f"seed={seed}")
-        return given or recorded_command(self.runs[seed].path)
+        return given or self.runs[seed].command
 
 
 @dataclass

@@ -7,9 +7,11 @@ from typing import Any
 
 from genreg.errors import InputError, nearest
 from genreg.report.parts import Arm, Part
-from genreg.report.runs import Run, printable
+from genreg.report.runs import Run
 from genreg.report.statistics import LEVEL, Comparison, Reach, compare, compare_times, holm
 from genreg.report.values import PER_STEP, Key, chosen_row, first_time, run_values
+from genreg.run.folder import printable
+from genreg.run.replicas import last
 
 
 @dataclass
@@ -129,7 +131,7 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
             chosen.append(row[part.select])
     failed = sum(run.status == "failed" for run in arm.runs.values())
     if replicas:
-        failed += sum(math.isnan(v) for run in _done(arm) for v in run.replicas(part.metric).values())
+        failed += sum(math.isnan(v) for run in _done(arm) for v in last(run.path, part.metric).values())
     unfinished = len(arm.runs) - failed - len(_done(arm))
     times = {run.seed: first_time(part.threshold, run) for run in _done(arm)} if part.threshold else {}
     return ArmResult(arm, values, chosen, failed, unfinished, times=times)

@@ -6,6 +6,7 @@ from genreg.report.parts import Part, direction
 from genreg.report.runs import Run
 from genreg.report.statistics import Reach, first_reach
 from genreg.run.folder import Row
+from genreg.run.replicas import last
 
 PER_STEP = "seconds_per_step"
 STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
@@ -24,7 +25,7 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
         return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
     row = chosen_row(part, run) or {}
     for name in (metric, metric.replace("z/", "w/", 1)):  # without anticorrelated noise, z is w
-        if replicas and (found := run.replicas(name)):
+        if replicas and (found := last(run.path, name)):
             return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
         if name in row and math.isfinite(row[name]):
             return {(run.seed, None): float(row[name])}
@@ -39,14 +40,16 @@ def chosen_row(part: Part, run: Run) -> Row | None:
         return run.best
     metric = part.select
     best = max if direction(metric) == "max" else min
-    return best(run.rows_with(metric), key=lambda row: row[metric], default=None)  # the first of equals
+    rows = run.folder.rows_with(metric)
+    return best(rows, key=lambda row: row[metric], default=None)  # the first of equals
 
 
 def first_time(threshold: Row, run: Run) -> Reach:
     """When the run first passed the threshold, from its rows."""
     metric, value = threshold["metric"], float(threshold["value"])
-    rows = run.rows_with(metric)
+    rows = run.folder.rows_with(metric)
     steps = [row["step"] for row in rows]
-    seconds = [run.seconds_at.get(step, math.nan) for step in steps]
+    seconds_at = run.folder.seconds_at()
+    seconds = [seconds_at.get(step, math.nan) for step in steps]
     mode = threshold.get("mode") or direction(metric)
     return first_reach(steps, [row[metric] for row in rows], seconds, value, mode)

@@ -56,7 +56,7 @@ def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> R
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:
             return summary
-        folder.write_config(yaml)
+        folder.write_config(config)
         folder.add_environment(environment.describe(device, task.checksums))
         for logger in loggers:
             logger.start(folder, config)
