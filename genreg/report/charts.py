@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from genreg.report.cells import number, unit
+from genreg.report.cells import number, titled
+from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 from genreg.report.svg import COLORS, Line, chart, heat_map, wide_range
-from genreg.report.tables import ArmResult, PartResult
 from genreg.report.values import chosen_row
 from genreg.run import replicas
 
@@ -58,14 +58,14 @@ def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
 
 
 def _curves(result: PartResult, metric: str) -> Figure | None:
-    scale = unit(metric)[0]
+    described = result.part.describe(metric)
     lines, legend = [], []
     for color, arm in drawn(result):
-        runs = [run for run in arm.arm.runs.values() if run.status == "done"][:SEEDS]
+        runs = arm.arm.done[:SEEDS]
         x, y = _of_replicas(runs, metric) if result.replicas else _of_runs(runs, metric)
         if len(x) > 1:
-            mean = y.mean(0) * scale
-            sd = y.std(0, ddof=1) * scale if len(y) > 1 else np.zeros_like(mean)
+            mean = y.mean(0) * described.scale
+            sd = y.std(0, ddof=1) * described.scale if len(y) > 1 else np.zeros_like(mean)
             many = len(result.arms) > BANDS or len(y) < 2
             band = ([], []) if many else ((mean - sd).tolist(), (mean + sd).tolist())
             lines.append(Line(color, x.tolist(), mean.tolist(), *band))
@@ -77,8 +77,7 @@ def _curves(result: PartResult, metric: str) -> Figure | None:
     caption = f"{metric} against steps, mean{spread} over {what}"
     if len(legend) < len(result.arms):
         caption += f"; {len(legend)} of {len(result.arms)} arms"
-    label = metric + (" %" if scale == 100 else "")
-    return Figure(caption, chart(caption, "step", label, lines), legend)
+    return Figure(caption, chart(caption, "step", titled(metric, described), lines), legend)
 
 
 def _of_runs(runs: Sequence[Run], metric: str) -> History:
@@ -123,14 +122,11 @@ def _varies(key: str, arms: Sequence[ArmResult]) -> bool:
 
 def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: str) -> Figure:
     columns, rows = (sorted({arm.arm.values[key] for arm in arms}) for key in (x, y))
-    scale = result.scale
     values = {}
     for arm in arms:
         place = (columns.index(arm.arm.values[x]), len(rows) - 1 - rows.index(arm.arm.values[y]))
-        values[place] = (arm.mean, number(arm.mean * scale, result.percent))
-    caption = (
-        f"{name}: mean {result.part.metric}{' %' if result.percent else ''}, {_key(x)} against {_key(y)}"
-    )
+        values[place] = (arm.mean, number(arm.mean, result.metric))
+    caption = f"{name}: mean {titled(result.part.metric, result.metric)}, {_key(x)} against {_key(y)}"
     image = heat_map(
         caption, _key(x), _key(y), [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)], values
     )
@@ -139,13 +135,13 @@ def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: s
 
 def _against(result: PartResult, name: str, arms: Sequence[ArmResult], key: str) -> Figure:
     ordered = sorted(arms, key=lambda arm: arm.arm.values[key])
-    scale = result.scale
+    scale = result.metric.scale
     x, mean = [arm.arm.values[key] for arm in ordered], [arm.mean * scale for arm in ordered]
     sd = [arm.sd * scale if math.isfinite(arm.sd) else 0.0 for arm in ordered]
     low, high = ([m + sign * s for m, s in zip(mean, sd, strict=True)] for sign in (-1, 1))
     caption = f"{name}: {result.part.metric} against {_key(key)}, mean and standard deviation"
     line = Line(0, x, mean, low, high)
-    label = result.part.metric + (" %" if result.percent else "")
+    label = titled(result.part.metric, result.metric)
     return Figure(caption, chart(caption, _key(key), label, [line], log_x=wide_range(x)))
 
 
@@ -158,7 +154,7 @@ def _paths(result: PartResult) -> Figure | None:
     lines: list[Line] = []
     legend, names = [], None
     for color, arm in drawn(result):
-        run = next((run for run in arm.arm.runs.values() if run.status == "done"), None)
+        run = next(iter(arm.arm.done), None)
         names = (run and replicas.coordinates(run.path)) or names
         arrays = replicas.arrays(run.path, names) if run and names and len(names) == 2 else None
         if arrays:
@@ -179,7 +175,7 @@ def samples(result: PartResult) -> list[Samples]:
     """The newest sample grid of each arm's first finished run, or the one at the step that was chosen."""
     found = []
     for arm in result.arms:
-        run = next((run for run in arm.arm.runs.values() if run.status == "done" and _grid_files(run)), None)
+        run = next((run for run in arm.arm.done if _grid_files(run)), None)
         if run:
             files, row = _grid_files(run), chosen_row(result.part, run) or {}
             step = row.get("step") if row.get("step") in files else max(files)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genreg.report.parts import Arm, Part, direction, tell_apart
+from genreg.report.parts import Arm, Part, tell_apart
 from genreg.report.runs import Run, read_run
 from genreg.run.folder import SEED, Row, printable
 from genreg.run.identity import PLUMBING
+from genreg.run.metric import Better
 
 BASELINES = ("none", "supervised", "gd", "sgd", "clip")
 """Arms that others are compared with where nobody says which."""
@@ -52,13 +53,18 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     return part
 
 
-def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, str]:
-    """What is reported: the selected measure on test, else the trace, else whatever comes first."""
+def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
+    """What is reported: the selected measure on test, else the trace, else whatever comes first.
+
+    With it, which way the selection says that it is better.
+    """
     names = next((list(run.last) for run in runs if run.last), [])
     wanted = ["test/" + selection[0].split("/", 1)[1]] if selection else ["w/trace"]
     left = [name for name in names if name.startswith("test/")] + [name for name in names if name != "step"]
     metric = next((name for name in [*wanted, *left] if name in names), wanted[0])
-    return metric, selection[1] if selection and metric == wanted[0] else direction(metric)
+    if not selection or metric != wanted[0]:
+        return metric, None
+    return metric, "max" if selection[1] == "max" else "min"
 
 
 def _short(folder: str) -> str:

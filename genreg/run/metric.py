@@ -1,8 +1,10 @@
 """What a number in a row is: nothing about it is guessed from its name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+Better = Literal["max", "min"]
 
 Described = dict[str, dict[str, Any]]
 """Metrics by name, as a summary carries them: {"accuracy": {"better": "max", "unit": "%"}}."""
@@ -15,7 +17,7 @@ class Metric:
     """
 
     name: str
-    better: Literal["max", "min"] | None = None
+    better: Better | None = None
     unit: str = ""
 
     @property
@@ -39,7 +41,7 @@ BEFORE = {metric.name: metric for metric in (Metric("accuracy", "max", "%"), *LA
 """Metrics of runs that were recorded before folders described them; of every other the smaller was better."""
 
 
-def metric_of(key: str, metrics: Described | None) -> Metric:
+def metric_of(key: str, metrics: Mapping[str, dict[str, Any]] | None) -> Metric:
     """What stands under `key` of a row, as `metrics` describe it; None is a folder without descriptions."""
     name = key.rsplit("/", 1)[-1]
     if metrics is None:

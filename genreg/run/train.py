@@ -30,7 +30,7 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bo
     elif not config["quiet"]:
         log.info("finished already: %s", folder.path)
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
-        curves.draw(folder.rows(), summary["best"], picture)
+        curves.draw(folder.rows(), summary, picture)
     if in_sweep and not config["quiet"] and summary["status"] == "done":
         print_line(summary, str(folder.path))
     elif not in_sweep and not config["quiet"]:
