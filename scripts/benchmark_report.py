@@ -29,7 +29,9 @@ def write_run(path: Path, draw: random.Random, quality: float) -> None:
         rows.append({"step": 50 * k, **{n: value + draw.gauss(0, 0.005) for n in names}})
     best = max(rows, key=lambda row: row["validation/accuracy"])
     summary = {"status": "done", "step": rows[-1]["step"], "seconds": 12.5, "best": best, "last": rows[-1],
-               "selection": ["validation/accuracy", "max"]}  # fmt: skip
+               "selection": ["validation/accuracy", "max"],
+               "metrics": {"accuracy": {"better": "max", "unit": "%"},
+                           "cross_entropy": {"better": "min", "unit": "nats"}}}  # fmt: skip
     (path / "summary.json").write_text(json.dumps(summary, indent=2))
     (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (path / "timing.jsonl").write_text("".join(f'{{"step": {r["step"]}, "seconds": 1.5}}\n' for r in rows))

@@ -9,8 +9,15 @@ import numpy as np
 
 from genreg.report.parts import Arm, Part
 from genreg.report.runs import Run
+from genreg.run.metric import Better
 
 SELECTION = ["validation/accuracy", "max"]
+METRICS = {
+    "accuracy": {"better": "max", "unit": "%"},
+    "loss": {"better": "min", "unit": "nats"},
+    "trace": {"better": "min", "unit": ""},
+    "u": {"better": None, "unit": ""},
+}
 
 
 def write_run(
@@ -20,9 +27,13 @@ def write_run(
     rows: Sequence[dict[str, Any]] = (),
     status: str = "done",
     config: str = "",
+    metrics: dict[str, dict[str, Any]] | None = METRICS,
     **extra: Any,
 ) -> Path:
-    """A finished run with this test accuracy at the chosen step, and 0.1 at the last one."""
+    """A finished run with this test accuracy at the chosen step, and 0.1 at the last one.
+
+    metrics: None is a run of the time before summaries described them.
+    """
     folder.mkdir(parents=True)
     best = {"step": 20, "validation/accuracy": test, "test/accuracy": test}
     last = {"step": 30, "validation/accuracy": 0.1, "test/accuracy": 0.1}
@@ -35,6 +46,8 @@ def write_run(
         "best": best,
         "last": last,
     }
+    if metrics is not None:
+        summary["metrics"] = metrics
     (folder / "summary.json").write_text(json.dumps(summary | extra))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "timing.jsonl").write_text(
@@ -68,7 +81,7 @@ def write_sweep(root: Path, arms: Sequence[dict[str, Any]], **part: Any) -> None
     (root / "sweep.json").write_text(json.dumps(content))
 
 
-def part_of(values: dict[str, Sequence[float]], mode: str = "max") -> Part:
+def part_of(values: dict[str, Sequence[float]], mode: Better | None = "max") -> Part:
     """A part in memory whose first arm is the baseline; value k of an arm has seed k."""
     arms = []
     for name, of_seeds in values.items():

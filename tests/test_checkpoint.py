@@ -8,7 +8,8 @@ import torch
 
 from genreg.errors import FolderInUseError
 from genreg.run import checkpoint
-from genreg.run.folder import RowFile, RunFolder
+from genreg.run.folder import RunFolder
+from genreg.run.rows import RowFile
 
 
 def saved(folder: Path) -> list[Path]:

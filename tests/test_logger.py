@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from conftest import SMOKE, Result
 
-from genreg.logger import Guarded, WandB
+from genreg.logger import WandB
 from genreg.logger.wandb import reachable
 from genreg.run.folder import RunFolder
+from genreg.run.view import Guarded
 
 CONFIG = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from conftest import Result
 from synthetic import write_run
 
-from genreg.report.parts import direction
-
 
 def test_a_label_is_shown_beside_metrics(genreg: Callable[..., Result], tmp_path: Path) -> None:
     row = {"step": 30, "test/accuracy": 0.1, "features": "features/a"}
@@ -16,11 +14,6 @@ def test_a_label_is_shown_beside_metrics(genreg: Callable[..., Result], tmp_path
     answer = genreg("show", str(folder))
     assert answer.code == 0
     assert "features/a" in answer.out
-
-
-def test_more_modes_and_samples_of_quality_are_better() -> None:
-    found = {name: direction(f"test/{name}") for name in ("modes", "high_quality", "recall", "fid", "kid")}
-    assert found == {"modes": "max", "high_quality": "max", "recall": "max", "fid": "min", "kid": "min"}
 
 
 def test_a_row_may_name_what_its_metrics_rest_on(genreg: Callable[..., Result], tmp_path: Path) -> None:

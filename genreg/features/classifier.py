@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from genreg.download import sha256
@@ -32,7 +31,7 @@ class Classifier:
         self.name = f"{experiment} sha256:{digest[:8]}"
         self.checksums = {f"{experiment}/weights.pt": digest}
         self.experiment = experiment
-        self.config = OmegaConf.load(folder / "config.yaml")
+        self.config = RunFolder(folder).config()
         self.state = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
         self.model: Model | None = None
 
@@ -47,8 +46,8 @@ class Classifier:
     def _model(self, shape: list[int]) -> Model:
         """The classifier, built when the first pictures come, whose shape it needs."""
         if self.model is None:
-            trained = self.config.dataset.get("size", shape[-1])
-            make = factory(OmegaConf.to_container(self.config.model), "model")
+            trained = self.config["dataset"].get("size", shape[-1])
+            make = factory(self.config["model"], "model")
             model: Model = make(input_shape=shape, outputs=self._outputs(make(input_shape=shape, outputs=1)))
             try:
                 model.load_state_dict(self.state)
@@ -65,7 +64,7 @@ class Classifier:
         return len(self.state[f"{name}.bias"])
 
     def _wrong_shape(self, shape: list[int]) -> InputError:
-        size = self.config.dataset.get("size")
+        size = self.config["dataset"].get("size")
         pictures = f"pictures of {size}x{size} as" if size else "pictures like those that"
         return InputError("features", f"{pictures} {self.experiment} was trained on", tuple(shape))
 

@@ -1,16 +1,12 @@
 """`genreg sync`: shows run folders to W&B or TensorBoard afterwards, as training would have shown them."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from omegaconf import OmegaConf
 
 from genreg.errors import FolderInUseError, GenregError, InputError, nearest, report
 from genreg.logger import TensorBoard, WandB
 from genreg.parameters import blame
-from genreg.report.runs import SEED, is_whole, printable
-from genreg.run.folder import Row, RunFolder
+from genreg.run.folder import Row, RunFolder, find_runs, is_whole, printable
 from genreg.run.identity import Config
 
 TARGETS = ("wandb", "tensorboard")
@@ -27,7 +23,7 @@ def sync(folders: Sequence[Path], to: str, artifacts: bool, **wandb: str | None)
         raise InputError("--artifacts", "--to wandb: TensorBoard keeps no files")
     with blame("", WandB):
         logger = WandB(**wandb) if to == "wandb" else TensorBoard()  # type: ignore[arg-type]
-    paths = {path.resolve(): path for folder in folders for path in _find(folder)}.values()
+    paths = {path.resolve(): path for folder in folders for path in _runs(folder)}.values()
     results: list[str] = []
     for path in paths:
         results.append(_sync(RunFolder(path), logger, artifacts))
@@ -38,17 +34,12 @@ def sync(folders: Sequence[Path], to: str, artifacts: bool, **wandb: str | None)
     return 0 if "failed" not in results else 1 if {"synced", "unchanged"} & set(results) else 2
 
 
-def _find(folder: Path) -> Iterator[Path]:
-    """Run folders at or below `folder`, whatever they are called; run folders are not searched."""
-    found = False
-    for root, names, files in os.walk(folder):
-        names.sort()
-        if SEED.fullmatch(Path(root).name) or {"summary.json", "metrics.jsonl"} & set(files):
-            found = True
-            names.clear()
-            yield Path(root)
+def _runs(folder: Path) -> list[Path]:
+    """The run folders at or below `folder`. Raises InputError where there is none."""
+    found = list(find_runs(folder))
     if not found:
         raise InputError("FOLDER", "a folder with runs at or below it", str(folder))
+    return found
 
 
 def _sync(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> str:
@@ -96,8 +87,8 @@ def _covers(before: Row, wanted: Row) -> bool:
 
 def _read(folder: RunFolder) -> tuple[Config, list[Row], Row]:
     """Configuration, rows and summary, all read before anything is shown. Raises InputError."""
-    config = OmegaConf.to_container(OmegaConf.load(folder.path / "config.yaml"))
-    if not isinstance(config, dict) or not isinstance(config.get("regularizer"), dict):
+    config = folder.config()
+    if not isinstance(config.get("regularizer"), dict):
         raise InputError("config.yaml", "the configuration of a run")
     summary = folder.summary()
     if not is_whole(summary) or "seconds" not in summary:
@@ -111,4 +102,4 @@ def _read(folder: RunFolder) -> tuple[Config, list[Row], Row]:
         raise InputError("metrics.jsonl", "a row with a step on every line", str(error)) from error
     if steps != sorted(set(steps)):
         raise InputError("metrics.jsonl", "rows with rising steps")
-    return config, rows, summary  # type: ignore[return-value]
+    return config, rows, summary

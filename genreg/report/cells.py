@@ -1,9 +1,15 @@
-"""The words and numbers of a table, the same in every format."""
+"""The columns of a table, the same in every format."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from genreg.report.tables import ArmResult, PartResult
+from genreg.report.parts import in_words
+from genreg.report.result import ArmResult, PartResult
+from genreg.run.metric import Metric
+
+PLAIN = Metric("")
 
 
 @dataclass(frozen=True)
@@ -14,63 +20,56 @@ class Cell:
     value: float | None = None
 
 
-def unit(metric: str) -> tuple[int, str]:
-    """What the metric is multiplied with to be shown, and the sign behind it: shares are shown in percent."""
-    return (100, " %") if metric.endswith("/accuracy") else (1, "")
+@dataclass(frozen=True)
+class Column:
+    """A title, and what stands below it for each arm.
+
+    kind: `difference` is the number that is also drawn around zero; all but names and verdicts are numbers.
+    """
+
+    title: str
+    cell: Callable[[ArmResult], Cell]
+    kind: Literal["name", "number", "difference", "verdict"] = "number"
+
+    @property
+    def numeric(self) -> bool:
+        return self.kind in ("number", "difference")
 
 
-def headers(result: PartResult) -> list[str]:
-    """The columns of a part's table."""
-    columns = ["arm", "n", "failed", f"mean{unit(result.part.metric)[1]}", "sd", "median"]
+def columns(result: PartResult) -> list[Column]:
+    """The table of a part."""
+    part, metric = result.part, result.metric
+    found = [
+        Column("arm", lambda arm: Cell(arm.arm.name), "name"),
+        Column("n", lambda arm: Cell(str(len(arm.values)), len(arm.values))),
+        Column("failed", _lost),
+        Column(titled("mean", metric), lambda arm: _value(arm.mean, metric)),
+        Column("sd", lambda arm: _value(arm.sd, metric)),
+        Column("median", lambda arm: _value(arm.median, metric)),
+    ]
     if result.selection:
-        columns.append(result.selection + unit(result.selection)[1])
-    if result.part.threshold:
-        columns += ["reached", "median steps", "median s", "time p"]
-    return [*columns, versus(result), "p (Holm)", "could show", "verdict"]
-
-
-def versus(result: PartResult) -> str:
-    """The header of the paired differences."""
-    return f"minus {result.part.baseline} [95 %]"
-
-
-def cells(result: PartResult, arm: ArmResult) -> list[Cell]:
-    """One line of a part's table, in the order of `headers`."""
-    scale = result.scale
-    lost = f"{arm.failed}" + (f" + {arm.unfinished} unfinished" if arm.unfinished else "")
-    row = [Cell(arm.arm.name), Cell(str(len(arm.values)), len(arm.values)), Cell(lost, arm.failed)]
-    row += [_number(value * scale, result.percent) for value in (arm.mean, arm.sd, arm.median)]
-    if result.selection:
-        mean = sum(arm.chosen) / len(arm.chosen) if arm.chosen else math.nan
-        row.append(_number(mean * unit(result.selection)[0], result.selection.endswith("/accuracy")))
-    if result.part.threshold:
-        row += _time_cells(arm)
-    return [*row, *_comparison_cells(result, arm, scale), Cell(arm.verdict)]
-
-
-def _time_cells(arm: ArmResult) -> list[Cell]:
-    steps, seconds = arm.median_time("steps"), arm.median_time("seconds")
-    reached = Cell(f"{arm.reached} of {len(arm.times)}", arm.reached)
-    return [reached, _time(steps), _time(seconds), p_value(arm.times_p)]
-
-
-def _comparison_cells(result: PartResult, arm: ArmResult, scale: int) -> list[Cell]:
-    found = arm.comparison
-    if not found:
-        return [Cell("")] * 3
-    low, high = (number(v * scale, result.percent, "+") for v in (found.low, found.high))
-    shown = number(found.detectable * scale, result.percent)
+        selection = part.describe(result.selection)
+        found.append(Column(titled(result.selection, selection), lambda arm: _selected(arm, selection)))
     return [
-        Cell(f"{number(found.mean * scale, result.percent, '+')} [{low}, {high}]", found.mean),
-        p_value(found.adjusted), Cell(shown, found.detectable),
-    ]  # fmt: skip
+        *found,
+        *(TIMES if part.threshold else []),
+        Column(f"minus {part.baseline} [95 %]", lambda arm: _difference(arm, metric), "difference"),
+        Column("p (Holm)", lambda arm: p_value(arm.comparison.adjusted if arm.comparison else None)),
+        Column("could show", lambda arm: _detectable(arm, metric)),
+        Column("verdict", lambda arm: Cell(arm.verdict), "verdict"),
+    ]
 
 
-def number(value: float, percent: bool = False, sign: str = "") -> str:
-    """Two decimals of a percentage, else four significant digits; nothing for NaN."""
+def titled(title: str, metric: Metric) -> str:
+    """The title of a column or an axis that shows the metric."""
+    return title + (" %" if metric.percent else "")
+
+
+def number(value: float, metric: Metric = PLAIN, sign: str = "") -> str:
+    """A share in percent with two decimals, else four significant digits; nothing for NaN."""
     if math.isnan(value):
         return ""
-    return f"{value:{sign}.2f}" if percent else f"{value:{sign}.4g}"
+    return f"{value * metric.scale:{sign}.2f}" if metric.percent else f"{value:{sign}.4g}"
 
 
 def p_value(p: float | None) -> Cell:
@@ -84,16 +83,48 @@ def caption(result: PartResult) -> str:
     part = result.part
     step = f"at the step that {part.select} chose" if part.select else "at the last step"
     unit = "replicas" if result.replicas else "runs"
-    better = "larger" if part.mode == "max" else "smaller"
-    words = f"{part.metric} {step}, over {unit}; {better} is better"
+    words = f"{part.metric} {step}, over {unit}; {in_words(result.metric)}"
     if part.threshold:
         words += f"; time until {part.threshold['metric']} passes {part.threshold['value']}"
     return words
 
 
-def _number(value: float, percent: bool) -> Cell:
-    return Cell(number(value, percent), None if math.isnan(value) else value)
+def _lost(arm: ArmResult) -> Cell:
+    return Cell(f"{arm.failed}" + (f" + {arm.unfinished} unfinished" if arm.unfinished else ""), arm.failed)
+
+
+def _value(value: float, metric: Metric) -> Cell:
+    return Cell(number(value, metric), None if math.isnan(value) else value * metric.scale)
+
+
+def _selected(arm: ArmResult, metric: Metric) -> Cell:
+    return _value(sum(arm.chosen) / len(arm.chosen) if arm.chosen else math.nan, metric)
+
+
+def _difference(arm: ArmResult, metric: Metric) -> Cell:
+    found = arm.comparison
+    if not found:
+        return Cell("")
+    mean, low, high = (number(value, metric, "+") for value in (found.mean, found.low, found.high))
+    return Cell(f"{mean} [{low}, {high}]", found.mean)
+
+
+def _detectable(arm: ArmResult, metric: Metric) -> Cell:
+    found = arm.comparison
+    return Cell(number(found.detectable, metric), found.detectable) if found else Cell("")
+
+
+def _reached(arm: ArmResult) -> Cell:
+    return Cell(f"{arm.reached} of {len(arm.times)}", arm.reached)
 
 
 def _time(value: float) -> Cell:
     return Cell("never" if math.isinf(value) else number(value), value if not math.isnan(value) else None)
+
+
+TIMES = [
+    Column("reached", _reached),
+    Column("median steps", lambda arm: _time(arm.median_time("steps"))),
+    Column("median s", lambda arm: _time(arm.median_time("seconds"))),
+    Column("time p", lambda arm: p_value(arm.times_p)),
+]

@@ -7,9 +7,10 @@ from pathlib import Path
 from genreg.errors import InputError, nearest
 from genreg.report.data import as_csv, as_json
 from genreg.report.find import read_parts
-from genreg.report.parts import Part, check_select, direction
+from genreg.report.parts import Part, check_select
 from genreg.report.reference import judge
-from genreg.report.tables import PartResult, evaluate
+from genreg.report.result import PartResult
+from genreg.report.tables import evaluate
 from genreg.report.text import latex, markdown, show
 
 FORMATS = ("html", "markdown", "csv", "json", "latex")
@@ -71,8 +72,8 @@ def _override(parts: list[Part], baseline: str | None, metric: str | None, selec
     for part in parts:
         if baseline and baseline in [arm.name for arm in part.arms]:
             part.baseline = baseline
-        if metric:
-            part.metric, part.mode = metric, direction(metric)
+        if metric and metric != part.metric:
+            part.metric, part.mode = metric, None
         if select:
             part.select, part.reselect = select, True
 

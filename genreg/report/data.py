@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from genreg.report.tables import ArmResult, PartResult
+from genreg.report.result import ArmResult, PartResult
 
 
 def as_csv(results: Sequence[PartResult]) -> str:
@@ -31,7 +31,7 @@ def _part(result: PartResult) -> dict[str, Any]:
     part, claims = result.part, result.claims
     arms = [{**_plain(result, a), "varied": a.arm.values, "runs": _runs(a)} for a in result.arms]
     return {
-        "name": part.name, "metric": part.metric, "mode": part.mode, "select": part.select,
+        "name": part.name, "metric": part.metric, "mode": result.metric.better, "select": part.select,
         "baseline": part.baseline, "threshold": part.threshold, "command": part.command,
         "arms": arms, "notes": result.notes,
         "claims": [{**judged.claim, "verdict": judged.verdict, "why": judged.why} for judged in claims],

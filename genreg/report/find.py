@@ -7,9 +7,9 @@ from pathlib import Path
 
 from genreg.errors import InputError
 from genreg.report.grouping import plain_parts
-from genreg.report.parts import Arm, Part, check_select, direction, tell_apart
-from genreg.report.runs import find_runs, printable, read_run
-from genreg.run.folder import Row
+from genreg.report.parts import Arm, Part, check_select, tell_apart
+from genreg.report.runs import read_run
+from genreg.run.folder import Row, find_runs, printable
 
 
 def read_parts(folders: Sequence[Path]) -> list[Part]:
@@ -77,12 +77,12 @@ def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
         raise ValueError(f"part {given['name']} has no arms")
     part = Part(
         name=printable(given["name"]), arms=arms, baseline=printable(given.get("baseline") or arms[0].name),
-        metric=printable(given["metric"]), mode=given.get("mode") or direction(given["metric"]),
+        metric=printable(given["metric"]), mode=given.get("mode"),
         select=given.get("select"), threshold=given.get("threshold"),
         command=printable(sweep.get("command") or ""),
     )  # fmt: skip
     check_select(part.select, f"part {part.name}: select")
-    if part.mode not in ("max", "min"):
+    if part.mode not in ("max", "min", None):
         raise ValueError(f"mode {part.mode} is neither max nor min")
     _check_threshold(part)
     tell_apart(part)

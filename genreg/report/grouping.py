@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genreg.report.parts import Arm, Part, direction, tell_apart
-from genreg.report.runs import Run, printable, read_config, read_run
-from genreg.run.folder import Row
+from genreg.report.parts import Arm, Part, tell_apart
+from genreg.report.runs import Run, read_run
+from genreg.run.folder import SEED, Row, printable
 from genreg.run.identity import PLUMBING
+from genreg.run.metric import Better
 
 BASELINES = ("none", "supervised", "gd", "sgd", "clip")
 """Arms that others are compared with where nobody says which."""
@@ -23,11 +24,12 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
     notes: dict[str, list[str]] = {}
     for folder, paths in folders.items():
         for path in paths:
-            place = path.parent.parent.resolve()
+            own = path.parent if SEED.fullmatch(path.name) else path  # a run called otherwise is an arm alone
+            place = own.parent.resolve()
             inside = place.relative_to(folder.resolve()) if place.is_relative_to(folder.resolve()) else Path()
             name = printable(inside if inside.parts else place.name)
             arms = grouped.setdefault(name, {})
-            arm = arms.setdefault(path.parent.name, Arm(_short(path.parent.name), path.parent, {}))
+            arm = arms.setdefault(own.name, Arm(_short(own.name), own, {}))
             run = read_run(path)
             if run.seed in arm.runs:
                 first = arm.runs[run.seed].path
@@ -51,13 +53,18 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     return part
 
 
-def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, str]:
-    """What is reported: the selected measure on test, else the trace, else whatever comes first."""
+def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
+    """What is reported: the selected measure on test, else the trace, else whatever comes first.
+
+    With it, which way the selection says that it is better.
+    """
     names = next((list(run.last) for run in runs if run.last), [])
     wanted = ["test/" + selection[0].split("/", 1)[1]] if selection else ["w/trace"]
     left = [name for name in names if name.startswith("test/")] + [name for name in names if name != "step"]
     metric = next((name for name in [*wanted, *left] if name in names), wanted[0])
-    return metric, selection[1] if selection and metric == wanted[0] else direction(metric)
+    if not selection or metric != wanted[0]:
+        return metric, None
+    return metric, "max" if selection[1] == "max" else "min"
 
 
 def _short(folder: str) -> str:
@@ -73,7 +80,7 @@ def _name_by_values(arms: list[Arm]) -> None:
     for group in by_name.values():
         if len(group) == 1:
             continue
-        configs = [_flat(read_config(next(iter(arm.runs.values())).path)) for arm in group]
+        configs = [_flat(next(iter(arm.runs.values())).folder.config()) for arm in group]
         keys = [
             k
             for k in dict.fromkeys(k for config in configs for k in config)

@@ -14,11 +14,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genreg import __version__
-from genreg.report.cells import caption, cells, headers, number, versus
-from genreg.report.pictures import drawn, pictures, samples
+from genreg.report.cells import caption, columns, number, titled
+from genreg.report.charts import drawn, figures, samples
+from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 from genreg.report.svg import interval
-from genreg.report.tables import ArmResult, PartResult
 
 HERE = Path(__file__).parent
 
@@ -56,15 +56,16 @@ def _hash(text: str) -> str:
 
 
 def _part(number_of: int, result: PartResult, base: Path) -> dict[str, Any]:
-    colors = {id(arm): color for color, arm in drawn(result)}
+    colors = {arm.arm.name: color for color, arm in drawn(result)}
+    found = columns(result)
     reach = max((abs(v) for arm in result.arms for v in _ends(arm)), default=1.0) or 1.0
     return {
-        "id": f"part-{number_of}", "result": result, "headers": headers(result), "versus": versus(result),
-        "caption": caption(result),
-        "pictures": pictures(result), "samples": samples(result),
+        "id": f"part-{number_of}", "result": result, "columns": found, "caption": caption(result),
+        "metric": titled(result.part.metric, result.metric),
+        "figures": figures(result), "samples": samples(result),
         "arms": [
-            {"id": f"runs-{number_of}-{k}", "name": arm.arm.name, "color": colors.get(id(arm)),
-             "cells": cells(result, arm), "verdict": arm.verdict, "interval": _interval(arm, reach),
+            {"id": f"runs-{number_of}-{k}", "name": arm.arm.name, "color": colors.get(arm.arm.name),
+             "cells": [(column, column.cell(arm)) for column in found], "interval": _interval(arm, reach),
              "tests": _tests(result, arm), "runs": _runs(result, arm, base)}
             for k, arm in enumerate(result.arms)
         ],
@@ -85,11 +86,10 @@ def _tests(result: PartResult, arm: ArmResult) -> str:
     found = arm.comparison
     if not found:
         return ""
-    scale = result.scale
     exact = "" if found.permutation is None else f", exact sign flips p = {found.permutation:.3g}"
     return (
         f"{arm.arm.name} minus {result.part.baseline}, {found.n} pairs: "
-        f"{number(found.mean * scale, result.percent, '+')}, sd {number(found.sd * scale, result.percent)}; "
+        f"{number(found.mean, result.metric, '+')}, sd {number(found.sd, result.metric)}; "
         f"paired t test p = {found.p:.3g} ({found.adjusted:.3g} after Holm), "
         f"Wilcoxon p = {found.wilcoxon:.3g}{exact}"
     )
@@ -109,7 +109,7 @@ def _line(run: Run, values: list[float], result: PartResult, command: str, base:
     mean = sum(values) / len(values) if values else math.nan
     status = run.status if run.status != "failed" else f"failed: {run.reason}"
     folder = os.path.relpath(run.path, base)
-    value = number(mean * result.scale, result.percent)
+    value = number(mean, result.metric)
     seconds = run.summary.get("seconds")
     shown = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
     link = "./" + quote(folder)  # a relative path whatever the name: never another scheme

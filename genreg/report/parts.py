@@ -1,13 +1,20 @@
 """Parts and arms: which runs are compared, and on what."""
 
-from dataclasses import dataclass, field
+from collections import ChainMap
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.report.runs import Run, printable, recorded_command
-from genreg.run.folder import Row
+from genreg.report.runs import Run
+from genreg.run.folder import Row, printable
+from genreg.run.metric import Better, Described, Metric, metric_of
 
-LARGER_IS_BETTER = {"accuracy", "modes", "high_quality", "precision", "recall"}
+PER_STEP = "seconds_per_step"
+STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
+TIMES = {name: Metric(name, "min") for name in (PER_STEP, STEPS, SECONDS)}
+"""What the report itself measures of a run."""
 
 
 @dataclass
@@ -20,31 +27,56 @@ class Arm:
     values: Row = field(default_factory=dict)
     command: str = ""
 
+    @property
+    def done(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.status == "done"]
+
     def command_of(self, seed: int) -> str:
         """How that run is made: the sweep's command, or what the run itself recorded."""
         given = self.command.replace("seed=N", f"seed={seed}")
-        return given or recorded_command(self.runs[seed].path)
+        return given or self.runs[seed].command
 
 
 @dataclass
 class Part:
-    """Arms that are compared with one another on one metric. mode: `max` or `min` is better."""
+    """Arms that are compared with one another on one metric.
+
+    mode: `max` or `min` is better, where the sweep file says it; otherwise the runs do.
+    """
 
     name: str
     arms: list[Arm]
     baseline: str
     metric: str
-    mode: str
+    mode: Better | None
     select: str | None
     threshold: Row | None = None
     command: str = ""
     reselect: bool = False  # rows are chosen anew by `select`
     notes: list[str] = field(default_factory=list)
 
+    def runs(self) -> Iterator[Run]:
+        return (run for arm in self.arms for run in arm.runs.values())
 
-def direction(metric: str) -> str:
-    """`max` for accuracies, modes and shares, `min` for losses, distances and traces."""
-    return "max" if metric.rsplit("/", 1)[-1] in LARGER_IS_BETTER else "min"
+    @cached_property
+    def described(self) -> list[Described]:
+        """What the runs say of their metrics, each distinct description once."""
+        found: list[Described] = []
+        for run in self.runs():
+            if (metrics := run.summary.get("metrics")) is not None and metrics not in found:
+                found.append(metrics)
+        return found
+
+    def describe(self, key: str) -> Metric:
+        """What stands under `key` of a row, as the first run that knows it says; `mode` of the part wins."""
+        metric = TIMES.get(key) or metric_of(key, ChainMap(*self.described) if self.described else None)
+        return replace(metric, better=self.mode) if self.mode and key == self.metric else metric
+
+
+def in_words(metric: Metric) -> str:
+    """Which way is better."""
+    words = {"max": "larger is better", "min": "smaller is better"}
+    return words[metric.better] if metric.better else "neither way is said to be better"
 
 
 def check_select(metric: object, key: str) -> None:

@@ -13,11 +13,14 @@ from omegaconf import OmegaConf
 
 from genreg import CONFIGS
 from genreg.errors import InputError
-from genreg.report.cells import number, p_value, unit
+from genreg.report.cells import number, p_value
+from genreg.report.parts import SECONDS, STEPS
+from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 from genreg.report.statistics import LEVEL, Comparison, compare, compare_times, holm
-from genreg.report.tables import ArmResult, PartResult, differences
-from genreg.report.values import SECONDS, STEPS, Key, run_values
+from genreg.report.tables import differences
+from genreg.report.values import Key, run_values
+from genreg.run.metric import Metric
 
 STATUSES = ("seen", "second-hand", "from memory")
 REQUIRED = ("claim", "better", "than", "mode", "source", "status")
@@ -74,27 +77,23 @@ def judge(result: PartResult) -> list[Judged]:
     for one, p in zip(tested, holm([t.p or 0.0 for t in tested]), strict=True):
         if one.comparison:
             one.comparison = replace(one.comparison, adjusted=p)
-        right = one.sign == (1 if (one.claim["mode"] or result.part.mode) == "max" else -1)
+        metric = result.part.describe(one.metric)
+        right = one.sign == (1 if (one.claim["mode"] or metric.better) == "max" else -1)
         one.verdict = "not decided" if p >= LEVEL else "reproduced" if right else "not reproduced"
         way = "no difference shown" if p >= LEVEL else "as claimed" if right else "the other way"
-        one.why = f"{way}: {_effect(one)}p = {p_value(p).text} after Holm".replace("= <", "<")
+        one.why = f"{way}: {_effect(one, metric)}p = {p_value(p).text} after Holm".replace("= <", "<")
     return judged
 
 
-def _effect(judged: Judged) -> str:
+def _effect(judged: Judged, metric: Metric) -> str:
     """The paired difference, and what these pairs could have shown where they show none."""
     found, claim = judged.comparison, judged.claim
     if not found:
         return f"{judged.metric} by rank, "
-    percent = judged.metric.endswith("/accuracy")
-    scale = unit(judged.metric)[0]
-    mean, low, high = (number(v * scale, percent, "+") for v in (found.mean, found.low, found.high))
-    could = (
-        f" (these pairs could show {number(found.detectable * scale, percent)})"
-        if found.adjusted >= LEVEL
-        else ""
-    )
-    word = " points" if percent else ""
+    mean, low, high = (number(value, metric, "+") for value in (found.mean, found.low, found.high))
+    shown = found.adjusted < LEVEL
+    could = "" if shown else f" (these pairs could show {number(found.detectable, metric)})"
+    word = " points" if metric.percent else ""
     return f"{claim['better']} minus {claim['than']} in {judged.metric} {mean} [{low}, {high}]{word}{could}, "
 
 
@@ -110,6 +109,8 @@ def _test(result: PartResult, claim: dict[str, Any]) -> Judged:
             return Judged(claim, metric, "not decided", f"no arm is called {claim[role]}")
     better, than = (_values(result, arm, metric) for arm in arms if arm)
     pairs = sorted(better.keys() & than.keys(), key=str)
+    if not (claim["mode"] or result.part.describe(metric).better):
+        return Judged(claim, metric, "not decided", f"no run says which way {metric} is better")
     if len(pairs) < 2:
         return Judged(claim, metric, "not decided", f"{len(pairs)} pairs of runs that have {metric}")
     if metric in (STEPS, SECONDS):
@@ -124,7 +125,7 @@ def _test(result: PartResult, claim: dict[str, Any]) -> Judged:
 def _values(result: PartResult, arm: ArmResult, metric: str) -> dict[Key, float]:
     if metric == result.part.metric:
         return arm.values
-    done: list[Run] = [run for run in arm.arm.runs.values() if run.status == "done"]
+    done: list[Run] = arm.arm.done
     return {
         key: value
         for run in done

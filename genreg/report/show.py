@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.runs import SEED, Run, environments, printable, read_run, recorded_command
-from genreg.run.folder import Row
+from genreg.report.runs import Run, read_run
+from genreg.run.folder import Row, is_run, printable
 
 
 def show(folder: Path) -> None:
@@ -18,18 +18,18 @@ def show(folder: Path) -> None:
     Raises InputError for a folder that is no run's.
     """
     path = folder.resolve()
-    if not SEED.fullmatch(path.name) or not path.is_dir():
+    if not is_run(path):
         near = sorted(str(folder / p.name) for p in folder.glob("seed=*")) if folder.is_dir() else []
-        raise InputError("RUN_FOLDER", "a run's folder, which is called seed=N", str(folder), near[:5])
+        raise InputError("RUN_FOLDER", "a run's folder", str(folder), near[:5])
     run, console = read_run(path), Console()
     _say(console, f"run       {folder}")
     _say(console, f"status    {_status(run)}")
     console.print(_result(run))
     _say(console, "configuration")
     _say(console, _indented(path / "config.yaml"))
-    for start in environments(path):
+    for start in run.folder.environments():
         _say(console, _start(start))
-    _say(console, f"repeat    {_repeat(path, run.seed)}")
+    _say(console, f"repeat    {_repeat(run)}")
 
 
 def _say(console: Console, text: str) -> None:
@@ -78,10 +78,10 @@ def _start(start: Row) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _repeat(path: Path, seed: int) -> str:
+def _repeat(run: Run) -> str:
     """The recorded command; of a grid, which did more than this run, the whole grid."""
-    command = recorded_command(path)
+    command = run.command
     if not command:
         return "no command was recorded; config.yaml holds every value"
     grid = "-m" in shlex.split(command) or "--multirun" in shlex.split(command)
-    return command + (f"  # a grid that holds this run, seed {seed}" if grid else "")
+    return command + (f"  # a grid that holds this run, seed {run.seed}" if grid else "")

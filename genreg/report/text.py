@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreg.report.cells import Cell, caption, cells, headers, versus
+from genreg.report.cells import Column, caption, columns
 from genreg.report.reference import Judged
-from genreg.report.tables import PartResult
+from genreg.report.result import ArmResult, PartResult
 
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
 LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
@@ -24,15 +24,15 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
     """Print every part on the terminal."""
     console = console or Console()
     for result in results:
-        names, rows = headers(result), [cells(result, arm) for arm in result.arms]
+        found, arms = columns(result), result.arms
         title = Text(f"{result.part.name}: {caption(result)}")
-        split = names.index(versus(result))
-        whole = _table(title, names, rows, range(len(names)))
+        whole = _table(title, found, arms)
         if console.measure(whole).minimum <= console.width and console.width >= 120:
             console.print(whole)
         else:
-            console.print(_table(title, names, rows, range(split)))
-            console.print(_table(None, names, rows, [0, *range(split, len(names))]))
+            split = next(k for k, column in enumerate(found) if column.kind == "difference")
+            console.print(_table(title, found[:split], arms))
+            console.print(_table(None, [found[0], *found[split:]], arms))
         for judged in result.claims:
             word = (judged.verdict, STYLES.get(judged.verdict, "yellow"))
             console.print(Text.assemble(word, f": {_claim(judged)}"))
@@ -41,14 +41,15 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
         console.print()
 
 
-def _table(title: Text | None, names: list[str], rows: list[list[Cell]], columns: Sequence[int]) -> Table:
+def _table(title: Text | None, shown: Sequence[Column], arms: Sequence[ArmResult]) -> Table:
     """Some columns of a part's table."""
     table = Table(title=title, title_justify="left")
-    for k in columns:
-        side: Literal["left", "right"] = "left" if names[k] in ("arm", "verdict") else "right"
-        table.add_column(Text(names[k]), justify=side, overflow="fold", no_wrap=k > 0)
-    for row in rows:
-        table.add_row(*(Text(row[k].text, style=STYLES.get(row[k].text, "")) for k in columns))
+    for column in shown:
+        side: Literal["left", "right"] = "right" if column.numeric else "left"
+        table.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=column.kind != "name")
+    for arm in arms:
+        cells = [column.cell(arm).text for column in shown]
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in cells))
     return table
 
 
@@ -56,10 +57,11 @@ def markdown(results: Sequence[PartResult]) -> str:
     """Tables in Markdown."""
     lines = []
     for result in results:
-        names = headers(result)
+        found = columns(result)
         lines += [f"## {_md(result.part.name)}", "", f"{_md(caption(result))}.", ""]
-        lines += ["| " + " | ".join(map(_md, names)) + " |", "|" + "---|" * len(names)]
-        lines += ["| " + " | ".join(_md(c.text) for c in cells(result, arm)) + " |" for arm in result.arms]
+        lines += ["| " + " | ".join(_md(column.title) for column in found) + " |", "|" + "---|" * len(found)]
+        for arm in result.arms:
+            lines.append("| " + " | ".join(_md(column.cell(arm).text) for column in found) + " |")
         lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
         lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
     return "\n".join(lines)
@@ -69,12 +71,13 @@ def latex(results: Sequence[PartResult]) -> str:
     """One booktabs table a part."""
     lines = []
     for result in results:
-        names = headers(result)
-        rows = [[cell.text for cell in cells(result, arm)] for arm in result.arms]
+        found = columns(result)
+        sides = "".join("r" if column.numeric else "l" for column in found)
         lines += [r"\begin{table}", rf"\caption{{{_tex(f'{result.part.name}: {caption(result)}')}}}"]
-        lines += [rf"\begin{{tabular}}{{l{'r' * (len(names) - 2)}l}}", r"\toprule"]
-        lines += [" & ".join(map(_tex, names)) + r" \\", r"\midrule"]
-        lines += [" & ".join(map(_tex, row)) + r" \\" for row in rows]
+        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
+        lines += [" & ".join(_tex(column.title) for column in found) + r" \\", r"\midrule"]
+        for arm in result.arms:
+            lines.append(" & ".join(_tex(column.cell(arm).text) for column in found) + r" \\")
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
         lines += [*(f"% {_tex(note)}" for note in result.notes), ""]
     return "\n".join(lines)

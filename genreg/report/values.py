@@ -2,13 +2,12 @@
 
 import math
 
-from genreg.report.parts import Part, direction
+from genreg.errors import InputError
+from genreg.report.parts import PER_STEP, SECONDS, STEPS, Part
 from genreg.report.runs import Run
 from genreg.report.statistics import Reach, first_reach
 from genreg.run.folder import Row
-
-PER_STEP = "seconds_per_step"
-STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
+from genreg.run.replicas import last
 
 Key = tuple[int, int | None]
 """A seed, and the replica within it where a run has replicas."""
@@ -20,11 +19,11 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
         step = run.summary.get("step")
         return {(run.seed, None): run.summary["seconds"] / step} if step and "seconds" in run.summary else {}
     if metric in (STEPS, SECONDS):
-        reach = first_time(part.threshold, run) if part.threshold else None
+        reach = first_time(part, run)
         return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
     row = chosen_row(part, run) or {}
     for name in (metric, metric.replace("z/", "w/", 1)):  # without anticorrelated noise, z is w
-        if replicas and (found := run.replicas(name)):
+        if replicas and (found := last(run.path, name)):
             return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
         if name in row and math.isfinite(row[name]):
             return {(run.seed, None): float(row[name])}
@@ -37,16 +36,24 @@ def chosen_row(part: Part, run: Run) -> Row | None:
         return run.last
     if not part.reselect and run.best and run.selection[:1] in ([], [part.select]):
         return run.best
-    metric = part.select
-    best = max if direction(metric) == "max" else min
-    return best(run.rows_with(metric), key=lambda row: row[metric], default=None)  # the first of equals
+    metric, better = part.select, part.describe(part.select).better
+    if better is None:
+        raise InputError("select", "a metric of which the runs say which way is better", metric)
+    best, rows = max if better == "max" else min, run.folder.rows_with(metric)
+    return best(rows, key=lambda row: row[metric], default=None)  # the first of equals
 
 
-def first_time(threshold: Row, run: Run) -> Reach:
-    """When the run first passed the threshold, from its rows."""
+def first_time(part: Part, run: Run) -> Reach | None:
+    """When the run first passed the part's threshold, from its rows; None where there is no threshold."""
+    threshold = part.threshold
+    if threshold is None:
+        return None
     metric, value = threshold["metric"], float(threshold["value"])
-    rows = run.rows_with(metric)
+    rows = run.folder.rows_with(metric)
     steps = [row["step"] for row in rows]
-    seconds = [run.seconds_at.get(step, math.nan) for step in steps]
-    mode = threshold.get("mode") or direction(metric)
+    seconds_at = run.folder.seconds_at()
+    seconds = [seconds_at.get(step, math.nan) for step in steps]
+    mode = threshold.get("mode") or part.describe(metric).better
+    if mode is None:
+        raise InputError("threshold", "a mode (max or min), which no run says of its metric", metric)
     return first_reach(steps, [row[metric] for row in rows], seconds, value, mode)

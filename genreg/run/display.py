@@ -79,10 +79,11 @@ class Display(AbstractContextManager["Display"]):
 
 
 def print_line(summary: Row, path: str) -> None:
-    """One line for one run of a sweep."""
+    """One line for one run of a sweep: the metric that chose the step, on every split."""
     chosen = summary.get("best") or summary.get("last") or {}
-    judged = [name for name in chosen if name.endswith("/accuracy")] or (summary.get("selection") or [])[:1]
-    metrics = "  ".join(f"{name} {chosen[name]:.4f}" for name in judged)
+    names = [name.rsplit("/", 1)[-1] for name in (summary.get("selection") or [])[:1]]
+    judged = [key for key in chosen if key.rsplit("/", 1)[-1] in names and "_stderr/" not in key]
+    metrics = "  ".join(f"{key} {chosen[key]:.4f}" for key in judged)
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 
 

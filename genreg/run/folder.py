@@ -4,7 +4,7 @@ config.yaml        the resolved configuration
 metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes however often it was resumed
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
 environment.json   versions, device, commit, data checksums of every start
-summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason
+summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
@@ -16,17 +16,46 @@ synced.json        what `genreg sync` last showed to each of its targets
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from genreg.errors import FolderInUseError
+from genreg.run import rows
+from genreg.run.metric import is_described
+from genreg.run.rows import Row as Row
 
-Row = dict[str, Any]
+SEED = re.compile(r"seed=(\d+)")
+MARKS = ("summary.json", "metrics.jsonl")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyYAML has it
+
+
+def is_run(path: Path) -> bool:
+    """Whether it is a run folder: it is called seed=N, or it holds summary.json or metrics.jsonl."""
+    marked = SEED.fullmatch(path.name) or any((path / mark).is_file() for mark in MARKS)
+    return bool(marked) and path.is_dir()
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """Every run folder at or below `folder`, in order of name, seeds by number; runs are not searched."""
+    if is_run(folder):
+        yield folder if folder.name else folder.resolve()  # `.` has no name, and a seed is told by it
+        return
+    for root, names, _ in os.walk(folder):
+        runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
+        yield from runs
+        names[:] = sorted(set(names) - {run.name for run in runs})
+
+
+def _by_seed(path: Path) -> tuple[int, str]:
+    match = SEED.fullmatch(path.name)
+    return (int(match[1]) if match else -1, path.name)
 
 
 @dataclass(frozen=True)
@@ -50,39 +79,75 @@ class RunFolder:
         finally:
             lock.release()
 
+    @property
+    def seed(self) -> int:
+        """N of a folder called seed=N, else what the configuration says; 0 where it says nothing."""
+        if match := SEED.fullmatch(self.path.name):
+            return int(match[1])
+        seed = self.config().get("seed")
+        return seed if isinstance(seed, int) else 0
+
+    def config(self) -> Row:
+        """The configuration as plain values; `{}` if there is none, or it is damaged.
+
+        A plain YAML reader is right for what `write_config` wrote (1.0e-06), not for a person's 1e-6.
+        """
+        try:
+            found = yaml.load((self.path / "config.yaml").read_bytes(), LOADER)
+        except (OSError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def write_config(self, config: Row) -> None:
+        from omegaconf import OmegaConf  # a report starts without it
+
+        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        (self.path / "config.yaml").write_text(text, encoding="utf-8")
+
     def summary(self) -> Row:
         """The summary; `{}` if the run never started or its summary is damaged."""
-        return _read_json(self.path / "summary.json", {})
+        found = _read_json(self.path / "summary.json")
+        return found if isinstance(found, dict) else {}
 
     def write_summary(self, summary: Row) -> None:
         _write_json(self.path / "summary.json", summary)
 
-    def add_environment(self, environment: Row) -> None:
-        """Append one start's environment."""
-        path = self.path / "environment.json"
-        _write_json(path, [*self.environments(), environment])
-
     def environments(self) -> list[Row]:
         """The environment of every start, oldest first."""
-        return _read_json(self.path / "environment.json", [])
+        found = _read_json(self.path / "environment.json")
+        return [start for start in found if isinstance(start, dict)] if isinstance(found, list) else []
+
+    def add_environment(self, environment: Row) -> None:
+        """Append one start's environment."""
+        _write_json(self.path / "environment.json", [*self.environments(), environment])
 
     def synced(self, target: str) -> Row:
         """What `target` was last shown; `{}` if nothing."""
-        synced = _read_json(self.path / "synced.json", {})
-        found = synced.get(target) if isinstance(synced, dict) else None
+        found = self._synced().get(target)
         return found if isinstance(found, dict) else {}
 
     def write_synced(self, target: str, state: Row) -> None:
-        synced = _read_json(self.path / "synced.json", {})
-        others = synced if isinstance(synced, dict) else {}
-        _write_json(self.path / "synced.json", {**others, target: state})
+        _write_json(self.path / "synced.json", {**self._synced(), target: state})
 
-    def write_config(self, yaml: str) -> None:
-        (self.path / "config.yaml").write_text(yaml)
+    def _synced(self) -> Row:
+        found = _read_json(self.path / "synced.json")
+        return found if isinstance(found, dict) else {}
 
     def rows(self) -> list[Row]:
         """All metric rows; a last line that a kill cut short is left out."""
-        return _read_lines(self.path / "metrics.jsonl")
+        return rows.read(self.path / "metrics.jsonl")
+
+    def rows_with(self, metric: str) -> list[Row]:
+        """The rows that have `metric`, as far as they can be read."""
+        return rows.read_with(self.path / "metrics.jsonl", metric)
+
+    def timing(self) -> list[Row]:
+        return rows.read(self.path / "timing.jsonl")
+
+    def seconds_at(self) -> dict[int, float]:
+        """Seconds of work until each recorded step, as far as they can be read."""
+        found = rows.read_with(self.path / "timing.jsonl", "seconds")
+        return {row["step"]: row["seconds"] for row in found}
 
     def pictures(self) -> dict[int, dict[str, Path]]:
         """The files of the task's pictures, by step and name."""
@@ -92,45 +157,41 @@ class RunFolder:
                 found.setdefault(int(step), {})[path.parent.name] = path
         return found
 
-    def timing(self) -> list[Row]:
-        return _read_lines(self.path / "timing.jsonl")
+
+def is_whole(summary: Row) -> bool:
+    """Whether the summary has what its readers need, of the right kind: a folder may come from anyone."""
+    status = summary.get("status")
+    found = [row for row in (summary.get("best"), summary.get("last")) if row is not None]
+    if not isinstance(status, str) or (status == "done" and not summary.get("last")):
+        return False
+    if not all(isinstance(row, dict) and isinstance(row.get("step"), int) for row in found):
+        return False
+    values = [value for row in found for name, value in row.items() if "/" in name]  # others are labels
+    numbers = [summary.get("step", 0), summary.get("seconds", 0), *values]
+    words = summary.get("selection") or []
+    return (
+        all(isinstance(number, int | float) for number in numbers)
+        and isinstance(words, list)
+        and len(words) in (0, 2)
+        and all(isinstance(word, str) for word in words)
+        and is_described(summary.get("metrics", {}))
+    )
 
 
-class RowFile:
-    """An append-only file of JSON lines, cut back on resume to where the checkpoint was written."""
-
-    def __init__(self, path: Path, size: int = 0) -> None:
-        self._file: IO[bytes] = path.open("ab")
-        self._file.truncate(size)
-
-    def append(self, row: Row) -> None:
-        self._file.write(json.dumps(row).encode() + b"\n")
-        self._file.flush()
-
-    def sync(self) -> int:
-        """Put every row on the disk; the size to resume at."""
-        os.fsync(self._file.fileno())
-        return os.fstat(self._file.fileno()).st_size
-
-    def close(self) -> None:
-        self._file.close()
+def printable(text: object) -> str:
+    """`text` in one line without control characters: names in a folder may come from anyone."""
+    return "".join(c if c.isprintable() else "�" for c in str(text))
 
 
-def _read_json(path: Path, default: Any) -> Any:
+def _read_json(path: Path) -> Any:
+    """What the file holds; None if it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
-        return default
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
 
 
 def _write_json(path: Path, value: Any) -> None:
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(json.dumps(value, indent=2) + "\n")
     unfinished.replace(path)
-
-
-def _read_lines(path: Path) -> list[Row]:
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    return [json.loads(line) for line in lines]

@@ -5,18 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from genreg.errors import Interrupted
 from genreg.parameters import Count, checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.state import State
-
-
-class View(Protocol):
-    """Whatever is shown every row and the pictures of its step: a progress bar, W&B, TensorBoard."""
-
-    def show(self, row: Row, pictures: dict[str, Path]) -> None: ...
 
 
 @checked
@@ -28,7 +22,7 @@ def run(
     log_every: Count,
     eval_every: Count,
     checkpoint_every: Count,
-    views: Sequence[Any] = (),
+    views: Sequence[Any] = (),  # each a View, which pydantic cannot check
 ) -> Row:
     """Train `task` to `steps`, from the folder's newest valid checkpoint if there is one; the summary.
 

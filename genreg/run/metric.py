@@ -1,8 +1,13 @@
 """What a number in a row is: nothing about it is guessed from its name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+
+Better = Literal["max", "min"]
+
+Described = dict[str, dict[str, Any]]
+"""Metrics by name, as a summary carries them: {"accuracy": {"better": "max", "unit": "%"}}."""
 
 
 @dataclass(frozen=True)
@@ -12,10 +17,44 @@ class Metric:
     """
 
     name: str
-    better: Literal["max", "min"] | None = None
+    better: Better | None = None
     unit: str = ""
 
+    @property
+    def percent(self) -> bool:
+        """Whether it is a share, shown in percent."""
+        return self.unit == "%"
 
-def described(metrics: Iterable[Metric]) -> dict[str, dict[str, Any]]:
-    """As a run folder carries them, by name: {"accuracy": {"better": "max", "unit": "%"}}."""
+    @property
+    def scale(self) -> int:
+        """What a value is multiplied with to be shown."""
+        return 100 if self.percent else 1
+
+
+def described(metrics: Iterable[Metric]) -> Described:
+    """As a run folder carries them, by name."""
     return {metric.name: {k: v for k, v in asdict(metric).items() if k != "name"} for metric in metrics}
+
+
+LARGER = [Metric(name, "max") for name in ("modes", "high_quality", "precision", "recall")]
+BEFORE = {metric.name: metric for metric in (Metric("accuracy", "max", "%"), *LARGER)}
+"""Metrics of runs that were recorded before folders described them; of every other the smaller was better."""
+
+
+def metric_of(key: str, metrics: Mapping[str, dict[str, Any]] | None) -> Metric:
+    """What stands under `key` of a row, as `metrics` describe it; None is a folder without descriptions."""
+    name = key.rsplit("/", 1)[-1]
+    if metrics is None:
+        return BEFORE.get(name, Metric(name, "min"))
+    found = metrics.get(name, {})
+    return Metric(name, found.get("better"), found.get("unit", ""))
+
+
+def is_described(metrics: object) -> bool:
+    """Whether `metric_of` can read these descriptions."""
+    return isinstance(metrics, dict) and all(
+        isinstance(found, dict)
+        and found.get("better") in (None, "max", "min")
+        and isinstance(found.get("unit", ""), str)
+        for found in metrics.values()
+    )

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from genreg.errors import DivergedError
 from genreg.run import checkpoint
-from genreg.run.folder import Row, RowFile, RunFolder
+from genreg.run.folder import Row, RunFolder
 from genreg.run.metric import described
 from genreg.run.pictures import save_png
+from genreg.run.rows import RowFile
 from genreg.run.task import Task
 
 

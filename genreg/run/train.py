@@ -30,7 +30,7 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bo
     elif not config["quiet"]:
         log.info("finished already: %s", folder.path)
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
-        curves.draw(folder.rows(), summary["best"], picture)
+        curves.draw(folder.rows(), summary, picture)
     if in_sweep and not config["quiet"] and summary["status"] == "done":
         print_line(summary, str(folder.path))
     elif not in_sweep and not config["quiet"]:
@@ -41,8 +41,8 @@ def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bo
 def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.build import build_each, build_task, choose_device, settings
-    from genreg.logger import Guarded
     from genreg.run import environment, loop
+    from genreg.run.view import Guarded
 
     chosen = settings(config)
     device = choose_device(chosen.device)
@@ -56,7 +56,7 @@ def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> R
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:
             return summary
-        folder.write_config(yaml)
+        folder.write_config(config)
         folder.add_environment(environment.describe(device, task.checksums))
         for logger in loggers:
             logger.start(folder, config)

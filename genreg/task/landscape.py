@@ -14,6 +14,7 @@ from genreg.run.metric import Metric
 from genreg.run.task import Task
 
 CPU = torch.device("cpu")
+SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
 
 
 class Minimize(Task):
@@ -34,11 +35,6 @@ class Minimize(Task):
     trains = (Landscape, "a landscape")
     selection = None
     progress = ("w/trace", "replicas/alive")
-    metrics = (
-        *(Metric(name, "min") for name in ("loss", "gradient_squared", "trace", "test_error")),
-        *(Metric(name) for name in ("x", "y", "v", "u_squared", "w_squared")),
-        Metric("alive", "max"),
-    )
 
     @checked
     def __init__(
@@ -58,6 +54,10 @@ class Minimize(Task):
             optimizer, trainable(self.model), seed=seed, replicas=self.model.numbers
         )
         self.scheduler = scheduler(self.optimizer) if scheduler else None
+        with torch.no_grad():
+            named = {"loss", "gradient_squared", "trace", *self.model.coordinates()}
+        self.metrics = [Metric(name, "min" if name in SMALLER else None) for name in sorted(named)]
+        self.metrics.append(Metric("alive", "max"))
         self.steps = 0
         self.died = torch.full((len(self.model.numbers),), -1, device=device)  # step of the loss not finite
         self.history: dict[str, list[Tensor]] = {}

@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from genreg.report.cells import number, unit
+from genreg.report.cells import number, titled
+from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 from genreg.report.svg import COLORS, Line, chart, heat_map, wide_range
-from genreg.report.tables import ArmResult, PartResult
 from genreg.report.values import chosen_row
+from genreg.run import replicas
 
 SEEDS, PATHS = 50, 4  # drawn of an arm
 BANDS = 6  # arms beyond which bands would hide one another
 BYTES = 1_000_000  # of a sample grid
 
+History = tuple[np.ndarray, np.ndarray]
+"""Steps (E,), and the values of a metric there, (runs or replicas, E)."""
+
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A chart with what it shows; legend: color and name of each arm in it."""
 
     caption: str
@@ -38,12 +42,12 @@ class Samples:
     uri: str
 
 
-def pictures(result: PartResult) -> list[Picture]:
+def figures(result: PartResult) -> list[Figure]:
     """Everything that this part has to show, most telling first."""
     part = result.part
     metrics = dict.fromkeys([part.metric, part.select, (part.threshold or {}).get("metric")])
     curves = [_curves(result, metric) for metric in metrics if metric]
-    return [picture for picture in (*_grids(result), *curves, _paths(result)) if picture]
+    return [figure for figure in (*_grids(result), *curves, _paths(result)) if figure]
 
 
 def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
@@ -53,14 +57,15 @@ def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
     return list(enumerate(kept))
 
 
-def _curves(result: PartResult, metric: str) -> Picture | None:
-    scale = unit(metric)[0]
+def _curves(result: PartResult, metric: str) -> Figure | None:
+    described = result.part.describe(metric)
     lines, legend = [], []
     for color, arm in drawn(result):
-        x, y = _histories(arm, metric, result.replicas)
+        runs = arm.arm.done[:SEEDS]
+        x, y = _of_replicas(runs, metric) if result.replicas else _of_runs(runs, metric)
         if len(x) > 1:
-            mean = y.mean(0) * scale
-            sd = y.std(0, ddof=1) * scale if len(y) > 1 else np.zeros_like(mean)
+            mean = y.mean(0) * described.scale
+            sd = y.std(0, ddof=1) * described.scale if len(y) > 1 else np.zeros_like(mean)
             many = len(result.arms) > BANDS or len(y) < 2
             band = ([], []) if many else ((mean - sd).tolist(), (mean + sd).tolist())
             lines.append(Line(color, x.tolist(), mean.tolist(), *band))
@@ -72,27 +77,28 @@ def _curves(result: PartResult, metric: str) -> Picture | None:
     caption = f"{metric} against steps, mean{spread} over {what}"
     if len(legend) < len(result.arms):
         caption += f"; {len(legend)} of {len(result.arms)} arms"
-    label = metric + (" %" if scale == 100 else "")
-    return Picture(caption, chart(caption, "step", label, lines), legend)
+    return Figure(caption, chart(caption, "step", titled(metric, described), lines), legend)
 
 
-def _histories(arm: ArmResult, metric: str, replicas: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Steps (E,) and values (runs, E) at the steps that all runs have; (replicas, E) of a landscape."""
-    runs = [run for run in arm.arm.runs.values() if run.status == "done"][:SEEDS]
-    if replicas:
-        found = [arrays for run in runs if (arrays := run.arrays(["step", metric]))]
-        if not found or len({arrays["step"].tobytes() for arrays in found}) > 1:
-            return np.zeros(0), np.zeros((0, 0))
-        y = np.concatenate([arrays[metric].T for arrays in found]).astype(float)
-        return found[0]["step"], y[np.isfinite(y).all(1)]
-    rows = [{row["step"]: row[metric] for row in run.rows_with(metric)} for run in runs]
-    rows = [row for row in rows if row]
-    common = sorted(set.intersection(*(set(row) for row in rows))) if rows else []
-    values = [[row[step] for step in common] for row in rows]
-    return np.array(common), np.array(values, float).reshape(len(rows), len(common))
+def _of_runs(runs: Sequence[Run], metric: str) -> History:
+    """At the steps that all runs have."""
+    found = [{row["step"]: row[metric] for row in run.folder.rows_with(metric)} for run in runs]
+    found = [row for row in found if row]
+    common = sorted(set.intersection(*(set(row) for row in found))) if found else []
+    values = [[row[step] for step in common] for row in found]
+    return np.array(common), np.array(values, float).reshape(len(found), len(common))
 
 
-def _grids(result: PartResult) -> list[Picture]:
+def _of_replicas(runs: Sequence[Run], metric: str) -> History:
+    """Those of all runs that stayed finite; none where runs were evaluated at different steps."""
+    found = [a for run in runs if (a := replicas.arrays(run.path, ["step", metric]))]
+    if len({a["step"].tobytes() for a in found}) != 1:
+        return np.zeros(0), np.zeros((0, 0))
+    y = np.concatenate([a[metric].T for a in found]).astype(float)
+    return found[0]["step"], y[np.isfinite(y).all(1)]
+
+
+def _grids(result: PartResult) -> list[Figure]:
     """A heat map of two varied numbers or a line over one, for each method that was varied."""
     methods: dict[str, list[ArmResult]] = {}
     for arm in result.arms:
@@ -114,46 +120,43 @@ def _varies(key: str, arms: Sequence[ArmResult]) -> bool:
     return numbers and len(set(values)) > 1
 
 
-def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: str) -> Picture:
+def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: str) -> Figure:
     columns, rows = (sorted({arm.arm.values[key] for arm in arms}) for key in (x, y))
-    scale = result.scale
     values = {}
     for arm in arms:
         place = (columns.index(arm.arm.values[x]), len(rows) - 1 - rows.index(arm.arm.values[y]))
-        values[place] = (arm.mean, number(arm.mean * scale, result.percent))
-    caption = (
-        f"{name}: mean {result.part.metric}{' %' if result.percent else ''}, {_key(x)} against {_key(y)}"
-    )
+        values[place] = (arm.mean, number(arm.mean, result.metric))
+    caption = f"{name}: mean {titled(result.part.metric, result.metric)}, {_key(x)} against {_key(y)}"
     image = heat_map(
         caption, _key(x), _key(y), [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)], values
     )
-    return Picture(caption, image)
+    return Figure(caption, image)
 
 
-def _against(result: PartResult, name: str, arms: Sequence[ArmResult], key: str) -> Picture:
+def _against(result: PartResult, name: str, arms: Sequence[ArmResult], key: str) -> Figure:
     ordered = sorted(arms, key=lambda arm: arm.arm.values[key])
-    scale = result.scale
+    scale = result.metric.scale
     x, mean = [arm.arm.values[key] for arm in ordered], [arm.mean * scale for arm in ordered]
     sd = [arm.sd * scale if math.isfinite(arm.sd) else 0.0 for arm in ordered]
     low, high = ([m + sign * s for m, s in zip(mean, sd, strict=True)] for sign in (-1, 1))
     caption = f"{name}: {result.part.metric} against {_key(key)}, mean and standard deviation"
     line = Line(0, x, mean, low, high)
-    label = result.part.metric + (" %" if result.percent else "")
-    return Picture(caption, chart(caption, _key(key), label, [line], log_x=wide_range(x)))
+    label = titled(result.part.metric, result.metric)
+    return Figure(caption, chart(caption, _key(key), label, [line], log_x=wide_range(x)))
 
 
 def _key(key: str) -> str:
     return key.rsplit(".", 1)[-1]
 
 
-def _paths(result: PartResult) -> Picture | None:
+def _paths(result: PartResult) -> Figure | None:
     """Where replicas went, on a landscape of two coordinates."""
     lines: list[Line] = []
     legend, names = [], None
     for color, arm in drawn(result):
-        run = next((run for run in arm.arm.runs.values() if run.status == "done"), None)
-        names = (run and run.coordinates()) or names
-        arrays = run.arrays(names) if run and names and len(names) == 2 else None
+        run = next(iter(arm.arm.done), None)
+        names = (run and replicas.coordinates(run.path)) or names
+        arrays = replicas.arrays(run.path, names) if run and names and len(names) == 2 else None
         if arrays:
             legend.append((color, arm.arm.name))
             x, y = (arrays[name][:, :PATHS].astype(float).T for name in names or ())
@@ -165,14 +168,14 @@ def _paths(result: PartResult) -> Picture | None:
     if not lines or not names:
         return None
     caption = f"paths of up to {PATHS} replicas of one seed, from the first evaluation to the dot"
-    return Picture(caption, chart(caption, names[0], names[1], lines, mark_ends=True), legend)
+    return Figure(caption, chart(caption, names[0], names[1], lines, mark_ends=True), legend)
 
 
 def samples(result: PartResult) -> list[Samples]:
     """The newest sample grid of each arm's first finished run, or the one at the step that was chosen."""
     found = []
     for arm in result.arms:
-        run = next((run for run in arm.arm.runs.values() if run.status == "done" and _grid_files(run)), None)
+        run = next((run for run in arm.arm.done if _grid_files(run)), None)
         if run:
             files, row = _grid_files(run), chosen_row(result.part, run) or {}
             step = row.get("step") if row.get("step") in files else max(files)

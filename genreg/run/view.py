@@ -1,4 +1,4 @@
-"""Views of the run folder's rows in other programs; losing one loses nothing."""
+"""Who is shown a run's rows while it goes on; losing one loses nothing."""
 
 import logging
 from pathlib import Path
@@ -10,11 +10,16 @@ from genreg.run.identity import Config
 log = logging.getLogger("genreg")
 
 
-class Logger(Protocol):
-    """Started with the run, shown each row, told the summary at the end."""
+class View(Protocol):
+    """Whatever is shown every row and the pictures of its step: a progress bar, W&B, TensorBoard."""
+
+    def show(self, row: Row, pictures: dict[str, Path]) -> None: ...
+
+
+class Logger(View, Protocol):
+    """A view in another program: started with the run, and told the summary at the end."""
 
     def start(self, folder: RunFolder, config: Config) -> None: ...
-    def show(self, row: Row, pictures: dict[str, Path]) -> None: ...
     def finish(self, summary: Row) -> None: ...
 
 

@@ -1,0 +1,81 @@
+"""What a reader of a part's table must know beside it."""
+
+from genreg.report.parts import Part, in_words
+from genreg.report.result import ArmResult, PartResult
+from genreg.run.folder import printable
+from genreg.run.metric import Metric, metric_of
+
+
+def notes(result: PartResult, base: ArmResult | None) -> list[str]:
+    """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
+    part = result.part
+    found = [*part.notes, *_labels(part), *_contradictions(part)]
+    if not base:
+        found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
+    elif not base.values:
+        found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
+    for arm in result.arms:
+        found += _run_notes(arm)
+        done = len(arm.arm.done)
+        if done and not arm.values:
+            found.append(f"{arm.arm.name}: no run has {part.metric}")
+        if base and arm is not base and base.values and (lost := arm.values.keys() ^ base.values.keys()):
+            seeds = _seeds(sorted({key[0] for key in lost}))
+            found.append(f"{arm.arm.name} and {part.baseline} differ in {seeds}: only common ones are paired")
+    if not result.metric.better:
+        found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
+    if part.metric.startswith("validation"):
+        orders = " (and orders the arms)" if result.metric.better else ""
+        found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
+    return found
+
+
+def _labels(part: Part) -> list[str]:
+    """What the rows name for their metrics to mean anything, and whether it is the same in all."""
+    found: dict[str, set[str]] = {}
+    for run in (run for arm in part.arms for run in arm.done):
+        for name, value in (run.last or {}).items():
+            if isinstance(value, str):
+                found.setdefault(name, set()).add(printable(value))
+    return [
+        f"{name}: {', '.join(sorted(values))}" + (" (they differ: not comparable)" if len(values) > 1 else "")
+        for name, values in sorted(found.items())
+    ]
+
+
+def _contradictions(part: Part) -> list[str]:
+    """The metrics that runs describe in different ways."""
+    found: dict[str, dict[Metric, None]] = {}  # in the order in which they were said
+    for metrics in part.described:
+        for name in metrics:
+            found.setdefault(name, {})[metric_of(name, metrics)] = None
+    return [
+        printable(f"{name}: runs disagree on what it is ({'; '.join(map(_said, said))}), the first is used")
+        for name, said in sorted(found.items())
+        if len(said) > 1
+    ]
+
+
+def _said(metric: Metric) -> str:
+    return in_words(metric) + (f", in {metric.unit}" if metric.unit else "")
+
+
+def _run_notes(result: ArmResult) -> list[str]:
+    """The runs of an arm that gave no value, by what became of them."""
+    reasons: dict[str, list[int]] = {}
+    for run in result.arm.runs.values():
+        if run.status != "done":
+            word = {"failed": f"failed ({run.reason})", "damaged": "damaged summary.json",
+                    "half-written": "no summary.json yet"}.get(run.status, run.status)  # fmt: skip
+            reasons.setdefault(word, []).append(run.seed)
+    died = result.failed - sum(run.status == "failed" for run in result.arm.runs.values())
+    notes = [f"{result.arm.name}: {died} replicas died and are left out"] if died else []
+    lost = (f"{result.arm.name}, {_seeds(sorted(seeds))}: {reason}" for reason, seeds in reasons.items())
+    return [*notes, *lost]
+
+
+def _seeds(seeds: list[int]) -> str:
+    """`seed 3`, `seeds 3, 4` or `seeds 0 to 9`."""
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

@@ -1,0 +1,66 @@
+"""What a part's table holds."""
+
+import math
+import statistics as simple
+from dataclasses import dataclass, field
+from typing import Any
+
+from genreg.report.parts import Arm, Part
+from genreg.report.statistics import Comparison, Reach
+from genreg.report.values import Key
+from genreg.run.metric import Metric
+
+
+@dataclass
+class ArmResult:
+    """One line of a part's table. values: the metric of each finished run (or replica), by its key."""
+
+    arm: Arm
+    values: dict[Key, float]
+    chosen: list[float]  # the selection metric at the chosen step
+    failed: int
+    unfinished: int
+    comparison: Comparison | None = None
+    verdict: str = ""
+    times: dict[int, Reach] = field(default_factory=dict)
+    times_p: float | None = None
+
+    @property
+    def mean(self) -> float:
+        return simple.fmean(self.values.values()) if self.values else math.nan
+
+    @property
+    def sd(self) -> float:
+        return simple.stdev(self.values.values()) if len(self.values) > 1 else math.nan
+
+    @property
+    def median(self) -> float:
+        return simple.median(self.values.values()) if self.values else math.nan
+
+    @property
+    def reached(self) -> int:
+        return sum(math.isfinite(time.steps) for time in self.times.values())
+
+    def median_time(self, unit: str) -> float:
+        """In `steps` or `seconds`; infinite where half of the runs never got there."""
+        return simple.median(getattr(time, unit) for time in self.times.values()) if self.times else math.nan
+
+
+@dataclass
+class PartResult:
+    """A part with its table. metric: what is reported. replicas: values are of replicas, several in a run."""
+
+    part: Part
+    metric: Metric
+    arms: list[ArmResult]
+    replicas: bool
+    notes: list[str]
+    claims: list[Any] = field(default_factory=list)
+
+    @property
+    def selection(self) -> str | None:
+        """The metric that chose the steps, where it is another than the one reported."""
+        return self.part.select if self.part.select != self.part.metric else None
+
+    def find(self, name: str) -> ArmResult | None:
+        return next((result for result in self.arms if result.arm.name == name), None)

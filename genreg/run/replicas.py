@@ -1,0 +1,38 @@
+"""Reads replicas.npz: every evaluation of every replica of a landscape."""
+
+import math
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+QUANTITIES = ("w/loss", "w/gradient_squared", "w/trace")
+"""What is observed of every landscape; whatever else it holds of w are coordinates."""
+
+
+def arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Those arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
+    try:
+        with np.load(folder / "replicas.npz") as found:
+            return {name: found[name] for name in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return {}
+
+
+def last(folder: Path, metric: str) -> dict[int, float]:
+    """The last value of `metric` of each replica, NaN of a dead one; `{}` if the run has none."""
+    found = arrays(folder, ["replica", "died", metric])
+    if not found:
+        return {}
+    values = np.where(found["died"] < 0, found[metric][-1].astype(float), math.nan)
+    return dict(zip(found["replica"].tolist(), values.tolist(), strict=True))
+
+
+def coordinates(folder: Path) -> list[str]:
+    """The names of the coordinates of w; none where there are too many to be observed."""
+    try:
+        with np.load(folder / "replicas.npz") as found:
+            return [name for name in found.files if name.startswith("w/") and name not in QUANTITIES]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []

@@ -1,0 +1,53 @@
+"""Files of rows: one JSON object a line, appended while a run goes on."""
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+Row = dict[str, Any]
+
+
+class RowFile:
+    """An append-only file of JSON lines, cut back on resume to where the checkpoint was written."""
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self._file: IO[bytes] = path.open("ab")
+        self._file.truncate(size)
+
+    def append(self, row: Row) -> None:
+        self._file.write(json.dumps(row).encode() + b"\n")
+        self._file.flush()
+
+    def sync(self) -> int:
+        """Put every row on the disk; the size to resume at."""
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read(path: Path) -> list[Row]:
+    """All rows; a last line that a kill cut short is left out. Raises ValueError for a damaged line."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def read_with(path: Path, name: str) -> list[Row]:
+    """The rows that have a number under `name`; other lines are not even parsed, damaged ones left out."""
+    wanted, rows = json.dumps(name).encode(), []
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return []
+    for line in lines:
+        if wanted in line:
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and isinstance(row.get(name), int | float) and "step" in row:
+                rows.append(row)
+    return rows

@@ -1,0 +1,175 @@
+"""Which way a metric is better, and whether it is a share: what run folders say of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Result
+from synthetic import METRICS, SELECTION, part_of, write_run, write_sweep
+
+from genreg.report.reference import judge
+from genreg.report.tables import evaluate
+from genreg.run import curves
+from genreg.run.display import print_line
+from genreg.run.metric import Metric, described, metric_of
+
+Genreg = Callable[..., Result]
+VALUES = {"vat-0123abcd": (0.9, 0.91, 0.95), "none-89efcdab": (0.8, 0.82, 0.84)}
+
+
+def write(root: Path, metric: str = "accuracy", **more: Any) -> None:
+    """Two arms of three seeds whose last rows have this metric, and nothing is selected."""
+    for arm, values in VALUES.items():
+        for seed, value in enumerate(values):
+            last = {"step": 30, f"test/{metric}": value}
+            write_run(root / "part" / arm / f"seed={seed}", 0.5, selection=None, best=None, last=last,
+                      rows=[{"step": 10, f"test/{metric}": 0.1}, last], **more)  # fmt: skip
+
+
+def part(genreg: Genreg, *arguments: str) -> dict[str, Any]:
+    answer = genreg("report", *arguments, "--format", "json")
+    assert answer.code == 0, answer.err
+    (found,) = json.loads(answer.out)["parts"]
+    return dict(found)
+
+
+def verdict(found: dict[str, Any]) -> str:
+    return str({arm["arm"]: arm["verdict"] for arm in found["arms"]}["vat"])
+
+
+def test_descriptions_are_written_and_read_by_the_last_part_of_a_key() -> None:
+    metrics = described([Metric("kid", "min"), Metric("accuracy", "max", "%")])
+    assert metrics == {"kid": {"better": "min", "unit": ""}, "accuracy": {"better": "max", "unit": "%"}}
+    assert metric_of("validation_stderr/kid", metrics) == Metric("kid", "min")
+    assert metric_of("test_clean/accuracy", metrics) == Metric("accuracy", "max", "%")
+    assert metric_of("train/recall", metrics) == Metric("recall")  # nothing is said, nothing is guessed
+
+
+@pytest.mark.parametrize(("better", "expected"), [("max", "better"), ("min", "worse")])
+def test_the_runs_say_which_way_is_better(genreg: Genreg, tmp_path: Path, better: str, expected: str) -> None:
+    write(tmp_path, "agreement", metrics={"agreement": {"better": better, "unit": ""}})
+    found = part(genreg, "part")
+    assert (found["mode"], verdict(found), found["notes"]) == (better, expected, [])
+
+
+def test_the_runs_say_what_is_a_share(genreg: Genreg, tmp_path: Path) -> None:
+    write(tmp_path, "recall", metrics={"recall": {"better": "max", "unit": "%"}})
+    shown = genreg("report", "part", "--format", "markdown").out
+    assert "| mean % |" in shown
+    assert "| vat | 3 | 0 | 92.00 |" in shown
+    assert part(genreg, "part")["arms"][1]["mean"] == pytest.approx(0.92)  # data stay as they were measured
+    assert genreg("report", "part").code == 0
+    page = Path("part/report.html").read_text()
+    assert page.count("test/recall %") == 3  # the axis of the curves, and the runs of both arms
+    assert "92.00" in page
+
+
+def test_where_nothing_says_which_way_is_better_arms_only_differ(genreg: Genreg, tmp_path: Path) -> None:
+    write(tmp_path, "u")
+    found = part(genreg, "part")
+    assert (found["mode"], verdict(found)) == (None, "differs")
+    assert found["notes"] == ["no run says which way test/u is better: arms are only said to differ"]
+    assert "neither way is said to be better" in genreg("report", "part", "--format", "markdown").out
+    same = evaluate(part_of({"none": [1, 2, 3, 4], "b": [2, 1, 4, 3.1]}, None))
+    assert same.metric.better == "min"  # of runs recorded before, without a description
+    for run in same.part.runs():
+        run.summary["metrics"] = {}
+    del same.part.described
+    assert evaluate(same.part).arms[1].verdict == "no difference shown"
+
+
+def test_a_choice_and_a_threshold_need_to_know_which_way(genreg: Genreg, tmp_path: Path) -> None:
+    arms = [{"name": name, "folder": f"part/{name}"} for name in VALUES]
+    write(tmp_path, "u", metrics={})
+    for wrong in ({"select": "validation/u"}, {"threshold": {"metric": "validation/u", "value": 1}}):
+        write_sweep(tmp_path, arms, metric="test/u", **{"select": None, **wrong})
+        answer = genreg("report", ".")
+        assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+        assert answer.err.startswith(f"genreg: {next(iter(wrong))}: expected a m")
+
+
+def test_a_sweep_file_decides_for_its_own_metric_only(genreg: Genreg, tmp_path: Path) -> None:
+    write(tmp_path)
+    arms = [{"name": name.split("-")[0], "folder": f"part/{name}"} for name in reversed(VALUES)]
+    write_sweep(tmp_path, arms, mode="min", select=None)
+    assert verdict(part(genreg, ".")) == "worse"
+    assert verdict(part(genreg, ".", "--metric", "test/accuracy")) == "worse"
+    write_sweep(tmp_path, arms, mode=None, select=None)
+    assert verdict(part(genreg, ".")) == "better"
+    write_sweep(tmp_path, arms, mode="max", select=None)
+    assert part(genreg, ".", "--metric", "seconds_per_step")["mode"] == "min"
+
+
+def test_runs_that_contradict_each_other_are_told(genreg: Genreg, tmp_path: Path) -> None:
+    write(tmp_path)
+    path = tmp_path / "part/vat-0123abcd/seed=2/summary.json"
+    other = METRICS | {"accuracy": {"better": "min", "unit": ""}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": other}))
+    assert part(genreg, "part")["notes"] == [
+        "accuracy: runs disagree on what it is (larger is better, in %; smaller is better), the first is used"
+    ]
+
+
+def test_folders_without_descriptions_mean_what_they_meant(genreg: Genreg, tmp_path: Path) -> None:
+    for name in ("modes", "high_quality", "precision", "recall"):
+        assert metric_of(f"test/{name}", None) == Metric(name, "max")
+    assert metric_of("test/kid", None) == Metric("kid", "min")
+    write(tmp_path, metrics=None)
+    assert verdict(part(genreg, "part")) == "better"
+    assert "| vat | 3 | 0 | 92.00 |" in genreg("report", "part", "--format", "markdown").out
+    write(tmp_path / "other", "kid", metrics=None)
+    assert verdict(part(genreg, "other/part")) == "worse"
+
+
+def test_a_run_that_describes_its_metrics_speaks_for_all(genreg: Genreg, tmp_path: Path) -> None:
+    write(tmp_path, "agreement", metrics=None)
+    path = tmp_path / "part/vat-0123abcd/seed=2/summary.json"
+    says = {"metrics": {"agreement": {"better": "max", "unit": "%"}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | says))
+    found = part(genreg, "part")
+    assert (verdict(found), found["notes"]) == ("better", [])
+
+
+@pytest.mark.parametrize(
+    "metrics", [[], {"accuracy": "max"}, {"accuracy": {"better": "up"}}, {"a": {"unit": 1}}]
+)
+def test_a_description_that_cannot_be_read_is_a_damaged_summary(
+    genreg: Genreg, tmp_path: Path, metrics: Any
+) -> None:
+    write_run(tmp_path / "part/vat-0123abcd/seed=0", 0.9, metrics=metrics)
+    write_run(tmp_path / "part/vat-0123abcd/seed=1", 0.9)
+    assert "vat, seed 0: damaged summary.json" in part(genreg, "part")["notes"]
+
+
+def test_a_claim_needs_to_know_which_way_is_better() -> None:
+    made = part_of({"gp": [0.0, 0.1, 0.2, 0.3], "sn": [1.0, 1.2, 1.1, 1.3]}, None)
+    made.name = "wgan_modes_8"
+    for run in made.runs():
+        run.summary["metrics"] = {}
+    (claim,) = judge(evaluate(made))
+    assert (claim.verdict, claim.why) == ("not decided", "no run says which way test/score is better")
+
+
+def test_a_line_tells_the_selected_metric_on_every_split(capsys: pytest.CaptureFixture[str]) -> None:
+    best = {"step": 10, "validation/kid": 1.0, "validation_stderr/kid": 0.1, "test/kid": 2.0, "test/fid": 3.0}
+    print_line({"best": best, "selection": ["validation/kid", "min"], "seconds": 1.0}, "a")
+    print_line({"best": None, "last": {"step": 5, "w/u": 1.0}, "selection": None, "seconds": 1.0}, "b")
+    assert capsys.readouterr().out.splitlines() == [
+        "a: validation/kid 1.0000  test/kid 2.0000  at step 10, 1.0 s",
+        "b:   at step 5, 1.0 s",
+    ]
+
+
+def test_curves_are_drawn_in_the_metrics_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    rows = [{"step": 1, "train/vat": 2.0, "test/accuracy": 0.5}, {"step": 2, "test/accuracy": 0.75}]
+    curves.draw(rows, {"best": None, "selection": SELECTION, "metrics": METRICS}, tmp_path / "curves.png")
+    accuracy, terms = drawn[0].axes
+    assert (accuracy.get_ylabel(), terms.get_ylabel()) == ("%", "")
+    assert list(accuracy.lines[0].get_ydata()) == [50, 75]
+    assert list(terms.lines[0].get_ydata()) == [2]
