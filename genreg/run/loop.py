@@ -11,6 +11,7 @@ from genreg.errors import Interrupted
 from genreg.parameters import Count, checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.state import State
+from genreg.run.view import View
 
 
 @checked
@@ -35,17 +36,9 @@ def run(
             while state.step < steps and not stopping:
                 state.record(task.step(state.step))
                 last = state.step == steps
-                row: Row = {}
-                pictures: dict[str, Path] = {}
-                if last or state.step % log_every == 0:
-                    row |= state.means()
-                if last or state.step % eval_every == 0:
-                    pictures = state.draw()
-                    row |= state.evaluated(task.evaluate())
-                if row:
-                    state.write(row)
-                    for view in views:
-                        view.show({"step": state.step, **row}, pictures)
+                logs, evaluates = (last or state.step % every == 0 for every in (log_every, eval_every))
+                if logs or evaluates:
+                    _write_row(state, logs, evaluates, views)
                 if state.step % checkpoint_every == 0 and not last:
                     state.save()
             if state.step < steps:
@@ -58,6 +51,18 @@ def run(
     except Exception as error:
         state.stop("failed", reason=(str(error) or type(error).__name__).splitlines()[0])
         raise
+
+
+def _write_row(state: State, logs: bool, evaluates: bool, views: Sequence[View]) -> None:
+    """Append the terms' means, the evaluation of the model as it stands, or both; and show them."""
+    row: Row = state.means() if logs else {}
+    pictures: dict[str, Path] = {}
+    if evaluates:
+        pictures = state.draw()
+        row |= state.evaluated(state.task.evaluate())
+    state.write(row)
+    for view in views:
+        view.show({"step": state.step, **row}, pictures)
 
 
 @contextmanager

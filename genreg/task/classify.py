@@ -71,13 +71,7 @@ class Classify(Task):
         known = {"classes"} if self.dataset.classes else set()
         check_methods(regularizer, self.offers | known, "real targets")
         check_measures(measure or {}, self.measures, bool(known))
-        streams.reseed_default(streams.derive(seed, "model"), CPU)
-        self.model = model(input_shape=self.dataset.input_shape, outputs=self.dataset.outputs).to(device)
-        self.methods = attach(regularizer, self.model)
-        self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
-        self.reads = frozenset[str]().union(*(method.reads for method in self.methods.values()))
-        self.statistics = RunningStatistics(self.model)
-        self.parameters = trainable(self.model)
+        self._make_model(model, regularizer)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = dict(measure or {})
@@ -96,6 +90,16 @@ class Classify(Task):
         self.loss.check(data.classes)
         self.checksums = data.checksums
         return data
+
+    def _make_model(self, model: Callable[..., Classifier], regularizer: Mapping[str, Regularizer]) -> None:
+        streams.reseed_default(streams.derive(self.seed, "model"), CPU)
+        made = model(input_shape=self.dataset.input_shape, outputs=self.dataset.outputs)
+        self.model = made.to(self.device)
+        self.methods = attach(regularizer, self.model)
+        self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
+        self.reads = frozenset[str]().union(*(method.reads for method in self.methods.values()))
+        self.statistics = RunningStatistics(self.model)
+        self.parameters = trainable(self.model)
 
     def _describe(self) -> None:
         """What the numbers of an evaluation are, and which of them chooses the step."""

@@ -16,7 +16,7 @@ from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.forward.critic import CriticForward
-from genreg.forward.update import counts, update
+from genreg.forward.update import backward, counts, update
 from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
 from genreg.model.statistics import RunningStatistics
@@ -48,7 +48,7 @@ class WGAN(Task):
     """
 
     groups = frozenset(
-        {
+        [
             "dataset",
             "model",
             "optimizer",
@@ -57,7 +57,7 @@ class WGAN(Task):
             "regularizer",
             "measure",
             "features",
-        }
+        ]
     )
     trains = (Gan, "a generator and a critic")
     measures = (GanMeasure, "a measure of a generator, for task=wgan")
@@ -92,9 +92,9 @@ class WGAN(Task):
         self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
         data = self._read(dataset, conditional, batch_size)
         self._make_players(model, data, regularizer, data.classes if conditional else 0)
-        self.optimizer = build_optimizer(optimizer, trainable(self.critic), seed=seed)
+        self.optimizer = build_optimizer(optimizer, self.critic_parameters, seed=seed)
         self.generator_optimizer = build_optimizer(
-            generator_optimizer, trainable(self.generator), seed=seed, stream="generator/perturbation"
+            generator_optimizer, self.generator_parameters, seed=seed, stream="generator/perturbation"
         )
         players = (self.optimizer, self.generator_optimizer)
         self.schedulers = [scheduler(player) for player in players] if scheduler else []
@@ -125,9 +125,9 @@ class WGAN(Task):
         self.average = self.generator
         if self.ema_decay:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.critic_statistics, self.generator_statistics = map(
-            RunningStatistics, (self.critic, self.generator)
-        )
+        players = (self.critic, self.generator)
+        self.critic_statistics, self.generator_statistics = map(RunningStatistics, players)
+        self.critic_parameters, self.generator_parameters = map(trainable, players)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of the generator, after its critic's; returns the terms of both.
@@ -169,8 +169,7 @@ class WGAN(Task):
                 terms[name] = penalty
                 loss = loss + weight_at(method, number) * penalty
         terms["critic_loss"] = loss
-        self.optimizer.zero_grad()
-        loss.backward()
+        backward(loss, self.critic_parameters)
         return terms
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
@@ -191,8 +190,7 @@ class WGAN(Task):
             with self.autocast():
                 scores = self.critic(fake, y)
             loss = self.loss.generator(scores.float())
-        self.generator_optimizer.zero_grad()
-        loss.backward()
+        backward(loss, self.generator_parameters)
         return {"generator_loss": loss}
 
     def generate(self, n: int, stream: str, counter: int, y: Tensor | None = None) -> Tensor:
