@@ -48,16 +48,8 @@ class WGAN(Task):
     """
 
     groups = frozenset(
-        [
-            "dataset",
-            "model",
-            "optimizer",
-            "generator_optimizer",
-            "scheduler",
-            "regularizer",
-            "measure",
-            "features",
-        ]
+        {"dataset", "model", "optimizer", "generator_optimizer", "scheduler"}
+        | {"regularizer", "measure", "features"}
     )
     trains = (Gan, "a generator and a critic")
     measures = (GanMeasure, "a measure of a generator, for task=wgan")
