@@ -62,10 +62,11 @@ class ClassifierForward(Forward):
 
     def _call(self, embedding: Tensor, masks: int, model: nn.Module | None = None) -> Tensor:
         streams.begin_pass(masks, embedding.device)
-        padding = {} if self.mask is None else {"mask": self.mask}
-        with torch.autocast(embedding.device.type, self.dtype) if self.dtype else nullcontext():
-            called = self.model if model is None else model
-            return called(embedding=embedding, **padding).to(embedding.dtype)
+        called = self.model if model is None else model
+        if self.dtype is None:
+            return called(embedding=embedding, mask=self.mask)
+        with torch.autocast(embedding.device.type, self.dtype):
+            return called(embedding=embedding, mask=self.mask).to(embedding.dtype)
 
     def vjp(self, point: Tensor) -> tuple[Tensor, Pullback]:
         """Logits at `point`, and the pullback there; no parameter's gradient is touched."""

@@ -3,7 +3,7 @@
 from genreg.regularizer.base import Ramp as Ramp
 from genreg.regularizer.base import Regularizer as Regularizer
 from genreg.regularizer.base import Weight as Weight
-from genreg.regularizer.base import weight_at as weight_at
+from genreg.regularizer.base import added as added
 from genreg.regularizer.entropy import Entropy as Entropy
 from genreg.regularizer.frobenius import Frobenius as Frobenius
 from genreg.regularizer.frobenius import FrobeniusProjection as FrobeniusProjection

@@ -22,7 +22,7 @@ from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, checked
-from genreg.regularizer import Regularizer, weight_at
+from genreg.regularizer import Regularizer, added
 from genreg.run.task import Task
 from genreg.task.evaluation import evaluate
 from genreg.task.fit import check_measures, check_methods
@@ -126,7 +126,7 @@ class Classify(Task):
         for name, method in self.methods.items():
             if (penalty := method.penalty(forward.of(name))) is not None:
                 terms[name] = penalty
-                loss = loss + weight_at(method, step) * penalty
+                loss = added(loss, method, penalty, step)
         terms["loss"] = loss
         backward(loss, self.parameters)
         return terms

@@ -23,7 +23,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.model.unchanged import frozen
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, Fraction, checked
-from genreg.regularizer import Regularizer, weight_at
+from genreg.regularizer import Regularizer, added
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods
 from genreg.task.generation import GanEvaluation, signed
@@ -159,7 +159,7 @@ class WGAN(Task):
         for name, method in self.methods.items():
             if (penalty := method.penalty(forward.of(name))) is not None:
                 terms[name] = penalty
-                loss = loss + weight_at(method, number) * penalty
+                loss = added(loss, method, penalty, number)
         terms["critic_loss"] = loss
         backward(loss, self.critic_parameters)
         return terms
