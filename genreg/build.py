@@ -6,44 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic.dataclasses import dataclass
 
 from genreg.download import default_data_dir
 from genreg.errors import InputError, nearest
 from genreg.optimizer import seeded
-from genreg.parameters import STRICT, BadNumberError, Count, CountOrZero, blame
+from genreg.parameters import BadNumberError, blame
 from genreg.run.identity import Config
 from genreg.run.task import Task
-
-
-@dataclass(config=STRICT, kw_only=True)
-class Settings:
-    """The scalars at the top of the configuration; train.yaml says what each means."""
-
-    name: str | None
-    steps: Count
-    seed: CountOrZero
-    device: str
-    precision: Literal["fp32", "tf32", "bf16"]
-    eval_every: Count
-    log_every: Count
-    checkpoint_every: Count
-    data_dir: str | None
-    output_dir: str
-    quiet: bool
-
-
-GROUPS = ("task", "dataset", "model", "regularizer", "optimizer", "scheduler", "measure", "logger")
-MORE = ("generator_optimizer", "features")  # what only some tasks bring along
-
-
-def settings(config: Config) -> Settings:
-    """The checked scalars of a configuration; InputError names the first bad key."""
-    with blame("", Settings):
-        return Settings(**{key: value for key, value in config.items() if key not in GROUPS + MORE})
 
 
 def build_task(config: Config, device: torch.device) -> Task:

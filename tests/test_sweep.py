@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 from conftest import Result, yaml_options
 from omegaconf import OmegaConf
 
-from genreg import CONFIGS
+from genreg.cli.compose import configs
 from genreg.cli.sweep import compose_jobs
 from genreg.errors import InputError
 from genreg.launcher import plan
@@ -186,12 +185,11 @@ def test_sweep_json_says_where_every_run_is(
 
 
 def test_a_copied_seed_is_a_composed_seed() -> None:
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with configs():
         lists = [[*TINY, f"seed={seed}"] for seed in (0, 7)]
         copied = compose_jobs(lists)
         composed = [compose_jobs([one])[0] for one in lists]
     assert copied == composed
-    assert OmegaConf.create(copied[1].yaml) == copied[1].config
     assert copied[1].config["seed"] == 7
 
 

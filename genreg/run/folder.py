@@ -19,6 +19,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -77,8 +78,9 @@ class RunFolder:
         others = synced if isinstance(synced, dict) else {}
         _write_json(self.path / "synced.json", {**others, target: state})
 
-    def write_config(self, yaml: str) -> None:
-        (self.path / "config.yaml").write_text(yaml)
+    def write_config(self, config: Row) -> None:
+        text = "".join(_yaml(json.dumps({key: value})) for key, value in config.items())
+        (self.path / "config.yaml").write_text(text)
 
     def rows(self) -> list[Row]:
         """All metric rows; a last line that a kill cut short is left out."""
@@ -114,6 +116,14 @@ class RowFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+@lru_cache(500)
+def _yaml(part: str) -> str:
+    """One key of a configuration, from JSON to YAML. Kept: OmegaConf is slow, and runs of a sweep differ little."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.create(json.loads(part)))
 
 
 def _read_json(path: Path, default: Any) -> Any:
