@@ -25,8 +25,8 @@ KEYED = ("regularizer", "measure", "logger")
 """Groups of which several options may be chosen, each keyed by its own name."""
 
 FIXED: dict[str, tuple[Any, str]] = {
-    "run.dir": (".", "no other than train.yaml's: output_dir says where runs lie"),
-    "output_subdir": (None, "no other than train.yaml's: a run folder holds its config.yaml"),
+    "run.dir": (".", "'.': output_dir says where runs lie"),
+    "output_subdir": (None, "null: a run folder holds its config.yaml"),
     "job.chdir": (False, "false: a run stays in the folder it was started in"),
     "callbacks": ({}, "none: genreg calls no callbacks"),
 }
@@ -56,10 +56,10 @@ def about_hydra(flags: Namespace) -> list[str]:
     return [*(o for o in given if key(o) != "hydra.searchpath"), f"hydra.searchpath=[{quoted}]"]
 
 
-def compose(overrides: list[str], name: str = "train") -> DictConfig:
+def compose(overrides: list[str]) -> DictConfig:
     """The configuration with its hydra node; InputError for what genreg cannot honour of that."""
     with explaining(overrides):
-        cfg = hydra.compose(name, overrides, return_hydra_config=True)
+        cfg = hydra.compose("train", overrides, return_hydra_config=True)
         for path, (only, expected) in FIXED.items():
             found = OmegaConf.select(cfg.hydra, path)
             if found != only:
@@ -75,16 +75,17 @@ def surroundings(cfg: DictConfig) -> Surroundings:
     with explaining([]):
         log: Any = OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)
         variables: Any = OmegaConf.to_container(cfg.hydra.job.env_set, resolve=True)
-        verbose: Any = cfg.hydra.verbose
-    names = {True: ["root"], False: []}[verbose] if isinstance(verbose, bool) else verbose
-    names = [names] if isinstance(names, str) else list(names)
-    return Surroundings(variables, log if log.get("root") else {}, names)
+        verbose = cfg.hydra.verbose
+        if isinstance(verbose, bool):
+            verbose = ["root"] if verbose else []
+        verbose = [verbose] if isinstance(verbose, str) else list(verbose)
+    return Surroundings(variables, log if log.get("root") else {}, verbose)
 
 
 def job_of(cfg: DictConfig, overrides: list[str]) -> Job:
     """The job of a composed configuration, its scalars checked."""
     job = Job(overrides, plain(cfg), surroundings(cfg))
-    _ = job.settings
+    _ = job.settings  # complains here, not in the middle of a sweep
     return job
 
 
@@ -96,7 +97,7 @@ def plain(cfg: DictConfig) -> Config:
     """
     with explaining([]):
         task = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
-        config: Config = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)  # type: ignore
+        config: Config = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     for group in KEYED:
         if not isinstance(config.get(group), dict):
             raise InputError(group, "the names of options", config.get(group))

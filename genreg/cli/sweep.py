@@ -4,9 +4,8 @@ import re
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +27,6 @@ from genreg.launcher.job import Job, Outcome
 from genreg.launcher.overrides import key, of_hydra, value
 from genreg.launcher.table import Table
 
-Make = Callable[[list[list[str]]], list[Job]]
-"""`compose_jobs` with what holds for all."""
-
 
 def sweep(flags: Namespace) -> None:
     """Run a sweep file, or with -m every combination of values.
@@ -39,24 +35,23 @@ def sweep(flags: Namespace) -> None:
     """
     own = [o for o in flags.overrides if key(o) == "sweep" or key(o).startswith("sweep.")]
     given = [o for o in flags.overrides if o not in own and not of_hydra(o)]
-    about, config_name = about_hydra(flags), flags.config_name or "train"
+    about = about_hydra(flags)
     with configs():
         forced = [f"++{o}" if o.startswith("sweep.") else o for o in own]
-        master = compose([*about, *forced], config_name)
+        master = compose([*about, *forced])
         node: Any = OmegaConf.to_container(master.sweep, resolve=True) if "sweep" in master else {}
         dry_run = flags.dry_run or node.get("dry_run") is True
         name = next((value(o) for o in own if o.startswith("sweep=")), None)
         with surroundings(master).entered():
-            make = partial(compose_jobs, about=about, name=config_name)
             if name is None:
-                jobs = make(grid(given))
+                jobs = compose_jobs(grid(given), about)
             else:
-                jobs = of_file(name, node, given, make, None if dry_run else flags.overrides)
+                jobs = of_file(name, node, given, about, None if dry_run else flags.overrides)
             _launch(jobs, master, dry_run)
 
 
 def of_file(
-    name: str, node: dict[str, Any], given: list[str], make: Make, command: list[str] | None
+    name: str, node: dict[str, Any], given: list[str], about: list[str], command: list[str] | None
 ) -> list[Job]:
     """The jobs of a sweep file. command: what was typed, for sweep.json; None writes no file."""
     chosen = sweep_file.read(node)
@@ -65,7 +60,7 @@ def of_file(
     if not any(key(o) == "output_dir" for o in given):
         given = [*given, f"output_dir=outputs/{name}"]
     owners, lists = plan.batches(sweep_file.arms(chosen), given)
-    jobs = make(lists)
+    jobs = compose_jobs(lists, about)
     batch.look(jobs, retry_failed=False)  # refuses a run twice before anything is written
     if command is not None:
         plan.write(Path(jobs[0].settings.output_dir), name, command, chosen, owners, jobs)
@@ -79,7 +74,7 @@ def grid(overrides: list[str]) -> list[list[str]]:
         return BasicSweeper.split_arguments(parser.parse_overrides(overrides), None)[0]
 
 
-def compose_jobs(lists: Sequence[list[str]], about: Sequence[str] = (), name: str = "train") -> list[Job]:
+def compose_jobs(lists: Sequence[list[str]], about: Sequence[str] = ()) -> list[Job]:
     """One job for each list of overrides; lists that differ in `seed=` alone are composed once.
 
     about: overrides of Hydra's own keys, for all. InputError for jobs that can be seen to be wrong.
@@ -88,7 +83,7 @@ def compose_jobs(lists: Sequence[list[str]], about: Sequence[str] = (), name: st
     wrong: dict[tuple[str, ...], GenregError] = {}
     for own in dict.fromkeys(tuple(o for o in overrides if not _is_seed(o)) for overrides in lists):
         try:
-            arms[own] = _compose(list(own), about, name)
+            arms[own] = _compose(list(own), about)
         except GenregError as error:
             wrong[own] = error
     if wrong:
@@ -100,8 +95,8 @@ def _is_seed(override: str) -> bool:
     return override.startswith("seed=") and value(override).isdecimal()
 
 
-def _compose(overrides: list[str], about: Sequence[str], name: str) -> Job:
-    cfg = compose([*about, *overrides], name)
+def _compose(overrides: list[str], about: Sequence[str]) -> Job:
+    cfg = compose([*about, *overrides])
     if re.search(r"\$\{\.*seed\}", OmegaConf.to_yaml(cfg)):
         raise InputError("seed", "no other key that refers to ${seed} in a sweep")
     return job_of(cfg, overrides)

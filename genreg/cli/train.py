@@ -61,6 +61,8 @@ def parse(arguments: list[str]) -> Namespace:
     flags = parser.parse_intermixed_args(arguments)
     if flags.config_path is not None:
         raise InputError("--config-path", "--config-dir, which adds a folder of options", flags.config_path)
+    if flags.config_name is not None:
+        raise InputError("--config-name", "experiment=NAME, a file of --config-dir or not", flags.config_name)
     if flags.experimental_rerun is not None:
         raise InputError("--experimental-rerun", "--like RUN_FOLDER", flags.experimental_rerun)
     if flags.resolve and not flags.cfg:
@@ -78,7 +80,7 @@ def _one(flags: Namespace) -> None:
         raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
     others = [o for o in flags.overrides if not of_hydra(o)]
     with compose.configs():
-        cfg = compose.compose([*compose.about_hydra(flags), *others], flags.config_name or "train")
+        cfg = compose.compose([*compose.about_hydra(flags), *others])
     if cfg.hydra.mode == RunMode.MULTIRUN:
         raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
     with compose.surroundings(cfg).entered():

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from genreg.errors import InputError
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -21,7 +23,10 @@ class Surroundings:
     def entered(self) -> Iterator[None]:
         """Set the log up, and the variables for as long as this lasts."""
         if self.log:
-            logging.config.dictConfig(self.log)
+            try:
+                logging.config.dictConfig(self.log)
+            except ValueError as error:
+                raise InputError("hydra.job_logging", "a logging configuration", str(error)) from error
         for name in self.verbose:
             logging.getLogger(name).setLevel(logging.DEBUG)
         with environment(**self.variables):

@@ -120,7 +120,7 @@ class RowFile:
 
 @lru_cache(500)
 def _yaml(part: str) -> str:
-    """One key of a configuration, from JSON to YAML. Kept: OmegaConf is slow, and runs of a sweep differ little."""
+    """One key of a configuration, from JSON to YAML. Kept: it is slow, and runs of a sweep share most."""
     from omegaconf import OmegaConf
 
     return OmegaConf.to_yaml(OmegaConf.create(json.loads(part)))
