@@ -2,48 +2,18 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic.dataclasses import dataclass
 
 from genreg.download import default_data_dir
 from genreg.errors import InputError
-from genreg.factory import factory, find_target
-from genreg.parameters import STRICT, Count, CountOrZero, blame
+from genreg.factory import GROUPS, factory, find_target
 from genreg.run.identity import Config
 from genreg.run.task import Task
 
-
-@dataclass(config=STRICT, kw_only=True)
-class Settings:
-    """The scalars at the top of the configuration; train.yaml says what each means."""
-
-    name: str | None
-    steps: Count
-    seed: CountOrZero
-    device: str
-    precision: Literal["fp32", "tf32", "bf16"]
-    eval_every: Count
-    log_every: Count
-    checkpoint_every: Count
-    data_dir: str | None
-    output_dir: str
-    quiet: bool
-
-
-GROUPS = (
-    "task", "dataset", "model", "loss", "regularizer", "optimizer", "generator_optimizer", "scheduler",
-    "features", "measure", "logger",
-)  # fmt: skip
 KEYED = ("regularizer", "measure", "logger")
 """Groups of which several options may be chosen, each keyed by its own name."""
-
-
-def settings(config: Config) -> Settings:
-    """The checked scalars of a configuration; InputError names the first bad key."""
-    with blame("", Settings):
-        return Settings(**{key: value for key, value in config.items() if key not in GROUPS})
 
 
 def build_task(config: Config, device: torch.device) -> Task:

@@ -16,10 +16,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreg import CONFIGS, regularizer
-from genreg.build import build_task, choose_device, settings
+from genreg.build import build_task, choose_device
+from genreg.cli.compose import plain
 from genreg.cli.help import GROUPS, options, text
-from genreg.cli.train import plain
 from genreg.errors import InputError
+from genreg.run.settings import Settings
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
             "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure",
@@ -122,7 +123,7 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config["dataset"] |= {"size": 8, "validation": 5, "test": 5}
     if option == "npz":
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
-    settings(config)
+    Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):
             build_task(config, choose_device("cpu"))
