@@ -106,6 +106,8 @@ class Noisy(nn.Module):
         self.sigma, self.name = sigma, name
 
     def forward(self, weight: Tensor) -> Tensor:
+        if not self.training:
+            return weight
         return weight + self.sigma * torch.randn(weight.shape, generator=streams.of_layer(self.name))
 
 
