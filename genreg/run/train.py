@@ -43,10 +43,11 @@ def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> R
     from genreg.build import build_each, build_task, choose_device, settings
     from genreg.logger import Guarded
     from genreg.run import environment, loop
+    from genreg.run.task import Task
 
     chosen = settings(config)
     device = choose_device(chosen.device)
-    task = build_task(config, device)
+    task: Task = build_task(config, device)
     loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
     display = Display(chosen.steps, task.progress, task.selection, chosen.quiet)
     try:
