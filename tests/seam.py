@@ -66,13 +66,15 @@ class RDrop(Regularizer):
 
 @dataclass
 class Steady(Regularizer):
-    """Squared distance of the mean score from its running mean, which moves once in an update."""
+    """Squared distance of the mean score from its running mean, which starts at random and moves once in an
+    update.
+    """
 
     weight: float = 1.0
     keeps = ("mean",)
 
     def attach(self, model: nn.Module) -> None:
-        self.mean = torch.zeros(())
+        self.mean = torch.randn(())
 
     def penalty(self, forward: Forward) -> Tensor:
         score = forward.score(forward.points).mean()

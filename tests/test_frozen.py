@@ -31,8 +31,9 @@ def chosen(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("task", "name", "by"), EVERY)
 def test_a_frozen_layer_stays_bit_for_bit(task: str, name: str, by: str) -> None:
     made = build(task, chosen(name), by=by, model=partial(with_frozen_layer, task))
-    layers = [linear_layers(player)[0] for player in players(made.model)]
-    before, others = [state(layer) for layer in layers], free(made.model)
+    alone = build(task, model=partial(with_frozen_layer, task))
+    layers, before = first_layers(made.model), [state(layer) for layer in first_layers(alone.model)]
+    others = free(made.model)
     trained(made, 3)
     assert all(equal(state(layer), found) for layer, found in zip(layers, before, strict=True))
     assert not any(p.requires_grad for layer in layers for p in layer.parameters())
@@ -43,10 +44,14 @@ def players(model: nn.Module) -> list[nn.Module]:
     return [model.generator, model.critic] if isinstance(model, Gan) else [model]
 
 
+def first_layers(model: nn.Module) -> list[nn.Module]:
+    return [linear_layers(player)[0] for player in players(model)]
+
+
 def with_frozen_layer(task: str, **given: Any) -> nn.Module:
     model = MODELS[task](**given)
-    for player in players(model):
-        linear_layers(player)[0].requires_grad_(False)
+    for layer in first_layers(model):
+        layer.requires_grad_(False)
     return model
 
 

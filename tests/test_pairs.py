@@ -105,6 +105,17 @@ def first_update(
     return terms, {name: g.get_state().numpy().tobytes() for name, g in generators.items()}
 
 
+@pytest.mark.parametrize(("task", "a", "b"), TOGETHER)
+def test_a_second_method_changes_nothing_that_the_first_starts_from(task: str, a: str, b: str) -> None:
+    together = build(task, methods([a, b]))
+    for name in (a, b):
+        alone = build(task, methods([name]))
+        for key, value in alone.methods[name].state_dict().items():
+            assert torch.equal(together.methods[name].state_dict()[key], value)
+        own, found = buffers(player(alone)), buffers(player(together))
+        assert same(own, {key: found[key] for key in own})
+
+
 def test_the_draws_of_methods_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     _, drawn = first_update("classify", ["vat", "jitter", "entropy", "noise_consistency"], monkeypatch)
     assert set(drawn) == {"vat", "jitter", "noise_consistency"}
