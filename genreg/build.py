@@ -9,14 +9,12 @@ import torch
 from genreg.download import default_data_dir
 from genreg.errors import InputError
 from genreg.factory import GROUPS, factory, find_target
-from genreg.run.identity import Config
-from genreg.run.task import Task
 
 KEYED = ("regularizer", "measure", "logger")
 """Groups of which several options may be chosen, each keyed by its own name."""
 
 
-def build_task(config: Config, device: torch.device) -> Task:
+def build_task(config: dict[str, Any], device: torch.device) -> Any:
     """The task of a configuration, on `device`, given the groups that it is made of."""
     target = find_target(config["task"], "task")
     groups: frozenset[str] = getattr(target, "groups", frozenset(GROUPS))
@@ -34,7 +32,7 @@ def build_task(config: Config, device: torch.device) -> Task:
     )
 
 
-def _part(config: Config, group: str) -> Any:
+def _part(config: dict[str, Any], group: str) -> Any:
     """What a task is given of one group: objects, or factories of what it makes itself."""
     if group in KEYED:
         return build_each(config, group)
@@ -65,7 +63,7 @@ def _check_model(model: Any, task: Any) -> None:
         raise InputError("model", f"{words} for this task", model.__name__)
 
 
-def build_each(config: Config, group: str) -> dict[str, Any]:
+def build_each(config: dict[str, Any], group: str) -> dict[str, Any]:
     """The objects of a group whose options are keyed by their own names."""
     return {name: factory(node, f"{group}.{name}")() for name, node in config[group].items()}
 

@@ -43,10 +43,11 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.build import build_each, build_task, choose_device
     from genreg.run import environment, loop
+    from genreg.run.task import Task
     from genreg.run.view import Guarded
 
     device = choose_device(settings.device)
-    task = build_task(config, device)
+    task: Task = build_task(config, device)
     loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     try:
