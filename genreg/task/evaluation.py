@@ -23,7 +23,7 @@ def evaluate(
     for measure, function in measures.items():
         for name in function.splits:
             split = getattr(dataset, name)
-            row[f"{name}/{measure}"] = function(model, split.x, split.y).value
+            row[f"{name}/{measure}"] = function(model, split.x, split.y, loss).value
     return row
 
 
