@@ -178,7 +178,7 @@ def test_a_sweep_tells_every_failure_and_goes_on(genreg: Callable[..., Result], 
     answer = genreg("train", "-m", "experiment=smoke/vat", "regularizer.vat.epsilon=-1,0.5,-2", "steps=3")
     assert answer.code == 2
     assert [line for line in answer.err.splitlines() if line.startswith("genreg:")] == [
-        *(f"genreg: regularizer.vat.epsilon: expected greater than or equal to 0, got -{k}" for k in (1, 2)),
+        *(f"genreg: regularizer.vat.epsilon: expected a number, 0 or more, got -{k}" for k in (1, 2)),
         "genreg: 2 of 3 jobs failed",
     ]
     assert len(list(tmp_path.rglob("summary.json"))) == 1

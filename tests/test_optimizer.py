@@ -265,7 +265,7 @@ def test_classifier_is_judged_and_kept_at_the_noise_free_iterate() -> None:
 
 
 @pytest.mark.parametrize(("override", "said"), [
-    ("optimizer.sigma=-1", "optimizer.sigma: expected greater than or equal to 0"),
+    ("optimizer.sigma=-1", "optimizer.sigma: expected a number, 0 or more"),
     ("optimizer.sigma=nan", "optimizer.sigma: expected a finite number"),
     ("optimizer.noise=uniform", "optimizer.noise: expected 'gaussian' or 'rademacher'"),
     ("optimizer.base=rmsprop", "optimizer.base: expected 'sgd', 'adam' or 'adamw'"),

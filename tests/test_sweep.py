@@ -195,8 +195,8 @@ def test_a_copied_seed_is_a_composed_seed() -> None:
 
 WRONG: list[tuple[list[str], int, list[str]]] = [
     (["steps=-1,4"], 1, ["steps: expected greater than or equal to 1, got -1"]),
-    (["quiet=3", "seed=0,1", "model.d=3,4"], 1, ["quiet: expected a valid boolean, got 3"]),
-    (["device=7,cpu"], 1, ["device: expected a valid string, got 7"]),
+    (["quiet=3", "seed=0,1", "model.d=3,4"], 1, ["quiet: expected true or false, got 3"]),
+    (["device=7,cpu"], 1, ["device: expected a word, got 7"]),
     (["+foo=1,2"], 3, ["foo: expected no such key, got 1  (experiment=", "got 2  (", "2 of 2 combinations"]),
     (["steps=4,0,-1", "seed=0,1"], 3, ["steps: expected greater", "got 0  (", "got -1  (", "2 of 3 comb"]),
     (["model=mlpp,widening_valley", "log_every=0,1"], 4, ["model: expected an", "log_every: ", "3 of 4"]),
