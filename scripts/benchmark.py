@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -24,13 +24,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from omegaconf import OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from genreg import streams
 from genreg.dataset.base import Dataset, Split
 from genreg.factory import factory
 from genreg.forward.perturbation import kl_divergence, unit
+from genreg.model.statistics import RunningStatistics
 from genreg.run import loop
 from genreg.run.folder import RunFolder
 from genreg.task.classify import Classify
@@ -109,38 +110,78 @@ def loop_seconds(task: Clocked, steps: int) -> float:
 def bare_seconds(task: Clocked, steps: int) -> float:
     """The same updates written out; batches are slices of an order drawn beforehand."""
     model, optimizer, data, device = task.model, task.optimizer, task.dataset, task.device
-    vat, labeled, unlabeled = task.regularizer.get("vat"), task.labeled_batch, task.unlabeled_batch
+    vat, labeled, unlabeled = task.methods.get("vat"), task.labeled_batch, task.unlabeled_batch
     orders = [torch.cat([sampler(s) for s in range(steps)]) for sampler in (labeled, unlabeled)]
     masks = [[streams.derive(0, f"dropout/{x}labeled", s) for x in ("", "un")] for s in range(steps)]
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    share = unlabeled.batch / (labeled.batch + unlabeled.batch) if vat else 0.0
+    statistics = RunningStatistics(model)
+    share = unlabeled.batch / (labeled.batch + unlabeled.batch)
 
-    def logits(x: Tensor, seed: int, momentum: float = 0.0) -> Tensor:
+    def logits(x: Tensor, seed: int) -> Tensor:
         streams.reseed_default(seed, device)
-        for norm in norms:
-            norm.momentum, norm.track_running_stats = momentum, momentum > 0
         return model(x)
+
+    def frozen(x: Tensor, seed: int) -> Tensor:
+        with statistics.frozen():
+            return logits(x, seed)
 
     began = clock(device)
     for step, (seed, seed_u) in enumerate(masks):
         i = orders[0][step * labeled.batch : (step + 1) * labeled.batch]
         x, y = data.labeled.x[i], data.labeled.y[i]
-        loss = F.cross_entropy(logits(x, seed, 0.1 * (1 - share) / (1 - 0.1 * share)), y)
+        if vat:
+            statistics.begin()
+        loss = F.cross_entropy(logits(x, seed), y)
         if vat:
             u = data.unlabeled[orders[1][step * unlabeled.batch : (step + 1) * unlabeled.batch]]
-            with torch.no_grad():
-                clean = logits(u, seed_u, 0.1 * share)
+            with torch.no_grad(), statistics.second(share):
+                clean = logits(u, seed_u)
             generator = streams.generator(0, "noise", step, device)
             d = unit(torch.randn(u.shape, device=device, generator=generator), "example")
             probe = (u + vat.xi * d).requires_grad_()
-            q = logits(probe, seed_u)
+            q = frozen(probe, seed_u)
             (gradient,) = torch.autograd.grad(q, probe, q.detach().softmax(1) - clean.softmax(1))
             r = vat.epsilon * unit(gradient, "example", fallback=d)
-            loss = loss + vat.weight * kl_divergence(clean, logits(u + r, seed_u))
+            loss = loss + vat.weight * kl_divergence(clean, frozen(u + r, seed_u))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        statistics.settle()
+    return clock(device) - began
+
+
+def plain_seconds(task: Clocked, steps: int) -> float:
+    """The same algorithm as a person writes it: one generator, epochs by permutation, nothing replayed."""
+    model, optimizer, data, device = task.model, task.optimizer, task.dataset, task.device
+    vat, sizes = task.methods.get("vat"), (task.labeled_batch.batch, task.unlabeled_batch.batch)
+    draw = torch.Generator(device).manual_seed(0)
+    batches = [
+        epochs(len(x), size, draw) for x, size in zip((data.labeled, data.unlabeled), sizes, strict=True)
+    ]
+    began = clock(device)
+    for _ in range(steps):
+        i = next(batches[0])
+        loss = F.cross_entropy(model(data.labeled.x[i]), data.labeled.y[i])
+        if vat:
+            u = data.unlabeled[next(batches[1])]
+            with torch.no_grad():
+                clean = model(u)
+            d = unit(torch.randn(u.shape, generator=draw, device=device), "example")
+            probe = (u + vat.xi * d).requires_grad_()
+            q = model(probe)
+            (gradient,) = torch.autograd.grad(q, probe, q.detach().softmax(1) - clean.softmax(1))
+            r = vat.epsilon * unit(gradient, "example", fallback=d)
+            loss = loss + vat.weight * kl_divergence(clean, model(u + r))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return clock(device) - began
+
+
+def epochs(n: int, size: int, draw: torch.Generator) -> Iterator[Tensor]:
+    """Batches of whole epochs, each in its own order; what is left of one is dropped."""
+    while True:
+        order = torch.randperm(n, generator=draw, device=draw.device)
+        yield from order[: n - n % size].split(size)
 
 
 def compare(label: str, a: Callable[[], float], b: Callable[[], float], repeat: int) -> list[float]:
@@ -156,7 +197,9 @@ def spread(values: list[float], digits: int = 0) -> str:
 
 def operations(task: Clocked) -> int:
     classify = task.model.classify
-    task.model.classify = lambda e: classify(e.view_as(e))  # the counter refuses a leaf as a module's input
+    task.model.classify = lambda e, mask=None: classify(
+        e.view_as(e)
+    )  # the counter refuses a leaf as a module's input
     with FlopCounterMode(display=False) as counter:
         task.step(0)
     return counter.get_total_flops()
@@ -179,8 +222,10 @@ def compare_loops(name: str, method: str, device: str, repeat: int) -> None:
         tasks[measure] = build(name, method, device)
         return measure(tasks[measure], SIZES[name, device][3])
 
-    label = f"{name}, {method}: genreg's loop / bare loop"
+    label = f"{name}, {method}: genreg's loop / the same updates written out"
     compare(label, partial(timed, loop_seconds), partial(timed, bare_seconds), repeat)
+    label = f"{name}, {method}: genreg's loop / a plain loop"
+    compare(label, partial(timed, loop_seconds), partial(timed, plain_seconds), repeat)
     bare = tasks[bare_seconds].weights()
     for key, weight in tasks[loop_seconds].weights().items():
         # CUDA adds in any order; and the bare loop counts each of a step's passes as a batch
