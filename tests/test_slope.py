@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from genreg import CONFIGS
-from genreg.cli.train import plain
+from genreg.cli.compose import plain
 from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.forward.base import Draws
