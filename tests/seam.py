@@ -25,6 +25,7 @@ from genreg.regularizer import Regularizer
 from genreg.regularizer.matrices import linear_layers
 from genreg.task.classify import Classify
 from genreg.task.fit import check_methods
+from genreg.task.methods import attach
 from genreg.task.wgan import WGAN
 
 Methods = dict[str, Regularizer]
@@ -196,10 +197,12 @@ def trained(task: Any, steps: int = 5) -> list[dict[str, Tensor]]:
 
 
 def fits(task: str, *names: str) -> bool:
-    """Whether a task has what these methods need."""
+    """Whether a task has what these methods need, and a model that they take."""
     offers = Classify.offers | {"classes"} if task == "classify" else frozenset[str]()
     try:
         check_methods(methods(names), offers, task)
+        if task != "classify":
+            attach(methods(names), MODELS[task](input_shape=[2]).critic)
     except InputError:
         return False
     return True

@@ -253,7 +253,7 @@ def test_running_statistics_move_once_in_an_update(task: str, name: str, by: str
 def test_running_statistics_of_a_convolutional_critic_move_once(by: str) -> None:
     pictures = torch.rand(32, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     data = unlabeled(pictures, pictures[:8], pictures[8:16])
-    made = build("wgan", methods(everything("wgan")), by=by, dataset=lambda seed: data,
+    made = build("wgan", methods(everything("wgan_batch_norm")), by=by, dataset=lambda seed: data,
                  model=lambda **given: DCGan(latent=4, width=2, critic_norm="batch", **given))  # fmt: skip
     made.step(0)
     assert moves(made.critic) == {2}

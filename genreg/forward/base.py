@@ -1,7 +1,7 @@
 """What every task shows a method of one update."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class Forward(ABC):
     """
 
     method = ""  # whose turn it is
+    slope: ClassVar[float] = 0.0
+    """What a gradient penalty draws the slope of `score` to, unless told otherwise: 0 for a loss."""
 
     def __init__(self, model: nn.Module, draws: Draws) -> None:
         self.model, self.draws, self.step = model, draws, draws.step

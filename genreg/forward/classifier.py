@@ -12,7 +12,7 @@ from genreg import streams
 from genreg.dataset.batch import Batch
 from genreg.forward.base import Draws, Forward
 from genreg.loss import CrossEntropy, Loss
-from genreg.model.statistics import RunningStatistics
+from genreg.model.statistics import RunningStatistics, statistics_of
 
 Pullback = Callable[[Tensor], Tensor]
 """From a cotangent of the logits to the gradient in the embedding."""
@@ -125,5 +125,10 @@ class ClassifierForward(Forward):
         return self.embedding
 
     def score(self, x: Tensor) -> Tensor:
-        """The loss of each labeled item, had it the embedding x, (B,)."""
-        return self.loss(self.at(x), self.batch)
+        """The loss of each labeled item, had it alone the embedding x, (B,).
+
+        Batch normalization keeps the statistics of the labeled batch as it is, so that no item's loss depends
+        on another's x; how they depend on the weights is differentiated.
+        """
+        with statistics_of(self.model, lambda: self.at(self.embedding)):
+            return self.loss(self.at(x), self.batch)

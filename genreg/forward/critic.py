@@ -22,6 +22,7 @@ class CriticForward(Forward):
     """
 
     model: Critic
+    slope = 1.0  # of a critic whose scores differ by the Wasserstein-1 distance
 
     def __init__(
         self, model: Critic, real: Tensor, fake: Tensor, y: Tensor | None, *, draws: Draws,
@@ -60,6 +61,9 @@ class CriticForward(Forward):
         return self.fake + t * (self.real - self.fake)
 
     def score(self, x: Tensor) -> Tensor:
-        """The critic's scores in full precision, without moving running statistics."""
+        """The critic's scores in full precision, without moving running statistics.
+
+        With batch normalization each depends on all of x: a slope of one item is not to be had of their sum.
+        """
         with self.statistics.frozen():
             return self.model(x, self.y)

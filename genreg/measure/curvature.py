@@ -69,7 +69,11 @@ class HessianTrace(Curvature):
 
 @dataclass(config=STRICT, kw_only=True)
 class HessianEigenvalue(Curvature):
-    """The largest of `hessian_eigenvalues`; its standard error is the residual, a bound on the error."""
+    """The largest of `hessian_eigenvalues`; in place of a standard error stands its residual.
+
+    The value is never above the largest eigenvalue, and some eigenvalue lies within the residual of it. That
+    may be a smaller one, so the residual does not bound the distance to the largest.
+    """
 
     metric = Metric("hessian_eigenvalue", "min")
 

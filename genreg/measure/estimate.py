@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from scipy.stats import t as student
 from torch import Tensor
 
 FEWEST = 8  # samples before a standard error is trusted enough to stop by it
@@ -16,6 +17,16 @@ class Estimate:
     value: float
     stderr: float
     n: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of a mean of n samples, by Student's t with n - 1 degrees of freedom.
+
+        NaN where the standard error is unknown. With few samples 1.96 standard errors are too narrow: of 8
+        they hold the truth in about 91 % of cases.
+        """
+        half = self.stderr * float(student.ppf(0.975, self.n - 1)) if self.stderr else 0.0
+        return self.value - half, self.value + half
 
 
 def mean(samples: Tensor) -> Estimate:

@@ -9,11 +9,16 @@ from torch import Tensor
 
 from genreg.measure.estimate import FEWEST
 from genreg.measure.hessian import Hessian
+from genreg.norm import norm
 
 
 @dataclass(frozen=True)
 class Eigenvalues:
-    """values: largest first; residuals: |H q - value q|, within which a true eigenvalue lies; n: products."""
+    """values: largest first; residuals: |H q - value q|; n: products.
+
+    Within a residual of its value lies some eigenvalue of H, which need not be the one of that rank: a larger
+    one may be missed whose eigenvector the start hardly touches.
+    """
 
     values: tuple[float, ...]
     residuals: tuple[float, ...]
@@ -49,11 +54,11 @@ def lanczos(hessian: Hessian, start: Tensor, steps: int) -> tuple[Tensor, Tensor
     for _ in range(min(steps, hessian.size)):
         r = hessian @ columns[-1]
         alphas.append(torch.dot(columns[-1], r).item())
-        scale = max(scale, r.norm().item())
+        scale = max(scale, norm(r).item())
         basis = torch.stack(columns, 1)
         for _ in range(2):
             r = r - basis @ (basis.T @ r)
-        betas.append(r.norm().item())
+        betas.append(norm(r).item())
         if betas[-1] <= tiny * scale:
             betas[-1] = 0.0
             break
@@ -71,7 +76,7 @@ def hessian_eigenvalues(
 ) -> Eigenvalues:  # fmt: skip
     """The k largest eigenvalues, Lanczos steps being doubled until each residual is small enough.
 
-    relative_error: of each residual to the largest absolute eigenvalue.
+    relative_error: of each residual to the largest absolute value found.
     """
     start = torch.randn(hessian.size, generator=generator, device=hessian.like.device)
     start = start.to(hessian.like.dtype)

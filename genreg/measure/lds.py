@@ -1,5 +1,6 @@
 """Local distributional smoothness."""
 
+import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -22,7 +23,8 @@ class LDS(ClassifierMeasure):
     """Minus the KL divergence, in nats, under the virtual adversarial perturbation of length epsilon.
 
     Miyato et al., arXiv:1507.00677, equation 3: 0 for a model that no such perturbation changes, more
-    negative for a rougher one. The direction is exact (no xi).
+    negative for a rougher one. The direction is exact (no xi). As an eigenvector it has no sign: of both,
+    each example counts the worse.
 
     epsilon: length of the perturbation, l2 norm per example. items: how many items of the split are read.
     """
@@ -42,5 +44,10 @@ class LDS(ClassifierMeasure):
             clean = ClassifierForward(model, batch, gradient=False)
             d = vat.find_direction(clean, streams.generator(0, "measure", device=x.device))
             p = clean.logits.log_softmax(1)
-            q = clean.at(clean.embedding + lengthen(d, self.epsilon, "l2")).detach().log_softmax(1)
-        return mean(-(p.exp() * (p - q)).sum(1))
+            both = [self._divergence(clean, p, sign * d) for sign in (1, -1)]
+        return mean(-torch.maximum(*both))
+
+    def _divergence(self, clean: ClassifierForward, p: Tensor, d: Tensor) -> Tensor:
+        """KL(p || q) of each example, q at length epsilon along d; p, q: logarithms."""
+        q = clean.at(clean.embedding + lengthen(d, self.epsilon, "l2")).detach().log_softmax(1)
+        return (p.exp() * (p - q)).sum(1)

@@ -12,6 +12,7 @@ from genreg.model.unchanged import evaluation_mode
 
 CHUNK = 512  # items whose gradients are taken at a time
 TOLERANCE = 1e-5  # of a squared operator norm, relative
+SMALL = 2  # inputs of a convolution that ARPACK does not take
 
 CONTRACTIONS = (nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.Dropout)
 """Layers that lengthen no difference, in evaluation mode (leaky ReLU of a slope up to 1)."""
@@ -92,7 +93,8 @@ def input_shapes(
 def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Generator) -> float:
     """Largest singular value of the convolution, with its stride and padding, on pictures (C, H, W).
 
-    Lanczos iteration (ARPACK) on A^T A in float64, to a relative error of 1e-5 of the squared norm.
+    Lanczos iteration (ARPACK) on A^T A in float64, to a relative error of 1e-5 of the squared norm; exactly,
+    by its whole matrix, where that is too small for ARPACK.
     """
     weight = _weight(layer)
     size = int(np.prod(shape))
@@ -104,10 +106,15 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
             (product,) = torch.autograd.grad(y, x, y.detach())  # A^T y
         return product.flatten().cpu().numpy()
 
-    start = torch.randn(size, generator=generator, device=generator.device, dtype=torch.float64)
+    if size <= SMALL:
+        largest = np.linalg.eigvalsh(np.stack([normal(row) for row in np.eye(size)]))[-1]
+        return max(0.0, float(largest)) ** 0.5
+    start = torch.randn(size, generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
+    if not normal(start).any():  # a convolution that is zero, which ARPACK does not take either
+        return 0.0
     operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
-    (largest,) = eigsh(operator, k=1, v0=start.cpu().numpy(), tol=TOLERANCE, return_eigenvectors=False)
-    return float(largest) ** 0.5
+    (largest,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+    return max(0.0, float(largest)) ** 0.5
 
 
 def _weight(layer: nn.Module) -> Tensor:

@@ -9,6 +9,7 @@ from torch.func import functional_call, grad, vmap
 from genreg.measure.estimate import Estimate, mean
 from genreg.measure.hessian import chunk_size
 from genreg.model.unchanged import evaluation_mode
+from genreg.norm import power_of_two
 
 Weights = dict[str, Tensor]
 
@@ -93,7 +94,10 @@ def _norm(weights: Weights) -> Tensor:
 
 
 def _step(climb: Weights, uphill: Weights, length: float) -> Weights:
-    scale = length / _norm(uphill).clamp_min(torch.finfo(torch.float32).tiny)
+    """`climb` and a step of that length along `uphill`, whose squares may underflow; none if it is zero."""
+    unit = power_of_two(torch.stack([g.abs().max() for g in uphill.values()]).max())
+    uphill = {name: g / unit for name, g in uphill.items()}
+    scale = length / _norm(uphill).clamp_min(1)  # below 1 only where all are zero
     return {name: climb[name] + scale * uphill[name] for name in climb}
 
 

@@ -1,7 +1,8 @@
 """Running statistics of batch normalization, which move once in an update."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,3 +68,56 @@ class RunningStatistics:
             for name in ("running_mean", "running_var"):
                 layer._buffers[name].lerp_(second[name], self.share)  # type: ignore[union-attr, arg-type]
         self.start = []
+
+
+@contextmanager
+def statistics_of(model: nn.Module, clean: Callable[[], Any]) -> Iterator[None]:
+    """Inside, a pass is normalized by the batch statistics of the pass `clean()`, whatever it is shown.
+
+    They keep their history. Without layers that normalize by batches, `clean` is not called.
+    """
+    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and _by_batch(m)]
+    if not layers:
+        yield
+        return
+    seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen[layer].append(_moments(given[0]))
+
+    def replace(layer: _BatchNorm, given: tuple[Tensor, ...], _: Tensor) -> Tensor:
+        moments = seen[layer].pop(0)  # a layer may be called several times
+        seen[layer].append(moments)
+        return _normalized(layer, given[0], *moments)
+
+    with _hooked([layer.register_forward_pre_hook(note) for layer in layers]):
+        clean()
+    with _hooked([layer.register_forward_hook(replace) for layer in layers]):
+        yield
+
+
+@contextmanager
+def _hooked(hooks: list[Any]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _by_batch(layer: _BatchNorm) -> bool:
+    return layer.training or layer.running_mean is None
+
+
+def _moments(h: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel, (1, C, 1, ...), in float32 at least."""
+    wide = h.to(torch.promote_types(h.dtype, torch.float32))
+    variance, mean = torch.var_mean(wide, [0, *range(2, h.ndim)], correction=0, keepdim=True)
+    return mean, variance
+
+
+def _normalized(layer: _BatchNorm, h: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    normalized = (h - mean) * (variance + layer.eps).rsqrt()
+    if layer.affine:
+        normalized = normalized * layer.weight.view_as(mean) + layer.bias.view_as(mean)
+    return normalized.to(h.dtype)

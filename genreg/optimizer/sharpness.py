@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from genreg.norm import power_of_two
 from genreg.optimizer.wrapped import Base, Betas, Closure, Wrapped, make_base
 from genreg.parameters import Fraction, NonNegative, checked
 
@@ -14,12 +15,14 @@ class Uphill(Wrapped):
     """The base's update with g = (1 - alpha) grad L(w) + alpha grad L(w + e(w)), e(w) of length rho uphill.
 
     alpha=1 is SAM (Foret et al., arXiv:2010.01412): e(w) = rho grad L / |grad L|. Other alpha are the
-    penalty alpha/rho |grad L| in weight space (Zhao et al., arXiv:2202.03599), there called r and alpha.
+    penalty alpha rho |grad L| in weight space, to first order in rho (Zhao et al., arXiv:2202.03599, whose r
+    is rho and whose weight lambda is alpha r).
     adaptive: e(w) = rho w^2 grad L / |w grad L|, elementwise products (Kwon et al., arXiv:2102.11600).
 
     `step` needs a closure and calls it twice, a second time at w + e(w); it returns the loss at w. Weights
     are put back as copied, not by subtraction. With rho=0 or alpha=0 the closure is called once and the
-    step is the base's. Each replica has its own norm.
+    step is the base's. Each replica has its own norm, found without squares that underflow; where the
+    gradient is zero there is no climb.
     """
 
     @checked
@@ -45,9 +48,9 @@ class Uphill(Wrapped):
         """Leave in `.grad` the mixture of the gradient at w, which is there, and the one at w + e(w)."""
         groups = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
         before = [(p.detach().clone(), p.grad.clone()) for _, p in groups]
-        norm = self._norm([p for _, p in groups])
+        scale, norm = self._norm([p for _, p in groups])
         for group, p in groups:
-            e_w = p.grad / _broadcast(norm, p).clamp_min(torch.finfo(p.dtype).tiny)
+            e_w = p.grad / _broadcast(scale, p) / _broadcast(norm, p)
             p.add_(e_w * p * p if self.adaptive else e_w, alpha=group["rho"])  # climb to w + e(w)
         evaluate()
         for (group, p), (w, gradient) in zip(groups, before, strict=True):
@@ -56,14 +59,15 @@ class Uphill(Wrapped):
             if alpha != 1:
                 p.grad.mul_(alpha).add_(gradient, alpha=1 - alpha)
 
-    def _norm(self, parameters: list[Tensor]) -> Tensor:
-        """l2 norm over all parameters: a scalar, or one for each replica."""
+    def _norm(self, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """A power of two and the l2 norm over all parameters in units of it: scalars, or one a replica."""
         keep = 1 if self.replicas else 0
-        squares = []
-        for p in parameters:
-            g: Any = p.grad
-            squares.append((p * g if self.adaptive else g).square().flatten(keep).sum(-1))
-        return torch.stack(squares).sum(0).sqrt()
+        gradients: list[Any] = [p.grad for p in parameters]
+        pairs = zip(parameters, gradients, strict=True)
+        slopes = [p * g for p, g in pairs] if self.adaptive else gradients
+        scale = power_of_two(torch.stack([g.abs().flatten(keep).amax(-1) for g in slopes]).amax(0))
+        squares = [(g / _broadcast(scale, g)).square().flatten(keep).sum(-1) for g in slopes]
+        return scale, torch.stack(squares).sum(0).sqrt().clamp_min(1)  # below 1 only where all are zero
 
 
 def _broadcast(norm: Tensor, parameter: Tensor) -> Tensor:

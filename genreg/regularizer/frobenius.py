@@ -5,6 +5,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from genreg.forward.base import Forward
+from genreg.norm import norm
 from genreg.parameters import STRICT, NonNegative, Positive
 from genreg.regularizer.base import Regularizer, Weight
 from genreg.regularizer.matrices import linear_layers, matrices
@@ -25,7 +26,7 @@ class FrobeniusProjection(Regularizer):
         for layer in linear_layers(model):
             for name, weight in layer.named_parameters():
                 if name != "bias" and weight.requires_grad:
-                    weight.mul_((self.bound / weight.norm()).clamp(max=1))
+                    weight.mul_((self.bound / norm(weight)).clamp(max=1))
 
 
 @dataclass(config=STRICT, kw_only=True)

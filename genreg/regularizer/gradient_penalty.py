@@ -5,9 +5,11 @@ from typing import Literal
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from genreg.errors import InputError
 from genreg.forward.base import Forward
+from genreg.model.gan import Critic
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.adjoint import adjoint, unknown_layer
 from genreg.regularizer.base import Regularizer, Weight
@@ -19,21 +21,29 @@ class GradientPenalty(Regularizer):
 
     Gulrajani et al., arXiv:1704.00028, equation 3; the one-sided form in its section 4. In task=wgan, f is
     the critic and x interpolates between real and fake, x = t real + (1 - t) fake with one t ~ U[0, 1] per
-    example; in task=classify, f is an example's cross-entropy and x its embedding.
+    example; in task=classify, f is a labeled example's loss and x its embedding.
 
-    target: slope, l2 norm per example. implementation: `double_backward` differentiates autograd's own
-    gradient; `adjoint` writes that gradient as a chain of transposed layers, which costs less and needs
-    layers that it knows; `auto` takes the second where it can. Raises InputError where `adjoint` cannot.
+    Batch normalization makes f depend on other examples' x, while the penalty is on the slope of one. With a
+    critic that has it InputError is raised, as arXiv:1704.00028 advises (section 4). A classifier's f keeps
+    the statistics of the batch as it is, which costs a further pass.
+
+    weight: 10 is the critic's of that paper; a classifier may need less (docs/wgan.md).
+    target: slope, l2 norm per example; None is what the task is after: 1 for a critic, 0 for a classifier
+    (Drucker and LeCun, "Double backpropagation increasing generalization performance", 1991), which a target
+    of 1 makes steeper.
+    implementation: `double_backward` differentiates autograd's own gradient; `adjoint` writes that gradient
+    as a chain of transposed layers, which costs less and needs layers that it knows; `auto` takes the second
+    where it can. Raises InputError where `adjoint` cannot.
     """
 
     weight: Weight = 10.0
-    target: NonNegative = 1.0
+    target: NonNegative | None = None
     one_sided: bool = False
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"
 
     def penalty(self, forward: Forward) -> Tensor:
         slope = self.input_gradient(forward).flatten(1).norm(dim=1)
-        excess = slope - self.target
+        excess = slope - (forward.slope if self.target is None else self.target)
         return (excess.relu() if self.one_sided else excess).square().mean()
 
     def attach(self, model: nn.Module) -> None:
@@ -42,6 +52,9 @@ class GradientPenalty(Regularizer):
             found = "a score that is not a chain of layers" if chain is None else str(unknown_layer(chain))
             expected = "double_backward for this model (adjoint needs known layers)"
             raise InputError("regularizer.gradient_penalty.implementation", expected, found)
+        if isinstance(model, Critic) and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
+            reason = "the gradient penalty is on the slope of one item, and batch normalization mixes items"
+            raise InputError("model.critic_norm", f"layer or none ({reason})", "batch")
 
     def input_gradient(self, forward: Forward) -> Tensor:
         """grad f at each point, as a differentiable function of the weights."""

@@ -11,8 +11,6 @@ from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.matrices import linear_layers
 
-TINY = 1e-12  # keeps a direction of length zero finite
-
 
 @dataclass(config=STRICT, kw_only=True)
 class SpectralNormalization(Regularizer):
@@ -21,7 +19,8 @@ class SpectralNormalization(Regularizer):
     Miyato et al., arXiv:1802.05957, equation 8 and Algorithm 1; the gammas of batch normalization too, as in
     kexue.fm archive 6051: diag(gamma) has the norm max |gamma|. The singular value is that of the kernel
     reshaped to (output channels, rest), by power iteration that goes on where the update before left it.
-    The operator norm of a strided convolution may be larger: `measure=lipschitz` reports both.
+    The operator norm of a strided convolution may be larger: `measure=lipschitz` reports both. A weight of
+    zeros stays zero, with the gradient of an undivided one.
 
     power_iterations: at each update; warm_up: before the first one.
     """
@@ -64,7 +63,7 @@ class UnitSpectralNorm(nn.Module):
             self._advance(matrix.detach(), self.power_iterations)
         u, v = self.u.clone(), self.v.clone()  # advancing must not touch what backward reads
         sigma = u @ (matrix @ v)
-        return weight / sigma
+        return weight / _or_one(sigma)
 
     def _matrix(self, weight: Tensor) -> Tensor:
         return weight.transpose(0, self.rows).flatten(1)
@@ -72,12 +71,23 @@ class UnitSpectralNorm(nn.Module):
     @torch.no_grad()
     def _advance(self, matrix: Tensor, iterations: int) -> None:
         for _ in range(iterations):
-            self.v.copy_(nn.functional.normalize(matrix.T @ self.u, dim=0, eps=TINY))
-            self.u.copy_(nn.functional.normalize(matrix @ self.v, dim=0, eps=TINY))
+            self.v.copy_(_unit(matrix.T @ self.u, self.v))
+            self.u.copy_(_unit(matrix @ self.v, self.u))
 
 
 class UnitMaximum(nn.Module):
     """gamma / max |gamma|, the spectral norm of diag(gamma)."""
 
     def forward(self, gamma: Tensor) -> Tensor:
-        return gamma / gamma.abs().max()
+        return gamma / _or_one(gamma.abs().max())
+
+
+def _unit(x: Tensor, before: Tensor) -> Tensor:
+    """x at l2 length 1; where it has no length, the direction before, so that a later weight finds one."""
+    length = x.norm(2, 0, keepdim=True)
+    return torch.where(length > 0, x / length, before)
+
+
+def _or_one(sigma: Tensor) -> Tensor:
+    """What to divide by, if not by zero."""
+    return sigma + (sigma == 0)

@@ -18,7 +18,9 @@ class VAT(Regularizer):
     """KL divergence between the prediction at x and at x + r, r the perturbation that changes it most.
 
     Miyato et al., arXiv:1704.03976, equations 5 to 8 and Algorithm 1: r = epsilon d, where d is the top
-    eigenvector of the divergence's Hessian in the input, found by power iteration from a random start.
+    eigenvector of the divergence's Hessian in the input, found by power iteration from a random start. An
+    eigenvector has no sign; Algorithm 1 keeps the one that the start gives, so r is not always the worse of
+    both (`measure=lds` tries both).
 
     weight: factor of the term (the paper's alpha).
     epsilon: radius of r in units of `embed(x)`, per example (`scope=example`) or of the whole batch tensor.
@@ -27,12 +29,14 @@ class VAT(Regularizer):
     direction: `finite_difference` (two passes a product), or `exact` (J'FJu by one forward-mode and one
         reverse-mode product, F the Fisher matrix of the softmax; xi is not used).
     target: `stop` makes the clean prediction a constant; `flow` also trains it.
-    scope: one direction per example, or `batch`: one for the whole tensor, as in the published Keras code.
+    scope: one direction per example, or `batch`: one for the whole tensor. (The Keras code of kexue.fm
+        archive 7466 has one for all of the embedding table, in which equal tokens are moved alike.)
     norm: the ball of r, `l2` or `linf` (then r = epsilon sign(d)).
 
     The direction is found in float32 whatever the precision, and leaves no parameter gradients. Running
     statistics of batch normalization move once per step, from the clean labeled and unlabeled batches in
-    proportion to their sizes; every pass normalizes by the statistics of its own batch.
+    proportion to their sizes; every pass normalizes by the statistics of its own batch, so that there an
+    example's direction counts what it does to the others too.
     """
 
     weight: Weight = 1.0
