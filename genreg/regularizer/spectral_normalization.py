@@ -22,7 +22,7 @@ class SpectralNormalization(Regularizer):
     The operator norm of a strided convolution may be larger: `measure=lipschitz` reports both. A weight of
     zeros stays zero, with the gradient of an undivided one.
 
-    power_iterations: at each update; warm_up: before the first one.
+    power_iterations: at each update; warm_up: before the first one, which adds its own.
     """
 
     power_iterations: Count = 1
@@ -55,7 +55,7 @@ class UnitSpectralNorm(nn.Module):
         start = torch.randn(len(matrix))  # on the CPU, whose generator the run has seeded
         self.register_buffer("u", start.to(matrix))
         self.register_buffer("v", torch.zeros_like(matrix[0]))
-        self._advance(matrix, max(1, warm_up))
+        self._advance(matrix, max(1, warm_up) + power_iterations)
 
     def forward(self, weight: Tensor) -> Tensor:
         matrix = self._matrix(weight)
