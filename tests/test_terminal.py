@@ -90,7 +90,7 @@ def test_bar_step_speed_and_time_left_always_stay(
     assert len(line) <= width
     bar, rest = line.split(f"{steps // 5}/{steps} 1234 steps/s ")
     assert len(bar.strip()) > 0
-    assert len(bar) >= (16 if width >= 80 else 4)
+    assert len(bar) >= (14 if width >= 80 else 4)
     values = ["best 0.9877", *(f"{name} 0.1235" for name in names), "validation/accuracy 0.9877"]
     time, *kept = re.split(" +(?=[a-z])", rest.strip())
     assert re.fullmatch(r"\d+:\d\d:\d\d", time)

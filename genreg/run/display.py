@@ -14,7 +14,7 @@ from rich.table import Table
 from genreg.run.folder import Row
 
 INTERVAL = 5.0  # seconds between plain lines
-BAR, SPEED, LEFT, GAPS = 40, len("1234 steps/s"), len("12:34:56"), 4
+BAR, SPEED, LEFT, GAPS = 40, len("12345 steps/s"), len("12:34:56"), 4
 """Columns of the longest bar, and of what stands between it and the values."""
 
 
@@ -46,9 +46,9 @@ class Display(AbstractContextManager["Display"]):
         )
         return Progress(*columns, console=self.console, transient=True)
 
-    def _fit(self, values: Sequence[str]) -> str:
+    def _fit(self, values: Sequence[str], speed: str = "") -> str:
         """As many of the values, from the first on, as the line has room for; the bar takes its share."""
-        room = self.console.width - 2 * len(str(self.steps)) - 1 - SPEED - LEFT - GAPS
+        room = self.console.width - 2 * len(str(self.steps)) - 1 - max(SPEED, len(speed)) - LEFT - GAPS
         self.gauge.bar_width = max(3, min(BAR, room, max(10, room // 3)))
         kept = list(values)
         while kept and len("  ".join(kept)) > room - self.gauge.bar_width:
@@ -83,7 +83,7 @@ class Display(AbstractContextManager["Display"]):
         best = {} if self.best is None else {"best": self.best}
         values = [f"{name} {value:.4g}" for name, value in (best | shown).items()]
         if self.bar:
-            self.bar.update(self.task, completed=step, speed=speed, values=self._fit(values))
+            self.bar.update(self.task, completed=step, speed=speed, values=self._fit(values, speed))
         elif now - self.shown > INTERVAL or step == self.steps:
             self.shown = now
             print(f"step {step}/{self.steps}  {speed}  {'  '.join(values)}", file=sys.stderr, flush=True)
