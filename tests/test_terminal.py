@@ -13,6 +13,8 @@ from synthetic import part_of, write_run
 
 from genreg.report import text
 from genreg.report.cells import columns
+from genreg.report.data import as_csv
+from genreg.report.page import page
 from genreg.report.result import PartResult
 from genreg.report.tables import evaluate
 from genreg.run.display import Display
@@ -57,6 +59,15 @@ def test_a_wide_terminal_needs_one_table(result: PartResult) -> None:
     assert [shown(result, width).count("┏") for width in (40, 80, 140, 300)] == [0, 0, 2, 1]
     del result.arms[2]
     assert [shown(result, width).count("┏") for width in (40, 80, 140, 300)] == [0, 4, 2, 1]
+
+
+def test_page_and_text_formats_say_the_remark(result: PartResult) -> None:
+    remark = "failed: 3 against 0 of 8 pairs, ranked worst: judged by rank"
+    for words in (page([result], Path()), text.markdown([result]), text.latex([result]), as_csv([result])):
+        assert words.count(remark) == 1
+    assert "sign flips of differences in rank, 8 pairs: p =" in page([result], Path())
+    few = page([evaluate(part_of({"gp": [0.0, 0.0, 0.0], "sn": [0.02, 0.02, 0.022]}))], Path())
+    assert "+0.02067, sd 0.001155; too few pairs." in few
 
 
 def test_a_pipe_gets_whole_lines(genreg: Callable[..., Result], tmp_path: Path) -> None:

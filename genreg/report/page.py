@@ -16,6 +16,7 @@ from markupsafe import Markup
 from genreg import __version__
 from genreg.report.cells import caption, columns, number, titled
 from genreg.report.charts import drawn, figures, samples
+from genreg.report.pairs import is_judged
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 from genreg.report.svg import interval
@@ -94,9 +95,11 @@ def _tests(result: PartResult, arm: ArmResult) -> str:
     words = [f"{arm.arm.name} minus {result.part.baseline}, {found.n} pairs that both finished"]
     if math.isfinite(found.sd):
         words.append(f"{number(found.mean, result.metric, '+')}, sd {number(found.sd, result.metric)}")
-    after = "" if math.isnan(found.adjusted) else f" ({found.adjusted:.3g} after Holm)"
-    if not math.isnan(found.p):
-        words.append(f"{TESTS[found.by]}, {found.pairs} pairs: p = {found.p:.3g}{after}")
+    if not is_judged(found):
+        return "; ".join([*words, arm.verdict])
+    words.append(
+        f"{TESTS[found.by]}, {found.pairs} pairs: p = {found.p:.3g} ({found.adjusted:.3g} after Holm)"
+    )
     if not math.isnan(found.wilcoxon):
         words.append(f"Wilcoxon p = {found.wilcoxon:.3g}")
     if found.permutation is not None:
