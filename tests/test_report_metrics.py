@@ -16,11 +16,11 @@ from genreg.run.display import print_line
 from genreg.run.metric import Metric, described, metric_of
 
 Genreg = Callable[..., Result]
-VALUES = {"vat-0123abcd": (0.9, 0.91, 0.95), "none-89efcdab": (0.8, 0.82, 0.84)}
+VALUES = {"vat-0123abcd": (0.9, 0.91, 0.95, 0.93, 0.91), "none-89efcdab": (0.8, 0.82, 0.84, 0.83, 0.81)}
 
 
 def write(root: Path, metric: str = "accuracy", **more: Any) -> None:
-    """Two arms of three seeds whose last rows have this metric, and nothing is selected."""
+    """Two arms of five seeds whose last rows have this metric, and nothing is selected."""
     for arm, values in VALUES.items():
         for seed, value in enumerate(values):
             last = {"step": 30, f"test/{metric}": value}
@@ -58,7 +58,7 @@ def test_the_runs_say_what_is_a_share(genreg: Genreg, tmp_path: Path) -> None:
     write(tmp_path, "recall", metrics={"recall": {"better": "max", "unit": "%"}})
     shown = genreg("report", "part", "--format", "markdown").out
     assert "| mean % |" in shown
-    assert "| vat | 3 | 0 | 92.00 |" in shown
+    assert "| vat | 5 | 0 | 92.00 |" in shown
     assert part(genreg, "part")["arms"][1]["mean"] == pytest.approx(0.92)  # data stay as they were measured
     assert genreg("report", "part").code == 0
     page = Path("part/report.html").read_text()
@@ -72,7 +72,7 @@ def test_where_nothing_says_which_way_is_better_arms_only_differ(genreg: Genreg,
     assert (found["mode"], verdict(found)) == (None, "differs")
     assert found["notes"] == ["no run says which way test/u is better: arms are only said to differ"]
     assert "neither way is said to be better" in genreg("report", "part", "--format", "markdown").out
-    same = evaluate(part_of({"none": [1, 2, 3, 4], "b": [2, 1, 4, 3.1]}, None))
+    same = evaluate(part_of({"none": [1, 2, 3, 4, 5], "b": [2, 1, 4, 3.1, 5]}, None))
     assert same.metric.better == "min"  # of runs recorded before, without a description
     for run in same.part.runs():
         run.summary["metrics"] = {}
@@ -93,10 +93,10 @@ def test_a_choice_and_a_threshold_need_to_know_which_way(genreg: Genreg, tmp_pat
 def test_a_sweep_file_decides_for_its_own_metric_only(genreg: Genreg, tmp_path: Path) -> None:
     write(tmp_path)
     arms = [{"name": name.split("-")[0], "folder": f"part/{name}"} for name in reversed(VALUES)]
-    write_sweep(tmp_path, arms, mode="min", select=None)
+    write_sweep(tmp_path, arms, mode="min", select=None, seeds=list(range(5)))
     assert verdict(part(genreg, ".")) == "worse"
     assert verdict(part(genreg, ".", "--metric", "test/accuracy")) == "worse"
-    write_sweep(tmp_path, arms, mode=None, select=None)
+    write_sweep(tmp_path, arms, mode=None, select=None, seeds=list(range(5)))
     assert verdict(part(genreg, ".")) == "better"
     write_sweep(tmp_path, arms, mode="max", select=None)
     assert part(genreg, ".", "--metric", "seconds_per_step")["mode"] == "min"
@@ -118,7 +118,7 @@ def test_folders_without_descriptions_mean_what_they_meant(genreg: Genreg, tmp_p
     assert metric_of("test/kid", None) == Metric("kid", "min")
     write(tmp_path, metrics=None)
     assert verdict(part(genreg, "part")) == "better"
-    assert "| vat | 3 | 0 | 92.00 |" in genreg("report", "part", "--format", "markdown").out
+    assert "| vat | 5 | 0 | 92.00 |" in genreg("report", "part", "--format", "markdown").out
     write(tmp_path / "other", "kid", metrics=None)
     assert verdict(part(genreg, "other/part")) == "worse"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic import part_of
 
-from genreg.report.statistics import compare, compare_times, detectable, first_reach, holm, power, sign_flip
+from genreg.report.statistics import compare, compare_ranks, detectable, first_reach, holm, power, sign_flip
 from genreg.report.tables import evaluate
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -63,9 +63,10 @@ def test_time_to_threshold_and_censoring() -> None:
 
 def test_a_censored_time_is_later_than_any_other_and_level_with_its_like() -> None:
     late = [math.inf] * 6
-    assert compare_times([100 + k for k in range(6)], late) == pytest.approx(2 / 64)
-    assert compare_times([1e9] * 6, late) == pytest.approx(2 / 64)
-    assert compare_times(late, late) == 1.0
+    for early in ([100 + k for k in range(6)], [1e9] * 6):
+        found = compare_ranks(early, late)
+        assert (found.p, found.sign) == (pytest.approx(2 / 64), -1)
+    assert (compare_ranks(late, late).p, compare_ranks(late, late).sign) == (1.0, 0)
 
 
 @pytest.mark.slow

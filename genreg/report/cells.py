@@ -7,6 +7,7 @@ from typing import Literal
 
 from genreg.report.parts import in_words
 from genreg.report.result import ArmResult, PartResult
+from genreg.report.statistics import Comparison
 from genreg.run.metric import Metric
 
 PLAIN = Metric("")
@@ -24,12 +25,12 @@ class Cell:
 class Column:
     """A title, and what stands below it for each arm.
 
-    kind: `difference` is the number that is also drawn around zero; all but names and verdicts are numbers.
+    kind: `difference` is the number that is also drawn around zero; names, verdicts and texts are words.
     """
 
     title: str
     cell: Callable[[ArmResult], Cell]
-    kind: Literal["name", "number", "difference", "verdict"] = "number"
+    kind: Literal["name", "number", "difference", "verdict", "text"] = "number"
 
     @property
     def numeric(self) -> bool:
@@ -39,6 +40,7 @@ class Column:
 def columns(result: PartResult) -> list[Column]:
     """The table of a part."""
     part, metric = result.part, result.metric
+    remarks = [Column("remark", lambda arm: Cell(arm.remark), "text")]
     found = [
         Column("arm", lambda arm: Cell(arm.arm.name), "name"),
         Column("n", lambda arm: Cell(str(len(arm.values)), len(arm.values))),
@@ -57,6 +59,7 @@ def columns(result: PartResult) -> list[Column]:
         Column("p (Holm)", lambda arm: p_value(arm.comparison.adjusted if arm.comparison else None)),
         Column("could show", lambda arm: _detectable(arm, metric)),
         Column("verdict", lambda arm: Cell(arm.verdict), "verdict"),
+        *(remarks if any(arm.remark for arm in result.arms) else []),
     ]
 
 
@@ -70,6 +73,12 @@ def number(value: float, metric: Metric = PLAIN, sign: str = "") -> str:
     if math.isnan(value):
         return ""
     return f"{value * metric.scale:{sign}.2f}" if metric.percent else f"{value:{sign}.4g}"
+
+
+def difference(found: Comparison, metric: Metric) -> str:
+    """Mean and interval, as far as there are any."""
+    mean, low, high = (number(value, metric, "+") for value in (found.mean, found.low, found.high))
+    return f"{mean} [{low}, {high}]" if low else mean
 
 
 def p_value(p: float | None) -> Cell:
@@ -105,13 +114,12 @@ def _difference(arm: ArmResult, metric: Metric) -> Cell:
     found = arm.comparison
     if not found:
         return Cell("")
-    mean, low, high = (number(value, metric, "+") for value in (found.mean, found.low, found.high))
-    return Cell(f"{mean} [{low}, {high}]", found.mean)
+    return Cell(difference(found, metric), None if math.isnan(found.mean) else found.mean)
 
 
 def _detectable(arm: ArmResult, metric: Metric) -> Cell:
     found = arm.comparison
-    return Cell(number(found.detectable, metric), found.detectable) if found else Cell("")
+    return _value(found.detectable, metric) if found else Cell("")
 
 
 def _reached(arm: ArmResult) -> Cell:
@@ -122,9 +130,17 @@ def _time(value: float) -> Cell:
     return Cell("never" if math.isinf(value) else number(value), value if not math.isnan(value) else None)
 
 
+def _time_p(arm: ArmResult) -> Cell:
+    """p and which way the same ranks go."""
+    if not arm.time_ranks:
+        return Cell("")
+    cell = p_value(arm.time_ranks.p)
+    return Cell(f"{cell.text} {arm.time_way}".rstrip(), cell.value)
+
+
 TIMES = [
     Column("reached", _reached),
     Column("median steps", lambda arm: _time(arm.median_time("steps"))),
     Column("median s", lambda arm: _time(arm.median_time("seconds"))),
-    Column("time p", lambda arm: p_value(arm.times_p)),
+    Column("time p", _time_p),
 ]

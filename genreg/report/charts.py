@@ -125,8 +125,9 @@ def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: s
     values = {}
     for arm in arms:
         place = (columns.index(arm.arm.values[x]), len(rows) - 1 - rows.index(arm.arm.values[y]))
-        values[place] = (arm.mean, number(arm.mean, result.metric))
+        values[place] = (arm.mean, number(arm.mean, result.metric) + ("†" if arm.failed else ""))
     caption = f"{name}: mean {titled(result.part.metric, result.metric)}, {_key(x)} against {_key(y)}"
+    caption += "; †: some runs failed, the mean is of the others" if any(a.failed for a in arms) else ""
     image = heat_map(
         caption, _key(x), _key(y), [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)], values
     )
@@ -140,6 +141,7 @@ def _against(result: PartResult, name: str, arms: Sequence[ArmResult], key: str)
     sd = [arm.sd * scale if math.isfinite(arm.sd) else 0.0 for arm in ordered]
     low, high = ([m + sign * s for m, s in zip(mean, sd, strict=True)] for sign in (-1, 1))
     caption = f"{name}: {result.part.metric} against {_key(key)}, mean and standard deviation"
+    caption += " of the runs that finished" if any(a.failed for a in arms) else ""
     line = Line(0, x, mean, low, high)
     label = titled(result.part.metric, result.metric)
     return Figure(caption, chart(caption, _key(key), label, [line], log_x=wide_range(x)))

@@ -51,16 +51,19 @@ def _runs(arm: ArmResult) -> list[dict[str, Any]]:
 
 def _plain(result: PartResult, arm: ArmResult) -> dict[str, Any]:
     found = dataclasses.asdict(arm.comparison) if arm.comparison else {}
-    names = ("n", "mean", "low", "high", "p", "adjusted", "wilcoxon", "permutation", "detectable")
+    names = ("n", "mean", "low", "high", "p", "adjusted", "wilcoxon", "permutation", "detectable",
+             "pairs", "by")  # fmt: skip
     return {
         "part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric, "n": len(arm.values),
         "failed": arm.failed, "unfinished": arm.unfinished,
         "mean": arm.mean, "sd": arm.sd, "median": arm.median,
         "selected_on": sum(arm.chosen) / len(arm.chosen) if arm.chosen else None,
         **{f"difference_{name}": found.get(name) for name in names}, "verdict": arm.verdict,
+        "remark": arm.remark,
         "reached": arm.reached if arm.times else None,
         "median_steps": arm.median_time("steps") if arm.times else None,
-        "median_seconds": arm.median_time("seconds") if arm.times else None, "time_p": arm.times_p,
+        "median_seconds": arm.median_time("seconds") if arm.times else None,
+        "time_p": arm.time_ranks.p if arm.time_ranks else None, "time_way": arm.time_way or None,
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What a reader of a part's table must know beside it."""
 
+from genreg.report.outcomes import Outcomes
 from genreg.report.parts import Part, in_words
 from genreg.report.result import ArmResult, PartResult
 from genreg.run.folder import printable
@@ -12,22 +13,29 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
     found = [*part.notes, *_labels(part), *_contradictions(part)]
     if not base:
         found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
-    elif not base.values:
+    elif not base.values and not base.outcomes.failed:
         found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
     for arm in result.arms:
         found += _run_notes(arm)
         done = len(arm.arm.done)
         if done and not arm.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
-        if base and arm is not base and base.values and (lost := arm.values.keys() ^ base.values.keys()):
-            seeds = _seeds(sorted({key[0] for key in lost}))
-            found.append(f"{arm.arm.name} and {part.baseline} differ in {seeds}: only common ones are paired")
+        if base and base.values and (alone := _alone(arm.outcomes, base.outcomes)):
+            found.append(
+                f"{arm.arm.name} and {part.baseline} differ in {_seeds(alone)}: only common ones are paired"
+            )
     if not result.metric.better:
         found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
     if part.metric.startswith("validation"):
         orders = " (and orders the arms)" if result.metric.better else ""
         found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
     return found
+
+
+def _alone(arm: Outcomes, base: Outcomes) -> list[int]:
+    """The seeds with a value whose counterpart neither finished nor failed."""
+    alone = {k for one, other in ((arm, base), (base, arm)) for k in one.values if not other.knows(k)}
+    return sorted({seed for seed, _ in alone})
 
 
 def _labels(part: Part) -> list[str]:
@@ -68,8 +76,10 @@ def _run_notes(result: ArmResult) -> list[str]:
             word = {"failed": f"failed ({run.reason})", "damaged": "damaged summary.json",
                     "half-written": "no summary.json yet"}.get(run.status, run.status)  # fmt: skip
             reasons.setdefault(word, []).append(run.seed)
-    died = result.failed - sum(run.status == "failed" for run in result.arm.runs.values())
-    notes = [f"{result.arm.name}: {died} replicas died and are left out"] if died else []
+    dead = result.failed - len(result.arm.failed)
+    replicas = any(replica is not None for _, replica in result.outcomes.failed)
+    what = "replicas died" if replicas else "values are not finite"
+    notes = [f"{result.arm.name}: {dead} {what} and are left out of the mean"] if dead else []
     lost = (f"{result.arm.name}, {_seeds(sorted(seeds))}: {reason}" for reason, seeds in reasons.items())
     return [*notes, *lost]
 

@@ -16,11 +16,13 @@ from markupsafe import Markup
 from genreg import __version__
 from genreg.report.cells import caption, columns, number, titled
 from genreg.report.charts import drawn, figures, samples
+from genreg.report.pairs import is_judged
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 from genreg.report.svg import interval
 
 HERE = Path(__file__).parent
+TESTS = {"t": "paired t test", "signs": "sign flips", "ranks": "sign flips of differences in rank"}
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,16 @@ def _part(number_of: int, result: PartResult, base: Path) -> dict[str, Any]:
 
 
 def _ends(arm: ArmResult) -> list[float]:
-    return [arm.comparison.low, arm.comparison.high] if arm.comparison else []
+    ends = [arm.comparison.low, arm.comparison.high] if arm.comparison else []
+    return list(filter(math.isfinite, ends))
 
 
 def _interval(arm: ArmResult, reach: float) -> Markup | None:
     found = arm.comparison
-    return interval(found.low, found.mean, found.high, reach, arm.verdict.split()[0]) if found else None
+    if not found or not math.isfinite(found.low):
+        return None
+    word = "open" if found.by == "ranks" else arm.verdict.split()[0]  # the verdict is not of what is drawn
+    return interval(found.low, found.mean, found.high, reach, word)
 
 
 def _tests(result: PartResult, arm: ArmResult) -> str:
@@ -86,13 +92,19 @@ def _tests(result: PartResult, arm: ArmResult) -> str:
     found = arm.comparison
     if not found:
         return ""
-    exact = "" if found.permutation is None else f", exact sign flips p = {found.permutation:.3g}"
-    return (
-        f"{arm.arm.name} minus {result.part.baseline}, {found.n} pairs: "
-        f"{number(found.mean, result.metric, '+')}, sd {number(found.sd, result.metric)}; "
-        f"paired t test p = {found.p:.3g} ({found.adjusted:.3g} after Holm), "
-        f"Wilcoxon p = {found.wilcoxon:.3g}{exact}"
+    words = [f"{arm.arm.name} minus {result.part.baseline}, {found.n} pairs that both finished"]
+    if math.isfinite(found.sd):
+        words.append(f"{number(found.mean, result.metric, '+')}, sd {number(found.sd, result.metric)}")
+    if not is_judged(found):
+        return "; ".join([*words, arm.verdict])
+    words.append(
+        f"{TESTS[found.by]}, {found.pairs} pairs: p = {found.p:.3g} ({found.adjusted:.3g} after Holm)"
     )
+    if not math.isnan(found.wilcoxon):
+        words.append(f"Wilcoxon p = {found.wilcoxon:.3g}")
+    if found.permutation is not None:
+        words.append(f"exact sign flips p = {found.permutation:.3g}")
+    return "; ".join(words)
 
 
 def _runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:

@@ -31,6 +31,10 @@ class Arm:
     def done(self) -> list[Run]:
         return [run for run in self.runs.values() if run.status == "done"]
 
+    @property
+    def failed(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.status == "failed"]
+
     def command_of(self, seed: int) -> str:
         """How that run is made: the sweep's command, or what the run itself recorded."""
         given = self.command.replace("seed=N", f"seed={seed}")

@@ -1,10 +1,11 @@
 """Published claims and figures (`configs/reference/*.yaml`), each with a verdict from these runs.
 
 Absolute values come from other models and data, so only the direction of an effect is judged: by the
-paired test of the two arms that the claim names, Holm over the claims of a part.
+paired test of the two arms that the claim names, Holm over the claims of a part that are tested.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 from typing import Any
@@ -13,16 +14,15 @@ from omegaconf import OmegaConf
 
 from genreg import CONFIGS
 from genreg.errors import InputError
-from genreg.report.cells import number, p_value
+from genreg.report.cells import difference, number, p_value
+from genreg.report.outcomes import Outcomes, outcomes
+from genreg.report.pairs import FEWEST, compare_arms, is_judged, paired
 from genreg.report.parts import SECONDS, STEPS
 from genreg.report.result import ArmResult, PartResult
-from genreg.report.runs import Run
-from genreg.report.statistics import LEVEL, Comparison, compare, compare_times, holm
-from genreg.report.tables import differences
-from genreg.report.values import Key, run_values
-from genreg.run.metric import Metric
+from genreg.report.statistics import LEVEL, Comparison, family
+from genreg.run.metric import Better, Metric
 
-STATUSES = ("seen", "second-hand", "from memory")
+STATUSES = ("seen", "second-hand", "from memory", "by analogy")
 REQUIRED = ("claim", "better", "than", "mode", "source", "status")
 FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
 
@@ -31,7 +31,7 @@ FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
 class Judged:
     """One claim with its verdict: reproduced, not reproduced or not decided, and why.
 
-    comparison: of `better` minus `than` in the claim's metric; None for times, which are compared by rank.
+    comparison: of `better` minus `than` in the claim's metric; None where nothing is tested.
     """
 
     claim: dict[str, Any]
@@ -39,8 +39,6 @@ class Judged:
     verdict: str
     why: str
     comparison: Comparison | None = None
-    p: float | None = None
-    sign: int = 0  # of better minus than
 
     @property
     def published(self) -> list[str]:
@@ -73,28 +71,35 @@ def judge(result: PartResult) -> list[Judged]:
         return []
     claims = [c for file in references() if _about(result, file) for c in file["claims"]]
     judged = [_test(result, claim) for claim in claims]
-    tested = [one for one in judged if one.p is not None]
-    for one, p in zip(tested, holm([t.p or 0.0 for t in tested]), strict=True):
-        if one.comparison:
-            one.comparison = replace(one.comparison, adjusted=p)
+    tested = [one for one in judged if one.comparison]
+    for one, found in zip(tested, family([t.comparison for t in tested if t.comparison]), strict=True):
+        one.comparison = found
         metric = result.part.describe(one.metric)
-        right = one.sign == (1 if (one.claim["mode"] or metric.better) == "max" else -1)
-        one.verdict = "not decided" if p >= LEVEL else "reproduced" if right else "not reproduced"
-        way = "no difference shown" if p >= LEVEL else "as claimed" if right else "the other way"
-        one.why = f"{way}: {_effect(one, metric)}p = {p_value(p).text} after Holm".replace("= <", "<")
+        right = found.sign == (1 if _better(result, one.claim, one.metric) == "max" else -1)
+        shown = found.adjusted < LEVEL
+        one.verdict = "not decided" if not shown else "reproduced" if right else "not reproduced"
+        way = "no difference shown" if not shown else "as claimed" if right else "the other way"
+        words = f"{way}: {_effect(one, found, metric)}p = {p_value(found.adjusted).text} after Holm"
+        one.why = "; ".join(filter(None, [words.replace("= <", "<"), found.remark]))
     return judged
 
 
-def _effect(judged: Judged, metric: Metric) -> str:
+def _effect(judged: Judged, found: Comparison, metric: Metric) -> str:
     """The paired difference, and what these pairs could have shown where they show none."""
-    found, claim = judged.comparison, judged.claim
-    if not found:
-        return f"{judged.metric} by rank, "
-    mean, low, high = (number(value, metric, "+") for value in (found.mean, found.low, found.high))
-    shown = found.adjusted < LEVEL
-    could = "" if shown else f" (these pairs could show {number(found.detectable, metric)})"
+    claim = judged.claim
+    if judged.metric in (STEPS, SECONDS):
+        first, second = ("never" if math.isinf(m) else number(m, metric) for m in found.medians)
+        return f"{judged.metric} by rank, medians {first} against {second}, "
+    could = number(found.detectable, metric) if found.adjusted >= LEVEL else ""
+    could = f" (these pairs could show {could})" if could else ""
     word = " points" if metric.percent else ""
-    return f"{claim['better']} minus {claim['than']} in {judged.metric} {mean} [{low}, {high}]{word}{could}, "
+    effect = f" {difference(found, metric)}{word}" if math.isfinite(found.mean) else ""
+    return f"{claim['better']} minus {claim['than']} in {judged.metric}{effect}{could}, "
+
+
+def _better(result: PartResult, claim: dict[str, Any], metric: str) -> Better | None:
+    better: Better | None = claim["mode"] or result.part.describe(metric).better
+    return better
 
 
 def _about(result: PartResult, file: dict[str, Any]) -> bool:
@@ -107,27 +112,19 @@ def _test(result: PartResult, claim: dict[str, Any]) -> Judged:
     for role, arm in zip(("better", "than"), arms, strict=True):
         if arm is None or not arm.arm.runs:
             return Judged(claim, metric, "not decided", f"no arm is called {claim[role]}")
-    better, than = (_values(result, arm, metric) for arm in arms if arm)
-    pairs = sorted(better.keys() & than.keys(), key=str)
-    if not (claim["mode"] or result.part.describe(metric).better):
+    way = _better(result, claim, metric)
+    if not way:
         return Judged(claim, metric, "not decided", f"no run says which way {metric} is better")
-    if len(pairs) < 2:
-        return Judged(claim, metric, "not decided", f"{len(pairs)} pairs of runs that have {metric}")
-    if metric in (STEPS, SECONDS):
-        times = [[values[key] for key in pairs] for values in (better, than)]
-        earlier = sum((a > b) - (a < b) for a, b in zip(*times, strict=True))
-        sign = (earlier > 0) - (earlier < 0)
-        return Judged(claim, metric, "", "", None, compare_times(*times), sign)
-    found = compare(differences(better, than), len(result.claims) or 1)
-    return Judged(claim, metric, "", "", found, found.p, 1 if found.mean > 0 else -1)
+    better, than = (_outcomes(result, arm, metric) for arm in arms if arm)
+    found = compare_arms(better, than, way, timed=metric in (STEPS, SECONDS))
+    if found is None or not is_judged(found):
+        pairs = len(paired(better, than))
+        needed = f"{pairs} pairs of runs that have {metric}, too few: {FEWEST} are needed"
+        return Judged(claim, metric, "not decided", needed)
+    return Judged(claim, metric, "", "", found)
 
 
-def _values(result: PartResult, arm: ArmResult, metric: str) -> dict[Key, float]:
+def _outcomes(result: PartResult, arm: ArmResult, metric: str) -> Outcomes:
     if metric == result.part.metric:
-        return arm.values
-    done: list[Run] = arm.arm.done
-    return {
-        key: value
-        for run in done
-        for key, value in run_values(result.part, run, metric, result.replicas).items()
-    }
+        return arm.outcomes
+    return outcomes(result.part, arm.arm, metric, result.replicas)

@@ -5,25 +5,48 @@ import statistics as simple
 from dataclasses import dataclass, field
 from typing import Any
 
+from genreg.report.outcomes import Outcomes
+from genreg.report.pairs import OTHER_WAY
 from genreg.report.parts import Arm, Part
-from genreg.report.statistics import Comparison, Reach
+from genreg.report.statistics import Comparison, Ranks, Reach
 from genreg.report.values import Key
 from genreg.run.metric import Metric
 
 
 @dataclass
 class ArmResult:
-    """One line of a part's table. values: the metric of each finished run (or replica), by its key."""
+    """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key.
+
+    failed: runs that failed, and replicas or values of finished ones that did. time_ranks: of the steps until
+    the threshold against the baseline's.
+    """
 
     arm: Arm
-    values: dict[Key, float]
+    outcomes: Outcomes
     chosen: list[float]  # the selection metric at the chosen step
     failed: int
     unfinished: int
     comparison: Comparison | None = None
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
-    times_p: float | None = None
+    time_ranks: Ranks | None = None
+
+    @property
+    def values(self) -> dict[Key, float]:
+        """The metric of each finished run or replica, by its key."""
+        return self.outcomes.values
+
+    @property
+    def time_way(self) -> str:
+        """`earlier` or `later` than the baseline, by the ranks that gave the p of times; else nothing."""
+        return {-1: "earlier", 1: "later"}.get(self.time_ranks.sign, "") if self.time_ranks else ""
+
+    @property
+    def remark(self) -> str:
+        """What must be said of the verdict and of the times."""
+        contradicted = self.time_ranks and self.time_ranks.contradicted
+        of_times = f"times are compared {OTHER_WAY}" if contradicted else ""
+        return "; ".join(filter(None, [self.comparison.remark if self.comparison else "", of_times]))
 
     @property
     def mean(self) -> float:

@@ -1,5 +1,6 @@
 """`genreg show`: what one run was."""
 
+import math
 import shlex
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def show(folder: Path) -> None:
     run, console = read_run(path), Console()
     _say(console, f"run       {folder}")
     _say(console, f"status    {_status(run)}")
-    console.print(_result(run))
+    console.print(_result(run) or "result    no evaluation was recorded")
     _say(console, "configuration")
     _say(console, _indented(path / "config.yaml"))
     for start in run.folder.environments():
@@ -37,26 +38,39 @@ def _say(console: Console, text: str) -> None:
 
 
 def _status(run: Run) -> str:
-    if not run.summary:
-        return run.status
     seconds, step = run.summary.get("seconds"), run.summary.get("step")
     reason = f": {run.reason}" if run.summary.get("reason") else ""
-    return f"{run.status}{reason}, {step} steps in {seconds} s"
+    took = f", {step} steps" if step is not None else ""
+    return run.status + reason + took + (f" in {seconds} s" if seconds is not None else "")
 
 
-def _result(run: Run) -> Table:
-    best, last = run.best or {}, run.last or {}
+def _result(run: Run) -> Table | None:
+    """The rows that were evaluated; of a run that ended before, the last one that it wrote, if any."""
+    best, last = run.best or {}, run.last or _last_row(run)
+    if not best and not last:
+        return None
     table = Table()
-    table.add_column("metric")
+    table.add_column("metric", overflow="fold")
     for title, row in (("best", best), ("last", last)):
         if row:
             table.add_column(f"{title} (step {row['step']})", justify="right")
     for name in dict.fromkeys([*best, *last]):
         if name != "step":
-            values = [row.get(name, float("nan")) for row in (best, last) if row]
+            values = [row.get(name, math.nan) for row in (best, last) if row]
             shown = [printable(v) if isinstance(v, str) else f"{v:.6g}" for v in values]  # a label, a metric
             table.add_row(Text(printable(name)), *map(Text, shown))
     return table
+
+
+def _last_row(run: Run) -> Row:
+    """The last row of numbers and labels that can be read."""
+    try:
+        rows = run.folder.rows()
+    except (OSError, ValueError):
+        return {}
+    row = rows[-1] if rows and isinstance(rows[-1], dict) else {}
+    values = {name: value for name, value in row.items() if isinstance(value, int | float | str)}
+    return values if "step" in values else {}
 
 
 def _indented(path: Path) -> str:

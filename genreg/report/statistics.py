@@ -5,8 +5,9 @@ Every function takes plain arrays. A difference is arm minus baseline of one see
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from scipy import optimize, stats
@@ -18,11 +19,13 @@ EXACT = 10  # pairs up to which all 2^n sign patterns are counted
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired differences: their mean with its 95 % interval, and tests of zero difference.
+    """Paired differences: their mean with its 95 % interval, and the test that decides.
 
-    p: the deciding value, Student's t (exact sign flips where the differences have no spread).
-    permutation: exact sign flips, None with more than EXACT pairs. detectable: the smallest mean
-    difference that as many pairs of this spread show with 80 % power at level 0.05 / comparisons.
+    n: pairs that have a difference. pairs: those that the test saw, also such of which one run failed.
+    by: `t` (Student's), `signs` (exact sign flips of differences without spread), `ranks` (sign flips of
+    differences in rank) or `nothing`. p and sign are that test's. permutation: exact sign flips of the
+    differences, None with more than EXACT. adjusted and detectable are of a family (`family`). medians: of
+    both arms, where ranks decide. remark: what a reader must know of the test.
     """
 
     n: int
@@ -33,11 +36,16 @@ class Comparison:
     p: float
     wilcoxon: float
     permutation: float | None
-    detectable: float
+    sign: int
+    pairs: int
+    by: Literal["t", "signs", "ranks", "nothing"]
     adjusted: float = math.nan
+    detectable: float = math.nan
+    medians: tuple[float, ...] = ()
+    remark: str = ""
 
 
-def compare(differences: Sequence[float], comparisons: int = 1) -> Comparison:
+def compare(differences: Sequence[float]) -> Comparison:
     """Test whether the mean paired difference is zero. Raises ValueError with fewer than two pairs."""
     d = np.asarray(differences, float)
     n = len(d)
@@ -49,8 +57,20 @@ def compare(differences: Sequence[float], comparisons: int = 1) -> Comparison:
     half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)
     exact = sign_flip(d) if n <= EXACT or not sd else None
     p = float(stats.ttest_1samp(d, 0).pvalue) if sd else exact or 1.0
-    return Comparison(n, mean, sd, mean - half, mean + half, p, _wilcoxon(d), exact,
-                      detectable(sd, n, LEVEL / comparisons))  # fmt: skip
+    sign = int(np.sign(mean))
+    by: Literal["t", "signs"] = "t" if sd else "signs"
+    return Comparison(n, mean, sd, mean - half, mean + half, p, _wilcoxon(d), exact, sign, n, by)
+
+
+def is_skewed(differences: Sequence[float]) -> bool:
+    """Whether Student's p may be far off: skewness G beyond two of its standard errors, and n < 25 G^2.
+
+    Cochran, Sampling Techniques (1977), section 2.15. G is the adjusted Fisher-Pearson coefficient.
+    """
+    n = len(differences)
+    skewness = float(stats.skew(differences, bias=False))
+    error = math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
+    return abs(skewness) > 2 * error and n < 25 * skewness**2
 
 
 def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
@@ -61,8 +81,18 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
     result = stats.permutation_test(
         (d, np.zeros_like(d)), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
         vectorized=True, n_resamples=np.inf if len(d) <= 2 * EXACT else 9999, rng=0,
+        batch=max(1, 2_000_000 // len(d)),
     )  # fmt: skip
     return float(result.pvalue)
+
+
+def family(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same with Holm's p over all of them, and what each t test could show as one of so many."""
+    level = LEVEL / max(1, len(found))
+    return [
+        replace(one, adjusted=p, detectable=detectable(one.sd, one.n, level) if one.by == "t" else math.nan)
+        for one, p in zip(found, holm([one.p for one in found]), strict=True)
+    ]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -117,10 +147,27 @@ def first_reach(
     return Reach(math.inf, math.inf)
 
 
-def compare_times(times: Sequence[float], baseline: Sequence[float]) -> float:
-    """p that paired times are the same, by sign flips of their differences in rank.
+@dataclass(frozen=True)
+class Ranks:
+    """Paired values by rank: p, the sign of first minus second, and the medians of both."""
 
-    Times are ranked together, a censored one (infinite) behind every other and level with its like.
+    p: float
+    sign: int
+    medians: tuple[float, float]
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether p is below the level and the medians say the other way."""
+        first, second = self.medians
+        return self.p < LEVEL and self.sign * ((first > second) - (first < second)) < 0
+
+
+def compare_ranks(first: Sequence[float], second: Sequence[float]) -> Ranks:
+    """p that paired values are the same, by sign flips of their differences in rank, whose mean has the sign.
+
+    Values are ranked together; an infinite one (a time never reached, a run that failed) is behind every
+    other and level with its like.
     """
-    ranks = stats.rankdata([*times, *baseline])
-    return sign_flip(ranks[: len(times)] - ranks[len(times) :])
+    ranks = stats.rankdata([*first, *second])
+    d = ranks[: len(first)] - ranks[len(first) :]
+    return Ranks(sign_flip(d), int(np.sign(d.sum())), (float(np.median(first)), float(np.median(second))))

@@ -1,16 +1,18 @@
 """Reads what a part shows: each arm's values, and each arm against the baseline."""
 
 import math
-from dataclasses import replace
 
 from genreg.errors import InputError, nearest
 from genreg.report.notes import notes
-from genreg.report.parts import PER_STEP, Arm, Part
+from genreg.report.outcomes import outcomes
+from genreg.report.pairs import FEWEST, compare_arms, is_judged
+from genreg.report.parts import PER_STEP, SECONDS, STEPS, Arm, Part
 from genreg.report.result import ArmResult, PartResult
-from genreg.report.statistics import LEVEL, Comparison, compare, compare_times, holm
-from genreg.report.values import Key, chosen_row, first_time, run_values
+from genreg.report.statistics import LEVEL, Comparison, Ranks, Reach, compare_ranks, family
+from genreg.report.values import chosen_row, first_time
 from genreg.run.metric import Better
-from genreg.run.replicas import last
+
+NEVER = Reach(math.inf, math.inf)
 
 
 def evaluate(part: Part) -> PartResult:
@@ -27,7 +29,7 @@ def evaluate(part: Part) -> PartResult:
         _compare_all(result, base)
     if part.metric.startswith("validation") and result.metric.better:  # ranking arms is what it is for
         sign = -1 if result.metric.better == "max" else 1
-        arms.sort(key=lambda a: (math.isnan(a.mean), sign * a.mean))
+        arms.sort(key=lambda a: (math.isnan(a.mean), a.failed, sign * a.mean))  # a failure is the worst value
     result.notes += notes(result, base)
     return result
 
@@ -40,49 +42,49 @@ def _has_replicas(part: Part) -> bool:
 
 
 def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
-    values: dict[Key, float] = {}
-    chosen = []
-    for run in arm.done:
-        values |= run_values(part, run, part.metric, replicas)
-        row = chosen_row(part, run)
-        if part.select and row and part.select in row:
-            chosen.append(row[part.select])
-    failed = sum(run.status == "failed" for run in arm.runs.values())
-    if replicas:
-        failed += sum(math.isnan(v) for run in arm.done for v in last(run.path, part.metric).values())
-    unfinished = len(arm.runs) - failed - len(arm.done)
+    found = outcomes(part, arm, part.metric, replicas)
+    rows = [chosen_row(part, run) or {} for run in arm.done] if part.select else []
+    chosen = [row[part.select] for row in rows if part.select in row]
+    inside = found.failed - {(run.seed, None) for run in arm.failed}
+    unfinished = len(arm.runs) - len(arm.done) - len(arm.failed)
     times = {run.seed: reach for run in arm.done if (reach := first_time(part, run))}
-    return ArmResult(arm, values, chosen, failed, unfinished, times=times)
+    if part.threshold:
+        times |= {run.seed: NEVER for run in arm.failed}
+    return ArmResult(arm, found, chosen, len(arm.failed) + len(inside), unfinished, times=times)
 
 
 def _compare_all(result: PartResult, base: ArmResult) -> None:
     """Fill in every comparison with the baseline; Holm over those of the part."""
-    pairs = [(arm, differences(arm.values, base.values)) for arm in result.arms if arm is not base]
-    family = [(arm, values) for arm, values in pairs if len(values) > 1]
-    found = [compare(values, len(family)) for _, values in family]
-    for (arm, _), comparison, adjusted in zip(family, found, holm([c.p for c in found]), strict=True):
-        arm.comparison = replace(comparison, adjusted=adjusted)
-    for arm, _ in pairs:
-        arm.verdict = verdict(arm.comparison, result.metric.better) if arm.comparison else "too few pairs"
-        arm.times_p = _times_p(arm, base)
+    others = [arm for arm in result.arms if arm is not base]
+    timed = result.part.metric in (STEPS, SECONDS)
+    for arm in others:
+        arm.comparison = compare_arms(arm.outcomes, base.outcomes, result.metric.better, timed)
+        arm.time_ranks = _time_ranks(arm, base)
+    judged = [arm for arm in others if is_judged(arm.comparison)]
+    for arm, found in zip(judged, family([a.comparison for a in judged if a.comparison]), strict=True):
+        arm.comparison = found
+    for arm in others:
+        arm.verdict = verdict(arm.comparison, result.metric.better)
 
 
-def _times_p(arm: ArmResult, base: ArmResult) -> float | None:
+def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:
     both = sorted(arm.times.keys() & base.times.keys())
     if len(both) < 2:
         return None
-    return compare_times([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
+    return compare_ranks([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
 
 
-def differences(values: dict[Key, float], baseline: dict[Key, float]) -> list[float]:
-    """Arm minus baseline of every seed (and replica) that both finished."""
-    return [values[key] - baseline[key] for key in sorted(values.keys() & baseline.keys(), key=str)]
+def verdict(found: Comparison | None, better: Better | None) -> str:
+    """better, worse (differs, where nothing says which) or no difference shown, at level 0.05 after Holm.
 
-
-def verdict(comparison: Comparison, better: Better | None) -> str:
-    """better, worse (differs, where nothing says which) or no difference shown, at level 0.05 after Holm."""
-    if comparison.adjusted >= LEVEL:
+    Or why there is none: too few pairs, or failed runs that nothing says how to rank.
+    """
+    if found is None or found.pairs < FEWEST:
+        return "too few pairs"
+    if not is_judged(found):
+        return "not judged"
+    if found.adjusted >= LEVEL:
         return "no difference shown"
     if better is None:
         return "differs"
-    return "better" if (comparison.mean > 0) == (better == "max") else "worse"
+    return "better" if (found.sign > 0) == (better == "max") else "worse"

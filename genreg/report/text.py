@@ -1,9 +1,11 @@
 """A report as text to read: for the terminal, as Markdown or LaTeX."""
 
+import os
 from collections.abc import Sequence
 from typing import Literal
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -11,6 +13,9 @@ from genreg.report.cells import Column, caption, columns
 from genreg.report.reference import Judged
 from genreg.report.result import ArmResult, PartResult
 
+UNLIMITED = 100_000  # columns, where no terminal sets a width
+TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
+REMARK = 24  # columns that a remark has at least
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
 LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
 LATEX |= {
@@ -21,18 +26,12 @@ MARKDOWN = {ord(c): "\\" + c for c in "|`*["} | {ord("<"): "&lt;", ord(">"): "&g
 
 
 def show(results: Sequence[PartResult], console: Console | None = None) -> None:
-    """Print every part on the terminal."""
-    console = console or Console()
+    """Print every part: on a terminal as wide as it is, elsewhere a line for each arm and nothing cut."""
+    console = console or _console()
     for result in results:
-        found, arms = columns(result), result.arms
-        title = Text(f"{result.part.name}: {caption(result)}")
-        whole = _table(title, found, arms)
-        if console.measure(whole).minimum <= console.width and console.width >= 120:
-            console.print(whole)
-        else:
-            split = next(k for k, column in enumerate(found) if column.kind == "difference")
-            console.print(_table(title, found[:split], arms))
-            console.print(_table(None, [found[0], *found[split:]], arms))
+        console.print(Text(f"{result.part.name}: {caption(result)}", style="italic"))
+        for table in layout(columns(result), result.arms, console):
+            console.print(table)
         for judged in result.claims:
             word = (judged.verdict, STYLES.get(judged.verdict, "yellow"))
             console.print(Text.assemble(word, f": {_claim(judged)}"))
@@ -41,16 +40,60 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
         console.print()
 
 
-def _table(title: Text | None, shown: Sequence[Column], arms: Sequence[ArmResult]) -> Table:
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=UNLIMITED)
+
+
+def layout(found: Sequence[Column], arms: Sequence[ArmResult], console: Console) -> list[RenderableType]:
+    """As few tables as the width allows, each with the arms' names; else a list for each arm."""
+    name, *rest = found
+    widths = {column.title: _width(column, arms) for column in found}
+    groups: list[list[Column]] = []
+    for column in rest:
+        wider = [*groups[-1], column] if groups else []
+        if wider and 1 + sum(widths[c.title] + 3 for c in wider) <= console.width:
+            groups[-1] = wider
+        else:
+            groups.append([name, column])
+    if len(groups) <= TABLES and all(
+        1 + sum(widths[c.title] + 3 for c in group) <= console.width for group in groups
+    ):
+        return [_table(group, arms) for group in groups]
+    return [part for arm in arms for part in (Text(name.cell(arm).text, "bold"), _list(rest, arm))]
+
+
+def _width(column: Column, arms: Sequence[ArmResult]) -> int:
+    """What the column takes at least; only remarks are broken into lines."""
+    longest = max(cell_len(text) for text in (column.title, *(column.cell(arm).text for arm in arms)))
+    return min(longest, REMARK) if column.kind == "text" else longest
+
+
+def _table(shown: Sequence[Column], arms: Sequence[ArmResult]) -> Table:
     """Some columns of a part's table."""
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for column in shown:
         side: Literal["left", "right"] = "right" if column.numeric else "left"
-        table.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=column.kind != "name")
+        table.add_column(Text(column.title), justify=side, overflow="fold", no_wrap=column.kind != "text")
     for arm in arms:
-        cells = [column.cell(arm).text for column in shown]
-        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in cells))
+        table.add_row(*(_styled(column, arm) for column in shown))
     return table
+
+
+def _list(shown: Sequence[Column], arm: ArmResult) -> Table:
+    """What is known of one arm, a line for each column."""
+    table = Table(box=None, show_header=False, pad_edge=True, padding=(0, 0, 0, 2))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for column in shown:
+        if column.cell(arm).text:
+            table.add_row(Text(column.title), _styled(column, arm))
+    return table
+
+
+def _styled(column: Column, arm: ArmResult) -> Text:
+    text = column.cell(arm).text
+    return Text(text, style=STYLES.get(text, ""))
 
 
 def markdown(results: Sequence[PartResult]) -> str:

@@ -14,7 +14,7 @@ Key = tuple[int, int | None]
 
 
 def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dict[Key, float]:
-    """The metric of one finished run at the chosen step; of each replica at the last one."""
+    """The metric of one finished run at the chosen step; of each replica at the last, NaN of a dead one."""
     if metric == PER_STEP:
         step = run.summary.get("step")
         return {(run.seed, None): run.summary["seconds"] / step} if step and "seconds" in run.summary else {}
@@ -24,8 +24,8 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
     row = chosen_row(part, run) or {}
     for name in (metric, metric.replace("z/", "w/", 1)):  # without anticorrelated noise, z is w
         if replicas and (found := last(run.path, name)):
-            return {(run.seed, replica): value for replica, value in found.items() if math.isfinite(value)}
-        if name in row and math.isfinite(row[name]):
+            return {(run.seed, replica): value for replica, value in found.items()}
+        if name in row:
             return {(run.seed, None): float(row[name])}
     return {}
 

@@ -14,6 +14,8 @@ from rich.table import Table
 from genreg.run.folder import Row
 
 INTERVAL = 5.0  # seconds between plain lines
+BAR, SPEED, LEFT, GAPS = 40, len("12345 steps/s"), len("12:34:56"), 4
+"""Columns of the longest bar, and of what stands between it and the values."""
 
 
 class Display(AbstractContextManager["Display"]):
@@ -34,8 +36,9 @@ class Display(AbstractContextManager["Display"]):
         self.start: tuple[int, float] | None = None
 
     def _make_bar(self) -> Progress:
+        self.gauge = BarColumn()
         columns = (
-            BarColumn(),
+            self.gauge,
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(),
@@ -43,10 +46,19 @@ class Display(AbstractContextManager["Display"]):
         )
         return Progress(*columns, console=self.console, transient=True)
 
+    def _fit(self, values: Sequence[str], speed: str = "") -> str:
+        """As many of the values, from the first on, as the line has room for; the bar takes its share."""
+        room = self.console.width - 2 * len(str(self.steps)) - 1 - max(SPEED, len(speed)) - LEFT - GAPS
+        self.gauge.bar_width = max(3, min(BAR, room, max(10, room // 3)))
+        kept = list(values)
+        while kept and len("  ".join(kept)) > room - self.gauge.bar_width:
+            kept.pop()
+        return "  ".join(kept)
+
     def __enter__(self) -> "Display":
         if self.bar:
             self.bar.start()
-            self.task = self.bar.add_task("", total=self.steps, speed="", values="")
+            self.task = self.bar.add_task("", total=self.steps, speed="", values=self._fit([]))
         return self
 
     def __exit__(
@@ -61,21 +73,20 @@ class Display(AbstractContextManager["Display"]):
             return
         self.latest |= {name: row[name] for name in row if name.startswith("train/") or name in self.names}
         if self.selection and self.selection[0] in row:
-            value, best = row[self.selection[0]], max if self.selection[1] == "max" else min
-            self.best = value if self.best is None else best(self.best, value)
+            value, of_both = row[self.selection[0]], max if self.selection[1] == "max" else min
+            self.best = value if self.best is None else of_both(self.best, value)
         now, step = time.monotonic(), row["step"]
         self.start = self.start or (step, now)
         rate = (step - self.start[0]) / (now - self.start[1]) if now > self.start[1] else 0.0
-        speed = f"{rate:.0f} steps/s" if rate else ""
+        speed = f"{rate:{'.0f' if rate >= 10 else '.2g'}} steps/s" if rate else ""
         shown = {name.removeprefix("train/"): value for name, value in self.latest.items()}
-        values = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
-        if self.best is not None:
-            values += f"  best {self.best:.4g}"
+        best = {} if self.best is None else {"best": self.best}
+        values = [f"{name} {value:.4g}" for name, value in (best | shown).items()]
         if self.bar:
-            self.bar.update(self.task, completed=step, speed=speed, values=values)
+            self.bar.update(self.task, completed=step, speed=speed, values=self._fit(values, speed))
         elif now - self.shown > INTERVAL or step == self.steps:
             self.shown = now
-            print(f"step {step}/{self.steps}  {speed}  {values}", file=sys.stderr, flush=True)
+            print(f"step {step}/{self.steps}  {speed}  {'  '.join(values)}", file=sys.stderr, flush=True)
 
 
 def print_line(summary: Row, path: str) -> None:
@@ -91,7 +102,7 @@ def print_summary(summary: Row, path: str) -> None:
     """The table at the end of a run: what was selected, and what it is worth."""
     best, last = summary.get("best") or {}, summary.get("last") or {}
     table = Table(title=f"{summary['step']} steps in {summary['seconds']:.1f} s", title_justify="left")
-    table.add_column("metric")
+    table.add_column("metric", overflow="fold")
     if best:
         table.add_column(f"best (step {best['step']})", justify="right")
     table.add_column("last", justify="right")

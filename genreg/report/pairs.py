@@ -1,0 +1,93 @@
+"""Two arms by their pairs of runs: which test decides between them, and what must be said of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from genreg.report.outcomes import Outcomes
+from genreg.report.statistics import LEVEL, Comparison, compare, compare_ranks, is_skewed
+from genreg.report.values import Key
+from genreg.run.metric import Better
+
+FEWEST = 5
+"""Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
+
+OTHER_WAY = "by rank, the medians say the other way"
+
+
+def is_judged(found: Comparison | None) -> bool:
+    """Whether a test decides: enough pairs, and a direction to rank failures by."""
+    return found is not None and found.pairs >= FEWEST and not math.isnan(found.p)
+
+
+def compare_arms(
+    arm: Outcomes, base: Outcomes, better: Better | None, timed: bool = False
+) -> Comparison | None:
+    """Arm minus baseline over the pairs of which at least one run finished; None with fewer than two.
+
+    Student's t decides where all of these have a difference. Where one run of a pair failed, and for
+    times, ranks decide, a failed run behind every other.
+    """
+    pairs = paired(arm, base)
+    if len(pairs) < 2:
+        return None
+    both = [key for key in pairs if key in arm.values and key in base.values]
+    differences = [arm.values[key] - base.values[key] for key in both]
+    found = _estimate(differences)
+    if timed or len(both) < len(pairs):
+        return _ranked(found, arm, base, pairs, better)
+    return replace(found, remark=_remark(found, differences))
+
+
+def paired(arm: Outcomes, base: Outcomes) -> list[Key]:
+    """The keys of which at least one run finished, and the other finished or failed."""
+    keys = arm.values.keys() | base.values.keys()
+    return sorted(
+        (k for k in keys if arm.knows(k) and base.knows(k) and not (arm.lost(k) and base.lost(k))), key=str
+    )
+
+
+def _estimate(differences: Sequence[float]) -> Comparison:
+    """Mean and interval, as far as there are differences to compute them from."""
+    if len(differences) > 1 and all(map(math.isfinite, differences)):
+        return compare(differences)
+    nan, n = math.nan, len(differences)
+    mean = differences[0] if n == 1 else nan
+    return Comparison(n, mean, nan, nan, nan, nan, nan, None, 0, n, "nothing")
+
+
+def _ranked(
+    found: Comparison, arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None
+) -> Comparison:
+    """Decided by ranks, with failed runs as the worst."""
+    failed = [sum(map(one.lost, pairs)) for one in (arm, base)]
+    words = f"failed: {failed[0]} against {failed[1]} of {len(pairs)} pairs"
+    if better is None:
+        remark = f"{words}, and nothing says which way is better"
+        return replace(found, p=math.nan, sign=0, pairs=len(pairs), by="nothing", remark=remark)
+    way = 1 if better == "min" else -1
+    scores = [[math.inf if one.lost(k) else way * one.values[k] for k in pairs] for one in (arm, base)]
+    ranks = compare_ranks(*scores)
+    remarks = []
+    if any(failed):
+        remarks += [f"{words}, ranked worst: judged by rank; mean and difference are of those that finished"]
+    if ranks.contradicted:
+        remarks += [OTHER_WAY]
+    medians = tuple(way * median for median in ranks.medians)
+    return replace(found, p=ranks.p, sign=way * ranks.sign, pairs=len(pairs), by="ranks",
+                   medians=medians, remark="; ".join(remarks))  # fmt: skip
+
+
+def _remark(found: Comparison, differences: Sequence[float]) -> str:
+    """Why a test of differences must be read with care."""
+    if found.n < FEWEST:
+        return ""
+    if found.by == "signs":
+        return f"all {found.n} differences are equal (no spread): judged by sign flips"
+    remarks = []
+    exact = found.permutation
+    if exact is not None and (found.p < LEVEL) != (exact < LEVEL):
+        remarks.append(f"t test p = {found.p:.2g}, sign flips p = {exact:.2g}: they disagree at {LEVEL}")
+    if is_skewed(differences):
+        remarks.append("differences are skewed: Student's p and interval are rough")
+    return "; ".join(remarks)

@@ -1,0 +1,140 @@
+"""What the terminal shows at 40, 80 and 140 columns, and what a pipe gets."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Result
+from rich.console import Console
+from synthetic import part_of, write_run
+
+from genreg.report import text
+from genreg.report.cells import columns
+from genreg.report.data import as_csv
+from genreg.report.page import page
+from genreg.report.result import PartResult
+from genreg.report.tables import evaluate
+from genreg.run.display import Display
+
+NAMES = ["gp", "frobenius_penalty,lr=0.0005,bound=1", "spectral_normalization,lr=0.0005,lr=0.002", "sn"]
+"""The longest names that the sweeps make, and a longer one."""
+
+
+@pytest.fixture
+def result() -> PartResult:
+    """Four arms of eight seeds, one with failures and therefore with a remark."""
+    draw = np.random.default_rng(0)
+    part = part_of({name: draw.normal(k / 3, 0.5, 8) for k, name in enumerate(NAMES)})
+    for seed in range(3):
+        part.arms[2].runs[seed].status = "failed"
+    return evaluate(part)
+
+
+def shown(result: PartResult, width: int) -> str:
+    out = io.StringIO()
+    text.show([result], Console(file=out, width=width, force_terminal=True, color_system=None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_every_name_and_every_cell_can_be_read(result: PartResult, width: int) -> None:
+    out = shown(result, width)
+    assert max(map(len, out.splitlines())) <= width
+    assert not re.search("┃┃|││|…", out)  # no column without a place
+    whole = re.sub(r"[\s│┃]", "", out)
+    for arm in result.arms:
+        assert (arm.arm.name in out) == (len(arm.arm.name) <= width)
+        assert arm.arm.name in whole
+        for column in columns(result):
+            if column.kind != "text":  # remarks are broken into lines beside other cells
+                assert column.cell(arm).text.replace(" ", "") in whole
+        for word in arm.remark.split():
+            assert word in out
+
+
+def test_a_wide_terminal_needs_one_table(result: PartResult) -> None:
+    assert [shown(result, width).count("┏") for width in (40, 80, 140, 300)] == [0, 0, 2, 1]
+    del result.arms[2]
+    assert [shown(result, width).count("┏") for width in (40, 80, 140, 300)] == [0, 4, 2, 1]
+
+
+def test_page_and_text_formats_say_the_remark(result: PartResult) -> None:
+    remark = "failed: 3 against 0 of 8 pairs, ranked worst: judged by rank"
+    for words in (page([result], Path()), text.markdown([result]), text.latex([result]), as_csv([result])):
+        assert words.count(remark) == 1
+    assert "sign flips of differences in rank, 8 pairs: p =" in page([result], Path())
+    few = page([evaluate(part_of({"gp": [0.0, 0.0, 0.0], "sn": [0.02, 0.02, 0.022]}))], Path())
+    assert "+0.02067, sd 0.001155; too few pairs." in few
+
+
+def test_a_pipe_gets_whole_lines(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    name = "spectral_normalization" * 5
+    for seed in range(2):
+        write_run(tmp_path / f"out/part/{name}/seed={seed}", 0.9, status="failed", reason="diverged " * 30)
+        write_run(tmp_path / f"out/part/none/seed={seed}", 0.8)
+    lines = genreg("report", "out").out.splitlines()
+    assert any(name in line and "│" in line for line in lines)
+    assert any(line.startswith("note:") and line.count("diverged") == 30 for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+@pytest.mark.parametrize("steps", [2000, 100_000])
+def test_bar_step_speed_and_time_left_always_stay(
+    width: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consoles = [
+        Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None) for _ in range(2)
+    ]
+    monkeypatch.setattr("genreg.run.display.Console", lambda **_: consoles[0])
+    names = ["cross_entropy", "spectral_normalization", "gradient_penalty", "frobenius", "vat", "entropy"]
+    with Display(steps, ["validation/accuracy"], ("validation/accuracy", "max")) as display:
+        for step in (steps // 10, steps // 5):
+            row = {f"train/{name}": 0.12345678 for name in names}
+            display.show({"step": step, **row, "validation/accuracy": 0.987654}, {})
+        assert display.bar
+        display.bar.update(display.task, speed="1234 steps/s")
+        consoles[1].print(display.bar.get_renderable())
+    (line,) = consoles[1].file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(line) <= width
+    bar, rest = line.split(f"{steps // 5}/{steps} 1234 steps/s ")
+    assert len(bar.strip()) > 0
+    assert len(bar) >= (14 if width >= 80 else 4)
+    values = ["best 0.9877", *(f"{name} 0.1235" for name in names), "validation/accuracy 0.9877"]
+    time, *kept = re.split(" +(?=[a-z])", rest.strip())
+    assert re.fullmatch(r"\d+:\d\d:\d\d", time)
+    assert kept == values[: len(kept)]  # dropped from the end, none of them cut
+    assert len(kept) >= {40: 0, 80: 1, 140: 3}[width]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "no evaluation was recorded"),
+        ([{"step": 5, "train/vat": 0.25}, {"step": 7, "train/vat": 0.125, "features": "a"}], "last (step 7)"),
+    ],
+)
+def test_show_says_why_a_run_failed(
+    genreg: Callable[..., Result], tmp_path: Path, rows: list[dict[str, object]], said: str
+) -> None:
+    folder = write_run(tmp_path / "seed=0", 0.9, status="failed", reason="diverged: vat is nan at step 8",
+                       step=8, best=None, last=None)  # fmt: skip
+    (folder / "metrics.jsonl").write_text("".join(f"{row}\n".replace("'", '"') for row in rows))
+    out = genreg("show", str(folder)).out
+    assert "status    failed: diverged: vat is nan at step 8, 8 steps in 3.0 s" in out
+    assert said in out
+    assert ("0.125" in out) == bool(rows)
+    assert "repeat    genreg train regularizer=vat" in out
+    assert ("┏" in out) == bool(rows)
+
+
+def test_show_of_a_run_without_a_summary_draws_no_empty_table(
+    genreg: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "seed=0").mkdir()
+    out = genreg("show", "seed=0").out
+    assert "status    half-written\n" in out
+    assert "no evaluation was recorded" in out
+    assert "┏" not in out
