@@ -132,6 +132,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"y_test": TEST_Y.astype(str)}, r"classes of which training has .*'1' at y_test\[0\]"),
     ({"y_train": np.eye(3)[TRAIN_Y]}, r"one label an item: y\.argmax\(1\) .*3 numbers at y_train\[0\]"),
     ({"y_train": TRAIN_Y.astype(object)}, r"numbers or words in y_train: .*, got 'objects'"),
+    ({"y_train": np.array([b"\xff"] * 40)}, "words in UTF-8 in y_train, got 'byte 0xff'"),
     ({"x_train": TRAIN_X.astype(complex)}, "numbers in x_train, got 'complex128'"),
     ({"x_train": TRAIN_X.astype(str)}, "numbers in x_train, got '<U"),
     ({"x_test": FLOATS[40:, :1]}, r"items \(2, 3\) in x_test, as in x_train, got \(1, 3\)"),

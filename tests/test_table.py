@@ -110,6 +110,7 @@ WRONG: list[tuple[list[list[str]], dict[str, Any], str, str]] = [
     (ROWS, {"target": "targe"}, "dataset.target", "the name of a column, got 'targe'\n  nearest: target"),
     (ROWS, {"columns": ["tow"]}, "dataset.columns", "the name of a column, got 'tow'\n  nearest: two"),
     (ROWS, {"columns": ["one", "target"]}, "dataset.columns", "columns beside target and split"),
+    (ROWS, {"columns": ["one", "one"]}, "dataset.columns", "columns beside target and split, each once"),
     (ROWS, {"split": "same"}, "dataset.split", "a column of train, validation, .*'7' in line 2"),
     (ROWS, {"test": 40}, "dataset.validation", r"validation \+ test below 40"),
     ([[*r[:4], "train"] for r in ENDS], {"split": "part"}, "dataset.split", "lines of train and of test"),

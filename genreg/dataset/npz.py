@@ -158,7 +158,10 @@ def splits(arrays: Arrays, xs: Arrays, validation: float, test: float) -> tuple[
 
 def numbers_or_words(name: str, y: np.ndarray) -> np.ndarray:
     """(N,) words or numbers, or (N, k) numbers; InputError for anything else."""
-    y = np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
+    try:
+        y = np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
+    except UnicodeDecodeError as error:
+        raise wrong(f"words in UTF-8 in {name}", f"byte {error.object[error.start]:#x}") from error
     if y.dtype.kind not in "biufU":
         raise wrong(f"numbers or words in {name}", str(y.dtype))
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y

@@ -65,8 +65,8 @@ def feature_columns(names: list[str], target: str, columns: list[str] | None, sp
             raise InputError(f"dataset.{key}", "the name of a column", name, nearest(name, names))
     roles = {target, split}
     if columns is not None:
-        if not columns or roles & set(columns):
-            raise InputError("dataset.columns", "columns beside target and split", columns)
+        if not columns or roles & set(columns) or len(set(columns)) < len(columns):
+            raise InputError("dataset.columns", "columns beside target and split, each once", columns)
         return columns
     if "" in names:
         raise wrong(
