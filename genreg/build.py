@@ -2,51 +2,19 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic.dataclasses import dataclass
 
 from genreg.download import default_data_dir
 from genreg.errors import InputError
-from genreg.factory import factory, find_target
-from genreg.parameters import STRICT, Count, CountOrZero, blame
-from genreg.run.identity import Config
-from genreg.run.task import Task
+from genreg.factory import GROUPS, factory, find_target
 
-
-@dataclass(config=STRICT, kw_only=True)
-class Settings:
-    """The scalars at the top of the configuration; train.yaml says what each means."""
-
-    name: str | None
-    steps: Count
-    seed: CountOrZero
-    device: str
-    precision: Literal["fp32", "tf32", "bf16"]
-    eval_every: Count
-    log_every: Count
-    checkpoint_every: Count
-    data_dir: str | None
-    output_dir: str
-    quiet: bool
-
-
-GROUPS = (
-    "task", "dataset", "model", "loss", "regularizer", "optimizer", "generator_optimizer", "scheduler",
-    "features", "measure", "logger",
-)  # fmt: skip
 KEYED = ("regularizer", "measure", "logger")
 """Groups of which several options may be chosen, each keyed by its own name."""
 
 
-def settings(config: Config) -> Settings:
-    """The checked scalars of a configuration; InputError names the first bad key."""
-    with blame("", Settings):
-        return Settings(**{key: value for key, value in config.items() if key not in GROUPS})
-
-
-def build_task(config: Config, device: torch.device) -> Task:
+def build_task(config: dict[str, Any], device: torch.device) -> Any:
     """The task of a configuration, on `device`, given the groups that it is made of."""
     target = find_target(config["task"], "task")
     groups: frozenset[str] = getattr(target, "groups", frozenset(GROUPS))
@@ -64,7 +32,7 @@ def build_task(config: Config, device: torch.device) -> Task:
     )
 
 
-def _part(config: Config, group: str) -> Any:
+def _part(config: dict[str, Any], group: str) -> Any:
     """What a task is given of one group: objects, or factories of what it makes itself."""
     if group in KEYED:
         return build_each(config, group)
@@ -95,7 +63,7 @@ def _check_model(model: Any, task: Any) -> None:
         raise InputError("model", f"{words} for this task", model.__name__)
 
 
-def build_each(config: Config, group: str) -> dict[str, Any]:
+def build_each(config: dict[str, Any], group: str) -> dict[str, Any]:
     """The objects of a group whose options are keyed by their own names."""
     return {name: factory(node, f"{group}.{name}")() for name, node in config[group].items()}
 

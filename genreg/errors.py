@@ -47,6 +47,19 @@ class Interrupted(KeyboardInterrupt):
     exit_code = 130
 
 
+def explained(error: Exception) -> GenregError:
+    """The GenregError that says what `error` means; what nobody foresaw is a failure."""
+    if isinstance(error, GenregError):
+        return error
+    if isinstance(error, (NotADirectoryError, FileExistsError, PermissionError)) and error.filename:
+        found: GenregError = InputError(str(error.filename), "a folder that can be written", error.strerror)
+    else:
+        first = (str(error) or "no message").splitlines()[0]
+        found = GenregError(f"{type(error).__name__}: {first}\n  GENREG_DEBUG=1 shows the traceback")
+    found.__cause__ = error
+    return found
+
+
 def report(error: GenregError) -> None:
     """Tell the user once, on stderr; with the traceback if GENREG_DEBUG is set."""
     if not error.reported:

@@ -9,6 +9,12 @@ from genreg.errors import InputError
 from genreg.parameters import blame
 from genreg.torch_arguments import check
 
+GROUPS = (
+    "task", "dataset", "model", "loss", "regularizer", "optimizer", "generator_optimizer", "scheduler",
+    "features", "measure", "logger",
+)  # fmt: skip
+"""What a configuration holds beside its scalars: nodes of which objects are made."""
+
 
 def factory(node: Any, key: str) -> Callable[..., Any]:
     """What `_target_` names, with the other values of `node` bound; its errors name `key` and parameter.

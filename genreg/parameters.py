@@ -41,22 +41,24 @@ def blame(key: str, target: Any) -> Iterator[None]:
         name = ".".join(
             str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int)
         )
-        if first["type"].startswith("unexpected_keyword"):
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             names = inspect.signature(target).parameters
             raise InputError(prefix + name, "no such key", first["input"], nearest(name, names)) from error
         if first["type"].startswith("missing"):
             raise InputError(prefix + name, "a value") from error
-        expected = first["msg"].removeprefix("Input should be ")
-        raise InputError(prefix + name, expected, first["input"]) from error
-    except BadNumberError as error:
-        raise InputError(prefix + error.name, error.expected, error.got, error.nearest) from error
+        raise InputError(prefix + name, _expected(first), first["input"]) from error
     except ValueError as error:  # torch's optimizers: "Invalid beta parameter at index 0: 1.0"
         raise InputError(key, "usable values", str(error)) from error
 
 
-class BadNumberError(InputError):
-    """An InputError whose key is still relative."""
-
-    def __init__(self, name: str, expected: str, got: object, nearest: Any = ()) -> None:
-        super().__init__(name, expected, got, nearest)
-        self.name = name
+def _expected(error: Any) -> str:
+    """What pydantic expected, in words."""
+    if error["type"] == "greater_than_equal" and error["ctx"]["ge"] == 0:
+        return "a number, 0 or more"
+    words = {
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "list_type": "a list",
+        "string_type": "a word",
+    }
+    return words.get(error["type"], error["msg"].removeprefix("Input should be "))

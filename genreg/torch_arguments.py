@@ -3,11 +3,19 @@
 from functools import cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, BeforeValidator, create_model
+from pydantic_core import PydanticCustomError
 
 from genreg.parameters import STRICT, Count, Fraction, NonNegative, Number, Positive
 
-Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
+
+def _pair(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) != 2:
+        raise PydanticCustomError("pair", "a list of 2 numbers")
+    return value
+
+
+Betas = Annotated[list[Fraction], BeforeValidator(_pair)]
 SGD = {"lr": NonNegative, "momentum": Fraction, "dampening": NonNegative, "weight_decay": NonNegative,
        "nesterov": bool, "fused": bool}  # fmt: skip
 ADAM = {"lr": NonNegative, "betas": Betas, "eps": Positive, "weight_decay": NonNegative, "amsgrad": bool,

@@ -19,7 +19,7 @@ class GenregLauncher(Launcher):
         self.options: Any = OmegaConf.to_container(OmegaConf.create(options))
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        pass
+        self.about = list(config.hydra.overrides.hydra)
 
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
         """The outcome of each job, None where it was not started."""
@@ -29,7 +29,7 @@ class GenregLauncher(Launcher):
         from genreg.cli.sweep import compose_jobs
         from genreg.launcher.batch import run_batch
 
-        jobs = compose_jobs([list(overrides) for overrides in job_overrides])
+        jobs = compose_jobs([list(overrides) for overrides in job_overrides], self.about)
         chosen = {
             name: self.options.get(name, name == "keep_going") for name in ("retry_failed", "keep_going")
         }

@@ -16,10 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import hydra
-
-from genreg import CONFIGS
-
 TINY = ["experiment=anti_pgd_valley/anti_pgd", "model.replicas=2", "model.d=3", "steps=1", "logger=none",
         "device=cpu", "quiet=true"]  # fmt: skip
 
@@ -94,17 +90,18 @@ def loop_cpu(jobs: int) -> float:
     """Seconds of processor per job of `train` alone, after the first."""
     import torch
 
+    from genreg.cli.compose import configs
     from genreg.cli.sweep import compose_jobs
     from genreg.run.train import train
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        with configs():
             made = compose_jobs([[*TINY, f"output_dir={folder}", f"seed={k}"] for k in range(jobs)])
-        train(made[0].config, made[0].yaml, in_sweep=True)
+        train(made[0].config, in_sweep=True)
         used = cpu_seconds(resource.RUSAGE_SELF)
         for job in made[1:]:
-            train(job.config, job.yaml, in_sweep=True)
+            train(job.config, in_sweep=True)
         return (cpu_seconds(resource.RUSAGE_SELF) - used) / (jobs - 1)
 
 

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from genreg.measure.hessian import Hessian, classifier_hessian, hessian_trace
 from genreg.model import MLP, ResNet
 from genreg.model.landscape import WideningValley
-from genreg.optimizer import anti_pgd, pgd, seeded
+from genreg.optimizer import anti_pgd, pgd
 from genreg.task.landscape import Minimize
 
 Parts = dict[str, Callable[[], object]]
@@ -85,8 +85,7 @@ def noise_draws(size: int, out: torch.Tensor) -> Parts:
 
 def valley(replicas: int) -> Minimize:
     return Minimize(
-        model=partial(WideningValley, replicas=replicas),
-        optimizer=partial(seeded, partial(anti_pgd, lr=0.01, sigma=0.05), 0),
+        model=partial(WideningValley, replicas=replicas), optimizer=partial(anti_pgd, lr=0.01, sigma=0.05)
     )
 
 

@@ -23,7 +23,8 @@ from genreg.dataset import Dataset, Split, digits
 from genreg.model import MLP, Conv
 from genreg.regularizer import VAT
 from genreg.run.folder import RunFolder
-from genreg.task.classify import Classify, Precision
+from genreg.task.classify import Classify
+from genreg.task.precision import Precision
 
 MODELS = {
     "mlp": partial(MLP, widths=[256, 256]),

@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from genreg.dataset import digits
-from genreg.forward.classifier import Pass
+from genreg.dataset import Batch, digits
+from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import random_direction, unit
 from genreg.model import MLP, Classifier, Conv
 from genreg.regularizer import VAT
@@ -48,12 +48,16 @@ def enlarged(seed: int) -> object:
     return replace(dataset, unlabeled=bigger(dataset.unlabeled), **splits)
 
 
+def clean_pass(model: Classifier, x: Tensor, dtype: torch.dtype | None = None) -> ClassifierForward:
+    return ClassifierForward(model, Batch(x, x.new_empty(0)), gradient=False, dtype=dtype)
+
+
 def cosines(model: Classifier, x: Tensor, xi: float, dtype: torch.dtype | None) -> Tensor:
-    d = random_direction(x, "example", torch.Generator().manual_seed(0))
-    clean = Pass(model, x, gradient=False, dtype=dtype)
+    clean = clean_pass(model, x, dtype)
+    d = random_direction(clean, "example", torch.Generator().manual_seed(0))
     found = unit(difference_product(clean, clean.logits, x, d, xi), "example", fallback=d)
     model.double()
-    exact = unit(exact_product(Pass(model, x.double()), x.double(), d.double()), "example")
+    exact = unit(exact_product(clean_pass(model, x.double()), x.double(), d.double()), "example")
     model.float()
     return (found.double() * exact).flatten(1).sum(1).abs()
 

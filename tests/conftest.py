@@ -91,7 +91,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 def seen(critic: Callable[[Tensor], Tensor], layers: list[nn.Module], **more: Any) -> Generated:
     """200 samples beside 300 items of (2,), a critic and its layers."""
     given = {"fake": normal(200, 2).float(), "real": normal(300, 2, seed=1).float(), "modes": None,
-             "features": None, "generator": draw()}  # fmt: skip
+             "features": None, "draw": lambda _name: draw()}  # fmt: skip
     return Generated(critic=critic, layers=layers, **{**given, **more})
 
 

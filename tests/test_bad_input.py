@@ -32,6 +32,19 @@ CASES: list[tuple[list[str], str, str]] = [
     (["--cfg", "jobb"], "genreg train", "jobb"),
     (["steps"], "override", "key=value"),
     (["--config-dir", "nowhere"], "--config-dir", "nowhere"),
+    # what genreg does not honour of Hydra
+    (["hydra.run.dir=elsewhere"], "hydra.run.dir", "output_dir"),
+    (["hydra.output_subdir=.hydra"], "hydra.output_subdir", "config.yaml"),
+    (["hydra.job.chdir=true"], "hydra.job.chdir", "false"),
+    (["+hydra.callbacks.x._target_=y"], "hydra.callbacks", "none"),
+    (["hydra.mode=MULTIRUN"], "hydra.mode", "-m"),
+    (["-m", "hydra.run.dir=elsewhere"], "hydra.run.dir", "output_dir"),
+    (["+hydra.job_logging.handlers.x.class=y"], "hydra.job_logging", "'x'"),
+    (["--config-dir", ".", "hydra.searchpath=x"], "hydra.searchpath", "a list of folders"),
+    (["-m", "--config-dir", "nowhere"], "--config-dir", "nowhere"),
+    (["--config-name", "mine"], "--config-name", "experiment=NAME"),
+    (["--config-path", "."], "--config-path", "--config-dir"),
+    (["--resolve"], "--resolve", "--cfg"),
     # wrong types
     (["steps=many"], "steps", "integer"),
     (["steps=1.5"], "steps", "1.5"),
@@ -165,7 +178,7 @@ def test_a_sweep_tells_every_failure_and_goes_on(genreg: Callable[..., Result], 
     answer = genreg("train", "-m", "experiment=smoke/vat", "regularizer.vat.epsilon=-1,0.5,-2", "steps=3")
     assert answer.code == 2
     assert [line for line in answer.err.splitlines() if line.startswith("genreg:")] == [
-        *(f"genreg: regularizer.vat.epsilon: expected greater than or equal to 0, got -{k}" for k in (1, 2)),
+        *(f"genreg: regularizer.vat.epsilon: expected a number, 0 or more, got -{k}" for k in (1, 2)),
         "genreg: 2 of 3 jobs failed",
     ]
     assert len(list(tmp_path.rglob("summary.json"))) == 1

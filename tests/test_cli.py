@@ -1,17 +1,22 @@
 """The command line as a person uses it."""
 
+import ast
 import json
+import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import REPOSITORY, SMOKE, Result, yaml_options
 from omegaconf import OmegaConf
 
+from genreg.cli.help import option_of
 from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
@@ -130,6 +135,103 @@ def test_more_options_from_a_folder(genreg: Genreg, tmp_path: Path) -> None:
     extra.write_text("# my own tiny network\n_target_: genreg.model.MLP\nwidths: [2]\n")
     assert genreg("train", "--config-dir", "mine", *SMOKE, "model=tiny").code == 0
     assert "my own tiny network" in genreg("train", "--config-dir", "mine", "--help").out
+
+
+def test_overrides_may_stand_behind_a_flag(genreg: Genreg, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert genreg("train", "steps=7", "--config-dir", "mine", *SMOKE).code == 0
+    (path,) = runs(tmp_path)
+    assert RunFolder(path).summary()["step"] == 7
+    shown = genreg("train", "steps=7", "--cfg", "job", *SMOKE)
+    assert (OmegaConf.create(shown.out).name, OmegaConf.create(shown.out).steps) == ("smoke/vat", 7)
+
+
+@pytest.mark.parametrize("many", [[], ["-m"]])
+def test_what_the_hydra_node_asks_of_a_run(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: list[str]
+) -> None:
+    """Variables of the environment, the log's form and the talkative loggers hold in a run and in a sweep."""
+
+    def told(_config: Any, **_options: Any) -> dict[str, Any]:
+        logging.getLogger("genreg.told").debug("%s", os.environ.get("MINE"))
+        return {"status": "done"}
+
+    for place in ("genreg.cli.train.train", "genreg.launcher.job.train"):  # workers are forked from here
+        monkeypatch.setattr(place, told)
+    asked = ["+hydra.job.env_set.MINE=hello", "hydra.verbose=[genreg.told]",
+             "hydra.job_logging.formatters.simple.format='said: %(message)s'"]  # fmt: skip
+    answer = genreg("train", *many, *SMOKE, "quiet=true", *asked)
+    assert answer.code == 0, answer
+    logs = [path.read_text() for path in tmp_path.rglob("job.log")]
+    assert "said: hello" in (logs[0] if many else answer.out)
+    assert "MINE" not in os.environ
+    logging.getLogger("genreg.told").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["regularizer=vat", "seed=3"], "-m 'regularizer=[none],[vat]' 'seed=range(5)'"),
+        (
+            ["regularizer=vat", "regularizer.vat.epsilon=0.3", "output_dir=a b", "steps=2"],
+            "-m ++regularizer.vat.epsilon=0.3 'output_dir=a b' steps=2 'regularizer=[none],[vat]' "
+            "'seed=range(5)'",
+        ),
+        (["steps=2", "seed=3"], "steps=2 regularizer=vat"),
+        (["task=wgan", "steps=2"], "-m task=wgan steps=2 'seed=range(5)'"),
+        (
+            ["task=wgan", "steps=2", "regularizer=[gradient_penalty]"],
+            "-m task=wgan steps=2 'regularizer=[none],[gradient_penalty]' 'seed=range(5)'",
+        ),
+        (
+            ["experiment=smoke/vat", "regularizer.vat.epsilon=0.3", "seed=3"],
+            "-m experiment=smoke/vat regularizer.vat.epsilon=0.3 'seed=range(10)'",
+        ),
+        (
+            ["--config-dir", ".", "experiment=smoke/vat", "name=null"],
+            "--config-dir . -m experiment=smoke/vat name=null 'regularizer=[none],[vat]' 'seed=range(5)'",
+        ),
+    ],
+)
+def test_what_to_type_next(
+    genreg: Genreg, monkeypatch: pytest.MonkeyPatch, typed: list[str], expected: str
+) -> None:
+    """It keeps what was typed, and composes."""
+    monkeypatch.setattr("genreg.cli.train.train", lambda config: {})
+    answer = genreg("train", *typed)
+    assert answer.out == f"next: genreg train {expected}\n"
+    many = ["--dry-run"] if "-m" in expected else []
+    again = genreg(*shlex.split(answer.out)[2:], *many)
+    assert again.code == 0, again
+
+
+def test_what_to_type_after_a_repeated_run(genreg: Genreg, tmp_path: Path) -> None:
+    """Its task is known by its class, whatever its module is called."""
+    assert option_of("task", "genreg.task.landscape.Minimize") == "landscape"
+    assert option_of("task", "genreg.task.landscape.Minimi") is None
+    genreg("train", "task=landscape", "model.replicas=2", "model.d=3", "steps=2", "logger=none")
+    (first,) = runs(tmp_path)
+    answer = genreg("train", "--like", str(first), "steps=3")
+    assert "next: genreg train -m task=landscape steps=3 'seed=range(5)'" in answer.out
+
+
+BELOW = {
+    "launcher": {"cli"},
+    "run": {"cli", "launcher", "task", "features", "model", "regularizer"},
+}
+"""What a package must not import, also not inside a function."""
+
+
+@pytest.mark.parametrize("package", BELOW)
+def test_packages_import_downward(package: str) -> None:
+    for path in (REPOSITORY / "genreg" / package).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if names == ["genreg"]:
+                names = [f"genreg.{alias.name}" for alias in node.names]  # type: ignore[union-attr]
+            for name in names:
+                assert not any(f"{name}.".startswith(f"genreg.{above}.") for above in BELOW[package]), path
 
 
 def test_help_is_for_people(genreg: Genreg) -> None:

@@ -16,15 +16,19 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreg import CONFIGS, regularizer
-from genreg.build import build_task, choose_device, settings
+from genreg.build import build_task, choose_device
+from genreg.cli.compose import plain
 from genreg.cli.help import GROUPS, options, text
-from genreg.cli.train import plain
 from genreg.errors import InputError
+from genreg.run.settings import Settings
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
-            "input_shape", "classes", "dataset", "model", "regularizer", "scheduler", "measure",
-            "generator_optimizer", "features", "output_dir"}  # fmt: skip
+            "input_shape", "classes", "outputs", "dataset", "model", "loss", "regularizer", "scheduler",
+            "measure", "generator_optimizer", "features", "output_dir", "replicas", "stream"}  # fmt: skip
 """Parameters that the program fills in, not the YAML."""
+
+NOT_INJECTED = {"features": {"seed"}, "measure": {"features"}, "model": {"replicas"}, "task/wgan": {"loss"}}
+"""Of these groups and options, the YAML's own all the same."""
 
 TORCH_ONLY = {
     "maximize",
@@ -52,13 +56,12 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
         return
     module, _, name = node["_target_"].rpartition(".")
     target = resolve_name(f"{module}:{name}")
-    own = {"features": {"seed"}, "measure": {"features"}}.get(group, set())  # not filled in there
-    injected = INJECTED - own
+    injected = INJECTED - NOT_INJECTED.get(group, set()) - NOT_INJECTED.get(f"{group}/{option}", set())
     parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in injected}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
     assert set(node) - {"_target_", "defaults"} == set(parameters)
-    if group == "regularizer":
+    if group in ("regularizer", "loss"):
         defaults = {name: parameter.default for name, parameter in parameters.items()}
         assert {name: node[name] for name in parameters} == defaults
 
@@ -124,7 +127,7 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     if option == "table":
         config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
-    settings(config)
+    Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):
             build_task(config, choose_device("cpu"))
@@ -140,7 +143,7 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     assert all(value.isfinite() and not value.requires_grad for row in terms for value in row.values())
     kind = config["task"]["_target_"].rsplit(".", 1)[-1]
     penalties = {name for name, node in config["regularizer"].items() if has_penalty(node["_target_"])}
-    assert set(terms[0]) == OWN_TERMS[kind] | penalties
+    assert set(terms[0]) == own_terms(config, kind) | penalties
     if group != "model":
         row = task.evaluate()
         assert all(map(math.isfinite, row.values()))
@@ -152,10 +155,19 @@ MISSING = {"classifier": "genreg train experiment=features/", "inception": "feat
 """Features that rest on a file: they say which one is not there."""
 
 OWN_TERMS = {
-    "Classify": {"cross_entropy", "loss"},
+    "Classify": {"loss"},
     "Minimize": {"loss"},
     "WGAN": {"wasserstein", "critic_loss", "generator_loss"},
 }
+
+LOSS_TERMS = {"genreg.loss.CrossEntropy": "cross_entropy", "genreg.loss.MSE": "mse"}
+"""What a loss calls its term and its metric."""
+
+
+def own_terms(config: dict[str, Any], kind: str) -> set[str]:
+    """The terms of a task without its methods; a classifier's loss is cross-entropy unless one is chosen."""
+    chosen = LOSS_TERMS[config["loss"].get("_target_", "genreg.loss.CrossEntropy")]
+    return OWN_TERMS[kind] | ({chosen} if kind == "Classify" else set())
 
 
 def has_penalty(target: str) -> bool:
@@ -199,8 +211,8 @@ def write_folder(folder: Path) -> Path:
 
 
 def expected_metrics(config: dict[str, Any]) -> set[str]:
-    """Accuracy and every measure, on the splits that it says or on validation and test."""
-    measured = {"accuracy": ("validation", "test")}
+    """Accuracy, the loss and every measure, on the splits that it says or on validation and test."""
+    measured = dict.fromkeys({"accuracy"} | own_terms(config, "Classify") - {"loss"}, ("validation", "test"))
     measured |= {name: node.get("splits", ("validation", "test")) for name, node in config["measure"].items()}
     return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 

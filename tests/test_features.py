@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from genreg.errors import InputError
 from genreg.features import Classifier, Inception, Random
+from genreg.features.classifier import last_features
 from genreg.model import MLP, Conv, ResNet
 
 
@@ -84,7 +85,7 @@ def test_the_last_layer_reads_the_features(model: Any, options: Any, last: str) 
     torch.manual_seed(0)
     net = model(input_shape=[1, 12, 12], outputs=4, **options).eval()
     x = normal(3, 1, 12, 12).float()
-    torch.testing.assert_close(net.get_submodule(last)(net.penultimate(x)), net(x))
+    torch.testing.assert_close(net.get_submodule(last)(last_features(net, x)), net(x))
 
 
 def test_random_features_are_fixed_and_tell_pictures_apart() -> None:

@@ -16,7 +16,6 @@ import torch
 from conftest import Result
 from torch import Tensor
 
-from genreg.errors import InputError
 from genreg.model.landscape import (
     Landscape,
     MatrixSensing,
@@ -25,7 +24,7 @@ from genreg.model.landscape import (
     Rosenbrock,
     WideningValley,
 )
-from genreg.optimizer import anti_pgd, gradient_norm, pgd, sam, seeded
+from genreg.optimizer import anti_pgd, gradient_norm, pgd, sam
 from genreg.task.landscape import Minimize
 
 LANDSCAPES: dict[str, Callable[..., Landscape]] = {
@@ -48,9 +47,7 @@ def minimize(
     landscape: str, optimizer: str, seed: int = 0, lr: float | None = None, **model: Any
 ) -> Minimize:
     make = partial(OPTIMIZERS[optimizer], lr=lr or RATES[landscape])
-    return Minimize(
-        model=partial(LANDSCAPES[landscape], **model), optimizer=partial(seeded, make, seed), seed=seed
-    )
+    return Minimize(model=partial(LANDSCAPES[landscape], **model), optimizer=make, seed=seed)
 
 
 def vector(model: Landscape) -> Tensor:
@@ -144,7 +141,7 @@ def test_a_replica_that_diverges_dies_alone_and_is_recorded() -> None:
     """With lr 3 on curvature 1 a loss grows fourfold a step: one that starts at 5e37 overflows first."""
     task = Minimize(
         model=partial(Quadratic, spectrum=[1.0], replicas=4),
-        optimizer=partial(seeded, partial(OPTIMIZERS["gd"], lr=3.0), 0),
+        optimizer=partial(OPTIMIZERS["gd"], lr=3.0),
     )
     with torch.no_grad():
         task.model.w[2] *= 1e19  # the largest float32 is 3.4e38
@@ -167,12 +164,15 @@ def test_all_dead_stops_the_run_and_says_so(genreg: Callable[..., Result]) -> No
     assert "diverged: loss is nan at step" in answer.err
 
 
-def test_a_landscape_takes_no_data(genreg: Callable[..., Result]) -> None:
-    answer = genreg("train", "task=landscape", "regularizer=vat", "logger=none")
+@pytest.mark.parametrize("choice", ["dataset=digits", "regularizer=vat", "measure=sharpness", "loss=mse"])
+def test_a_landscape_takes_no_data(genreg: Callable[..., Result], choice: str) -> None:
+    answer = genreg("train", "task=landscape", choice, "logger=none")
     assert answer.code == 2
-    assert "regularizer: expected none with task=landscape" in answer.err
-    with pytest.raises(InputError, match="dataset"):
-        Minimize(model=LANDSCAPES["valley"], optimizer=OPTIMIZERS["gd"], dataset=lambda: None)
+    group, option = choice.split("=")
+    assert f"{group}: expected none with task=landscape, got" in answer.err
+    assert option in answer.err.lower()
+    with pytest.raises(ValueError, match=group):
+        Minimize(model=LANDSCAPES["valley"], optimizer=OPTIMIZERS["gd"], **{group: lambda: None})
 
 
 def test_run_folder_holds_every_replica(genreg: Callable[..., Result], tmp_path: Path) -> None:

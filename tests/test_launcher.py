@@ -24,6 +24,10 @@ Genreg = Callable[..., Result]
 
 TINY = ["model.replicas=2", "model.d=3", "eval_every=10", "log_every=10", "logger=none", "device=cpu"]
 VALLEY = ["experiment=anti_pgd_valley/anti_pgd", *TINY]
+SCALARS: dict[str, Any] = {
+    "name": "a", "steps": 1, "seed": 0, "device": "cpu", "precision": "fp32", "eval_every": 1, "log_every": 1,
+    "checkpoint_every": 1, "data_dir": None, "output_dir": "outputs", "quiet": True,
+}  # fmt: skip
 LONG = [*VALLEY, "steps=4000", "checkpoint_every=100"]
 
 
@@ -201,16 +205,16 @@ def test_gpus_are_dealt_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)), raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    jobs = [Job([], {"device": "auto"}, "") for _ in range(5)]
+    jobs = [Job([], {**SCALARS, "device": "auto"}) for _ in range(5)]
     assert local.slots(jobs, local.Options()) == ["0", "1"]
     assert local.slots(jobs, local.Options(jobs_per_gpu=2)) == ["0", "1", "0", "1"]
     assert local.slots(jobs, local.Options(workers=3)) == ["0", "1", "0"]
     assert local.slots(jobs[:1], local.Options()) == ["0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     assert local.slots(jobs, local.Options()) == ["GPU-a", "GPU-b"]
-    pinned = [Job([], {"device": "cuda:1"}, "") for _ in range(5)]
+    pinned = [Job([], {**SCALARS, "device": "cuda:1"}) for _ in range(5)]
     assert local.slots(pinned, local.Options()) == [None]
-    on_cpu = [Job([], {"device": "cpu"}, "") for _ in range(5)]
+    on_cpu = [Job([], {**SCALARS, "device": "cpu"}) for _ in range(5)]
     assert local.slots(on_cpu, local.Options(threads=4)) == [None, None]
     assert local.slots(on_cpu, local.Options(threads=99)) == [None]
 
@@ -220,9 +224,8 @@ def test_spawned_workers_see_their_gpu(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(local, "uses_cuda", lambda _jobs: True)
     monkeypatch.setattr(local, "slots", lambda _jobs, _options: ["7"])
     monkeypatch.setattr("genreg.launcher.local.work", _tell_environment)
-    config = {"device": "cpu", "quiet": True, "name": "a", "regularizer": {}, "dataset": {}, "seed": 0,
-              "output_dir": str(tmp_path)}  # fmt: skip
-    jobs: list[Any] = [Job([], {**config, "steps": n}, "") for n in range(2)]
+    config = {**SCALARS, "output_dir": str(tmp_path), "regularizer": {}, "dataset": {}}
+    jobs = [Job([], {**config, "steps": n}) for n in (1, 2)]
     outcomes = local.Pool(jobs, local.Options(threads=3), Table(jobs, [None, None])).run()
     assert [outcome and outcome.reason for outcome in outcomes] == ["7 3", "7 3"]
     assert os.environ.get("CUDA_VISIBLE_DEVICES") != "7"
@@ -239,7 +242,7 @@ def test_a_job_stopped_while_it_is_built_says_so(monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr("genreg.launcher.job.train", stopped)
-    outcome = run(Job([], {}, ""), retry_failed=False)
+    outcome = run(Job([], {}), retry_failed=False)
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped before its first step")
 
 

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from genreg.errors import InputError
-from genreg.forward.critic import LOSSES, CriticForward
+from genreg.forward.base import Draws
+from genreg.forward.critic import CriticForward
 from genreg.model import DCGan, MLPGan, ResNetGan
 from genreg.model.gan import Critic
+from genreg.model.statistics import RunningStatistics
 from genreg.regularizer import (
     Frobenius,
     FrobeniusProjection,
@@ -19,13 +21,20 @@ from genreg.regularizer import (
     SpectralNormalization,
     WeightClipping,
 )
+from genreg.task.players import LOSSES
 
 CPU = torch.device("cpu")
 
 
 def forward_of(critic: Critic, real: Tensor, fake: Tensor, y: Tensor | None = None) -> CriticForward:
     return CriticForward(
-        model=critic, real=real, fake=fake, y=y, autocast=nullcontext, seed=0, step=0, device=CPU
+        critic,
+        real,
+        fake,
+        y,
+        draws=Draws(0, 0, CPU),
+        statistics=RunningStatistics(critic),
+        autocast=nullcontext,
     )
 
 

@@ -1,11 +1,14 @@
 """Measures against closed forms."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from conftest import small_task
 
-from genreg.measure import LDS, accuracy, cross_entropy
+from genreg.loss import MSE, CrossEntropy
+from genreg.measure import LDS, GradientNoise, HessianTrace, Sharpness, accuracy, cross_entropy
 from genreg.measure.estimate import mean
 from genreg.model import MLP
 
@@ -45,3 +48,12 @@ def test_lds_of_a_linear_model_is_found_along_its_only_direction() -> None:
     assert LDS(epsilon=0.3)(model, x, torch.zeros(200)) == LDS(epsilon=0.3)(model, x, torch.zeros(200))
     assert all(parameter.grad is None for parameter in model.parameters())
     assert model.training
+
+
+@pytest.mark.parametrize("measure", [GradientNoise, HessianTrace, Sharpness])
+def test_a_row_measures_the_loss_that_is_minimized(measure: Any) -> None:
+    chosen = measure(splits=["labeled"], items=30)
+    task = small_task(loss=MSE(), measure={"chosen": chosen})
+    found, labeled = task.evaluate()["labeled/chosen"], task.dataset.labeled
+    assert found == chosen(task.model, labeled.x, labeled.y, MSE()).value
+    assert found != chosen(task.model, labeled.x, labeled.y, CrossEntropy()).value

@@ -6,7 +6,7 @@ import torch
 from genreg.errors import InputError
 from genreg.measure import predict
 from genreg.model import MLP, Classifier, Conv
-from genreg.model.statistics import running_statistics
+from genreg.model.statistics import RunningStatistics
 
 LARGE = [128, 256, 512, 256, 128]
 SMALL = [96, 192, 192, 192, 192]
@@ -77,27 +77,36 @@ def test_predict_leaves_the_model_as_it_was(model: Classifier) -> None:
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
-def test_two_passes_move_running_statistics_as_one(share: float) -> None:
-    norm = torch.nn.BatchNorm1d(3, momentum=0.2).double()
-    a, b = torch.randn(2, 8, 3, dtype=torch.float64)
-    with running_statistics([norm], share, rest=1 - share):
-        norm(a)
-    with running_statistics([norm], 1 - share):
-        norm(b)
-    mixed_mean = share * a.mean(0) + (1 - share) * b.mean(0)
-    mixed_var = share * a.var(0) + (1 - share) * b.var(0)
-    torch.testing.assert_close(norm.running_mean, 0.2 * mixed_mean)
-    torch.testing.assert_close(norm.running_var, 0.8 + 0.2 * mixed_var)
-    assert norm.num_batches_tracked.item() == 1  # type: ignore[union-attr]
-    assert norm.momentum == 0.2
+@pytest.mark.parametrize("momentum", [0.2, None])
+def test_two_passes_move_running_statistics_as_one(share: float, momentum: float | None) -> None:
+    """Twice: r <- (1 - m) r + m (share of a + rest of b); without a momentum, the k-th update has m = 1/k."""
+    norm = torch.nn.BatchNorm1d(3, momentum=momentum).double()
+    statistics = RunningStatistics(torch.nn.Sequential(norm))
+    mean, var = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    for k, (a, b) in enumerate(torch.randn(2, 2, 8, 3, dtype=torch.float64), start=1):
+        statistics.begin()
+        out = norm(a)
+        with statistics.second(1 - share):
+            out = out + norm(b)
+        (out * torch.randn_like(out)).sum().backward()  # reads the buffers, so they move after it
+        statistics.settle()
+        moved = momentum or 1 / k
+        mean = (1 - moved) * mean + moved * (share * a.mean(0) + (1 - share) * b.mean(0))
+        var = (1 - moved) * var + moved * (share * a.var(0) + (1 - share) * b.var(0))
+        torch.testing.assert_close(norm.running_mean, mean)
+        torch.testing.assert_close(norm.running_var, var)
+        assert norm.num_batches_tracked.item() == k  # type: ignore[union-attr]
+    assert norm.momentum == momentum
+    assert norm.track_running_stats
 
 
 def test_frozen_statistics_stay_also_on_error() -> None:
     norm = torch.nn.BatchNorm1d(3)
+    statistics = RunningStatistics(norm)
     before = {name: value.clone() for name, value in norm.state_dict().items()}
-    with running_statistics([norm], 0):
+    with statistics.frozen():
         norm(torch.randn(8, 3))
-    with pytest.raises(ValueError, match="more than 1 value"), running_statistics([norm], 0):
+    with pytest.raises(ValueError, match="more than 1 value"), statistics.frozen():
         norm(torch.randn(1, 3))
     assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
     assert norm.track_running_stats

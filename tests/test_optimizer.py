@@ -12,7 +12,7 @@ from conftest import small_task
 from torch import Tensor, nn
 
 from genreg.errors import InputError
-from genreg.optimizer import Perturbed, Uphill, anti_pgd, gradient_norm, pgd, sam, seeded
+from genreg.optimizer import Perturbed, Uphill, anti_pgd, build_optimizer, gradient_norm, pgd, sam
 from genreg.optimizer.noise import Noise
 from genreg.optimizer.wrapped import make_base
 
@@ -200,7 +200,8 @@ def test_the_seed_of_the_run_makes_the_noise() -> None:
     ends = []
     for seed in (0, 0, 1):
         problem = Problem()
-        optimizer: Any = seeded(partial(anti_pgd, lr=0.05), seed, problem.model.parameters())
+        parameters: list[Tensor] = list(problem.model.parameters())
+        optimizer = build_optimizer(partial(anti_pgd, lr=0.05), parameters, seed=seed)
         ends.append(problem.train(optimizer, range(3)))
     assert equal(ends[0], ends[1])
     assert not equal(ends[0], ends[2])
@@ -264,7 +265,7 @@ def test_classifier_is_judged_and_kept_at_the_noise_free_iterate() -> None:
 
 
 @pytest.mark.parametrize(("override", "said"), [
-    ("optimizer.sigma=-1", "optimizer.sigma: expected greater than or equal to 0"),
+    ("optimizer.sigma=-1", "optimizer.sigma: expected a number, 0 or more"),
     ("optimizer.sigma=nan", "optimizer.sigma: expected a finite number"),
     ("optimizer.noise=uniform", "optimizer.noise: expected 'gaussian' or 'rademacher'"),
     ("optimizer.base=rmsprop", "optimizer.base: expected 'sgd', 'adam' or 'adamw'"),

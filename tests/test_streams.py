@@ -52,3 +52,13 @@ def test_arms_of_one_seed_share_weights_labels_and_batches() -> None:
     for step in range(20):
         vat.step(step)
         assert torch.equal(plain.labeled_batch(step), vat.labeled_batch(step))
+
+
+def test_a_method_draws_from_its_own_stream_at_either_pass() -> None:
+    """Whatever others have drawn, and whichever pass it asks."""
+    forward = small_task({"entropy": Entropy()}).forward(2)
+    others = [torch.rand(5, generator=f.draw) for f in (forward.of("b"), forward.of("b").unlabeled)]
+    mine = [torch.rand(5, generator=f.draw) for f in (forward.of("a").unlabeled, forward.of("a"))]
+    own = streams.generator(0, streams.of_method("a"), 2)
+    assert torch.equal(torch.cat(mine), torch.rand(10, generator=own))
+    assert not torch.equal(torch.cat(mine), torch.cat(others))

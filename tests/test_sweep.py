@@ -5,15 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 from conftest import Result, yaml_options
 from omegaconf import OmegaConf
 
-from genreg import CONFIGS
+from genreg.cli.compose import configs
 from genreg.cli.sweep import compose_jobs
 from genreg.errors import InputError
-from genreg.launcher import plan
+from genreg.launcher import overrides, plan
 from genreg.launcher import sweep as sweep_file
 from genreg.launcher.table import clock
 from genreg.run.folder import RunFolder
@@ -186,13 +185,76 @@ def test_sweep_json_says_where_every_run_is(
 
 
 def test_a_copied_seed_is_a_composed_seed() -> None:
-    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+    with configs():
         lists = [[*TINY, f"seed={seed}"] for seed in (0, 7)]
         copied = compose_jobs(lists)
         composed = [compose_jobs([one])[0] for one in lists]
     assert copied == composed
-    assert OmegaConf.create(copied[1].yaml) == copied[1].config
     assert copied[1].config["seed"] == 7
+
+
+WRONG: list[tuple[list[str], int, list[str]]] = [
+    (["steps=-1,4"], 1, ["steps: expected greater than or equal to 1, got -1"]),
+    (["quiet=3", "seed=0,1", "model.d=3,4"], 1, ["quiet: expected true or false, got 3"]),
+    (["device=7,cpu"], 1, ["device: expected a word, got 7"]),
+    (["+foo=1,2"], 3, ["foo: expected no such key, got 1  (experiment=", "got 2  (", "2 of 2 combinations"]),
+    (["steps=4,0,-1", "seed=0,1"], 3, ["steps: expected greater", "got 0  (", "got -1  (", "2 of 3 comb"]),
+    (["model=mlpp,widening_valley", "log_every=0,1"], 4, ["model: expected an", "log_every: ", "3 of 4"]),
+]
+"""A grid, how many lines are said of it, and parts of them."""
+
+
+@pytest.mark.parametrize(("grid", "lines", "says"), WRONG)
+def test_a_wrong_combination_is_told_once_before_any_run(
+    genreg: Genreg, tmp_path: Path, grid: list[str], lines: int, says: list[str]
+) -> None:
+    answer = genreg("train", "-m", *TINY, *grid)
+    assert (answer.code, answer.out) == (2, "")
+    assert list(tmp_path.iterdir()) == []
+    assert answer.err.count("genreg: ") == lines
+    assert all(part in answer.err for part in says)
+
+
+def test_options_from_two_folders(genreg: Genreg, mine: Callable[[str], None], tmp_path: Path) -> None:
+    """--config-dir and hydra.searchpath hold together, also in a sweep and with a comma in the name."""
+    for folder in ("a, b", "other"):
+        path = tmp_path / folder / "experiment" / f"{folder[0]}.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text("# @package _global_\n# steps\n" + f"steps: {len(folder)}\n")
+    two = ["--config-dir", "a, b", f"hydra.searchpath=[file://{tmp_path / 'other'}]"]
+    for many in ([], ["-m"]):
+        for name in ("a", "o"):
+            arguments = [*TINY[1:3], "task=landscape", f"experiment={name}", *TINY[5:], "name=n"]
+            answer = genreg("train", *many, *two, *arguments, f"output_dir=out{len(many)}", "quiet=true")
+            assert answer.code == 0, answer
+        steps = sorted(
+            RunFolder(path.parent).summary()["step"]
+            for path in (tmp_path / f"out{len(many)}").rglob("summary.json")
+        )
+        assert steps == [4, 5]
+
+
+def test_the_key_of_an_override() -> None:
+    for text, expected in {
+        "a.b=3": "a.b", "+a=1": "a", "++a.b=x=y": "a.b", "~a.b": "a.b", "~a=3": "a",
+        "optimizer@other=adam": "optimizer@other", "name='a=b'": "name",
+    }.items():  # fmt: skip
+        assert overrides.key(text) == expected
+    assert overrides.group("+optimizer@other=adam") == "optimizer"
+    assert overrides.value("name='a=b'") == "'a=b'"
+    assert overrides.merged(["a=1", "o@x=1", "++b=2"], ["o=3", "b=4", "~a"]) == ["~a", "o@x=1", "b=4", "o=3"]
+    assert [overrides.of_hydra(o) for o in ("hydra/launcher=x", "+hydra.job.x=1", "hydrant=1")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_configuration_is_written_as_omegaconf_writes_it(tmp_path: Path) -> None:
+    config = {"seed": 3, "optimizer": {"lr": 1e-8, "betas": [0.9, 0.999]}, "empty": {}, "none": [],
+              "odd": ["1e-3", "0x10", "yes", "é: #", "two\nlines", None, True, float("inf")]}  # fmt: skip
+    RunFolder(tmp_path).write_config(config)
+    assert (tmp_path / "config.yaml").read_text() == OmegaConf.to_yaml(OmegaConf.create(config))
 
 
 def test_one_value_of_a_key_that_only_experiments_bring(genreg: Genreg, tmp_path: Path) -> None:
@@ -209,28 +271,6 @@ def test_every_sweep_file_composes(genreg: Genreg, name: str) -> None:
     answer = genreg("train", f"sweep={name}", "--dry-run", "sweep.seeds=1")
     assert answer.code == 0, answer.err
     assert " 0 finished" in answer.out
-
-
-def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
-    genreg("train", *TINY, "quiet=true")
-    (first,) = (path.parent for path in tmp_path.rglob("summary.json"))
-    assert genreg("train", "--like", str(first), "quiet=true").err == ""
-    (again,) = (path.parent for path in (tmp_path / "outputs" / "again").rglob("summary.json"))
-    assert (again / "metrics.jsonl").read_bytes() == (first / "metrics.jsonl").read_bytes()
-    refused = genreg("train", "--like", str(again))
-    assert (refused.code, "output_dir: expected another folder" in refused.err) == (2, True)
-    known = json.loads((first / "environment.json").read_text())
-    known[-1]["packages"]["torch"], known[-1]["data"] = "1.0", {"file": "aa"}
-    (first / "environment.json").write_text(json.dumps(known))
-    other = genreg("train", "--like", str(first), "seed=5", "optimizer=gd", "optimizer.lr=0.003")
-    assert other.code == 0
-    assert "packages torch was 1.0, is " in other.out + other.err
-    assert "data file was aa, is None" in other.out + other.err
-    (third,) = (tmp_path / "outputs" / "again").rglob("seed=5/config.yaml")
-    config: Any = OmegaConf.load(third)
-    assert (config.optimizer.lr, "sigma" in config.optimizer, config.steps) == (0.003, False, 4)
-    wrong = genreg("train", "--like", str(first), "stepz=3")
-    assert (wrong.code, "nearest: steps" in wrong.err) == (2, True)
 
 
 def test_clock() -> None:

@@ -1,13 +1,16 @@
 """The virtual adversarial direction against explicit Hessians, and what finding it must not touch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from conftest import small_task
 from torch import Tensor
 
-from genreg.forward.classifier import Pass
+from genreg.dataset import Batch
+from genreg.forward.base import Draws
+from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import kl_divergence
 from genreg.model import MLP, Classifier, Conv
 from genreg.regularizer import VAT
@@ -41,6 +44,17 @@ def make(name: str, dtype: torch.dtype) -> tuple[Classifier, Tensor]:
     return model, torch.randn(5, *shape).to(dtype)
 
 
+def clean_pass(model: Classifier, x: Tensor, **options: Any) -> ClassifierForward:
+    """The pass over a batch without labels."""
+    return ClassifierForward(model, Batch(x, x.new_empty(0)), **options)
+
+
+def seen_by_vat(clean: ClassifierForward) -> ClassifierForward:
+    """What an update with that unlabeled pass shows the method `vat`; the labeled one is empty."""
+    empty = Batch(clean.embedding[:0], clean.embedding.new_empty(0))
+    return ClassifierForward(clean.model, empty, draws=clean.draws, unlabeled=clean).of("vat")
+
+
 def top_eigenvectors(model: Classifier, x: Tensor) -> Tensor:
     """Of the explicitly formed float64 Hessian of KL(p(x) || p(x + r)) in r at 0, for each example."""
     vectors = []
@@ -67,7 +81,7 @@ def test_exact_direction_is_the_top_eigenvector(name: str, dtype: torch.dtype) -
     vectors = top_eigenvectors(*make(name, torch.float64))
     model, x = make(name, dtype)
     vat = VAT(direction="exact", power_iterations=50)
-    d = vat.find_direction(Pass(model, x), torch.Generator().manual_seed(0))
+    d = vat.find_direction(clean_pass(model, x), torch.Generator().manual_seed(0))
     assert (cosine(d, vectors) > 0.999).all()
 
 
@@ -76,7 +90,7 @@ def test_finite_difference_agrees_with_exact_at_a_good_xi(name: str) -> None:
     model, x = make(name, torch.float32)
     exact, difference = (
         VAT(direction=direction, xi=1e-2, power_iterations=10).find_direction(
-            Pass(model, x), torch.Generator().manual_seed(0)
+            clean_pass(model, x), torch.Generator().manual_seed(0)
         )
         for direction in ("exact", "finite_difference")
     )
@@ -91,7 +105,7 @@ def test_exact_product_is_the_hessian_times_the_direction() -> None:
     clean = model(x).detach()
     hessian = torch.autograd.functional.hessian(lambda r: kl_divergence(clean, model(x + r)), x * 0)
     expected = torch.einsum("aibj,bj->ai", hessian, u)  # of the mean over the batch: the factor 1/5
-    torch.testing.assert_close(exact_product(Pass(model, x), x, u) / 5, expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(exact_product(clean_pass(model, x), x, u) / 5, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("direction", ["exact", "finite_difference"])
@@ -104,11 +118,11 @@ def test_perturbation_has_length_epsilon_per_example(
 
     def seen(norm: str, scope: str) -> Tensor:
         vat = VAT(epsilon=2.5, direction=direction, norm=norm, scope=scope)  # type: ignore[arg-type]
-        clean = Pass(model, x)
+        clean = clean_pass(model, x)
         found: list[Tensor] = []
-        original = clean.perturbed
-        monkeypatch.setattr(clean, "perturbed", lambda e: found.append(e.detach() - x) or original(e))  # type: ignore[func-returns-value]
-        vat.penalty(type("F", (), {"unlabeled": clean, "generator": torch.Generator()})())  # type: ignore[arg-type]
+        original = clean.at
+        monkeypatch.setattr(clean, "at", lambda e: found.append(e.detach() - x) or original(e))  # type: ignore[func-returns-value]
+        vat.penalty(seen_by_vat(clean))
         return found[-1]
 
     lengths["l2"] = seen("l2", "example").flatten(1).norm(dim=1)
@@ -121,11 +135,11 @@ def test_perturbation_has_length_epsilon_per_example(
 def test_finding_the_direction_makes_no_parameter_gradients(direction: str) -> None:
     model, x = make("mlp", torch.float32)
     vat = VAT(direction=direction, power_iterations=3)  # type: ignore[arg-type]
-    vat.find_direction(Pass(model, x), torch.Generator().manual_seed(0))
+    vat.find_direction(clean_pass(model, x), torch.Generator().manual_seed(0))
     assert all(parameter.grad is None for parameter in model.parameters())
     model(x).sum().backward()
     before = [parameter.grad.clone() for parameter in model.parameters()]  # type: ignore[union-attr]
-    vat.find_direction(Pass(model, x), torch.Generator().manual_seed(0))
+    vat.find_direction(clean_pass(model, x), torch.Generator().manual_seed(0))
     assert all(map(torch.equal, before, (parameter.grad for parameter in model.parameters())))  # type: ignore[arg-type]
 
 
@@ -149,11 +163,11 @@ def test_target_flow_also_trains_the_clean_prediction() -> None:
     """Its gradient is that of KL in both arguments; stop's is that in the second alone."""
     model, x = make("mlp", torch.float64)
     r = VAT(epsilon=0.7, power_iterations=2)
-    d = 0.7 * r.find_direction(Pass(model, x), torch.Generator().manual_seed(0))
+    d = 0.7 * r.find_direction(clean_pass(model, x), Draws(0, 0, x.device)["vat"])
     for target in ("stop", "flow"):
         vat = VAT(epsilon=0.7, power_iterations=2, target=target)  # type: ignore[arg-type]
-        forward = type("F", (), {"unlabeled": Pass(model, x), "generator": torch.Generator().manual_seed(0)})
-        got = torch.autograd.grad(vat.penalty(forward()), list(model.parameters()))  # type: ignore[arg-type]
+        forward = seen_by_vat(clean_pass(model, x))
+        got = torch.autograd.grad(vat.penalty(forward), list(model.parameters()))
         p, q = model(x).log_softmax(1), model(x + d).log_softmax(1)
         p = p if target == "flow" else p.detach()
         expected = torch.autograd.grad((p.exp() * (p - q)).sum(1).mean(), list(model.parameters()))
@@ -164,8 +178,8 @@ def test_target_flow_also_trains_the_clean_prediction() -> None:
 def test_direction_is_found_in_float32_under_bfloat16() -> None:
     model, x = make("mlp", torch.float32)
     vat = VAT(power_iterations=1, xi=1e-3)
-    full = vat.find_direction(Pass(model, x), torch.Generator().manual_seed(0))
-    half = Pass(model, x, dtype=torch.bfloat16)
-    assert not torch.equal(half.logits, Pass(model, x).logits)
+    full = vat.find_direction(clean_pass(model, x), torch.Generator().manual_seed(0))
+    half = clean_pass(model, x, dtype=torch.bfloat16)
+    assert not torch.equal(half.logits, clean_pass(model, x).logits)
     assert torch.equal(vat.find_direction(half, torch.Generator().manual_seed(0)), full)
     assert half.dtype is torch.bfloat16

@@ -2,60 +2,56 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from genreg.cli.help import GROUPS, options
 from genreg.errors import GenregError, InputError, nearest
+from genreg.launcher.overrides import group, key, value
 
 UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
 
 
-def explain(error: Exception, overrides: list[str]) -> GenregError:
-    """The GenregError that says what `error` means; anything not understood is passed on as a failure."""
-    if isinstance(error, GenregError):
-        return error
+@contextmanager
+def explaining(overrides: list[str]) -> Iterator[None]:
+    """Whatever Hydra raises inside is an InputError that names the key."""
+    try:
+        yield
+    except GenregError:
+        raise
+    except Exception as error:
+        raise _input_error(error, overrides) from error
+
+
+def _input_error(error: Exception, overrides: list[str]) -> InputError:
     message, kind = str(error), type(error).__name__
     if kind == "MissingConfigException":
         return _missing_option(error, message)
     if match := re.match(UNKNOWN_KEY, message):
-        return _unknown_key(match[1].split("@")[0], overrides)
+        return _unknown_key(group(match[1]), overrides)
     if kind == "OverrideParseException":
         return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
-    if match := re.match(r"Additional config directory '(.+)' not found", message):
-        return InputError("--config-dir", "an existing folder", match[1])
-    if type(error).__module__.startswith(("hydra", "omegaconf", "yaml")):
-        return InputError("configuration", "a valid one", message.splitlines()[0])
-    if isinstance(error, (NotADirectoryError, FileExistsError, PermissionError)) and error.filename:
-        return InputError(str(error.filename), "a folder that can be written", error.strerror)
-    return _unforeseen(error)
-
-
-def _unforeseen(error: Exception) -> GenregError:
-    first = (str(error) or "no message").splitlines()[0]
-    failure = GenregError(f"{type(error).__name__}: {first}\n  GENREG_DEBUG=1 shows the traceback")
-    failure.__cause__ = error
-    return failure
+    return InputError("configuration", "a valid one", message.split("\n")[0])
 
 
 def _missing_option(error: Any, message: str) -> InputError:
     path = getattr(error, "missing_cfg_file", None) or message
-    group, _, option = str(path).removesuffix(".yaml").partition("/")
-    if group in GROUPS:
-        return InputError(group, f"an option of the group {group}", option, nearest(option, options(group)))
+    root, _, option = str(path).removesuffix(".yaml").partition("/")
+    if root in GROUPS:
+        return InputError(root, f"an option of the group {root}", option, nearest(option, options(root)))
     return InputError("configuration", "a file on the search path", path)
 
 
-def _unknown_key(key: str, overrides: list[str]) -> InputError:
-    group, _, rest = key.partition(".")
+def _unknown_key(wrong: str, overrides: list[str]) -> InputError:
+    root, _, rest = wrong.partition(".")
     name = rest.split(".")[0]
     known = _keys(overrides)
-    chosen = any(other.startswith(f"{group}.{name}.") for other in known)
-    if name and name in options(group) and not chosen:
-        return InputError(key, f"{name} to be chosen: add {group}={name}")
-    if key in GROUPS:
-        return InputError(key, f"a task that has {key}; genreg train --help says which")
-    return InputError(key, "a key of the configuration", None, nearest(key, [*known, *GROUPS]))
+    chosen = any(other.startswith(f"{root}.{name}.") for other in known)
+    if name and name in options(root) and not chosen:
+        return InputError(wrong, f"{name} to be chosen: add {root}={name}")
+    if wrong in GROUPS:
+        return InputError(wrong, f"a task that has {wrong}; genreg train --help says which")
+    return InputError(wrong, "a key of the configuration", None, nearest(wrong, [*known, *GROUPS]))
 
 
 def _keys(overrides: list[str]) -> list[str]:
@@ -65,7 +61,8 @@ def _keys(overrides: list[str]) -> list[str]:
 
     from genreg import CONFIGS
 
-    chosen = [o for o in overrides if o.split("=")[0] in GROUPS and ("," not in o or "[" in o)]
+    single = [o for o in overrides if "," not in value(o) or "[" in value(o)]
+    chosen = [o for o in single if group(o) in GROUPS or key(o) == "hydra.searchpath"]
     inside = GlobalHydra.instance().is_initialized()
     with nullcontext() if inside else initialize_config_dir(str(CONFIGS), version_base="1.3"):
         try:
@@ -76,9 +73,9 @@ def _keys(overrides: list[str]) -> list[str]:
 
 def flat(node: Any, prefix: str = "") -> Iterator[str]:
     """Every key of a configuration, dotted."""
-    for key in node:
-        path = f"{prefix}{key}"
-        child = node._get_node(key)
+    for name in node:
+        path = f"{prefix}{name}"
+        child = node._get_node(name)
         if hasattr(child, "items"):
             yield from flat(child, f"{path}.")
         else:

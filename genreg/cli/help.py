@@ -1,5 +1,6 @@
 """`genreg train --help`: written for people, from the first comment of every YAML, without torch or Hydra."""
 
+import re
 from pathlib import Path
 
 from genreg import CONFIGS
@@ -44,12 +45,22 @@ flags:
 
 def options(group: str, extra: Path | None = None) -> dict[str, str]:
     """Each option of a group with the first comment line of its YAML, by name; `_` in front hides one."""
-    found: dict[str, str] = {}
+    return {name: _first_comment(path) for name, path in _files(group, extra).items()}
+
+
+def option_of(group: str, target: str, extra: Path | None = None) -> str | None:
+    """The option of a group whose YAML has this `_target_`, or None."""
+    line = re.compile(rf"^_target_: {re.escape(target)}\s*(#|$)", re.MULTILINE)
+    return next((name for name, path in _files(group, extra).items() if line.search(path.read_text())), None)
+
+
+def _files(group: str, extra: Path | None) -> dict[str, Path]:
+    found: dict[str, Path] = {}
     for root in filter(None, (CONFIGS, extra)):
         folder = root / group
         for path in sorted(folder.rglob("*.yaml")):
             if not path.name.startswith("_"):
-                found[path.relative_to(folder).with_suffix("").as_posix()] = _first_comment(path)
+                found[path.relative_to(folder).with_suffix("").as_posix()] = path
     return found
 
 

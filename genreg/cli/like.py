@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genreg import CONFIGS
-from genreg.cli.explain import flat
-from genreg.cli.help import GROUPS
+from genreg.cli.compose import compose, configs
+from genreg.cli.explain import explaining, flat
+from genreg.cli.help import GROUPS, option_of
 from genreg.errors import InputError, nearest
+from genreg.launcher.overrides import group, key, merged
 from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, run_path
 
@@ -20,32 +20,46 @@ AGAIN = "outputs/again"  # where repeated runs lie unless told otherwise
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")
 
 
-def config_of(folder: Path, overrides: list[str]) -> DictConfig:
-    """The configuration of a run, changed by `overrides`: values of its keys, or other options of a group."""
+def config_of(folder: Path, overrides: list[str], about: list[str]) -> DictConfig:
+    """The configuration of a run, changed by `overrides`: values of its keys, or other options of a group.
+
+    about: overrides of Hydra's own keys, such as where it finds options.
+    """
     try:
-        cfg = OmegaConf.load(folder / "config.yaml")
-    except OSError as error:
+        with explaining(overrides):
+            cfg = OmegaConf.load(folder / "config.yaml")
+    except InputError as error:
         raise InputError("--like", "a run folder with a config.yaml", str(folder)) from error
     assert isinstance(cfg, DictConfig)
     cfg.output_dir = AGAIN
-    groups = [o for o in overrides if o.split("=")[0] in GROUPS]
+    groups = [o for o in overrides if group(o) in GROUPS]
     if groups:
-        with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            composed = hydra.compose("train", groups)
-        for group in (o.split("=")[0] for o in groups):
-            if group not in cfg:
-                raise InputError(group, "to be chosen without --like, or another group", None)
-            cfg[group] = composed[group]
-    for override in OverridesParser.create().parse_overrides([o for o in overrides if o not in groups]):
+        _choose(cfg, groups, about)
+    with explaining(overrides):
+        parsed = OverridesParser.create().parse_overrides([o for o in overrides if o not in groups])
+    for override in parsed:
         known = list(flat(cfg))
-        key = override.key_or_group
-        if override.type is None or key not in known or override.is_sweep_override():
-            raise InputError(key, "one value for a key of that run", override.input_line, nearest(key, known))
+        path = override.key_or_group
+        if override.type is None or path not in known or override.is_sweep_override():
+            raise InputError(
+                path, "one value for a key of that run", override.input_line, nearest(path, known)
+            )
         try:
-            OmegaConf.update(cfg, key, override.value())
+            OmegaConf.update(cfg, path, override.value())
         except OmegaConfBaseException as error:
-            raise InputError(key, "a usable value", override.input_line) from error
+            raise InputError(path, "a usable value", override.input_line) from error
     return cfg
+
+
+def _choose(cfg: DictConfig, groups: list[str], about: list[str]) -> None:
+    """Put other options of groups into `cfg`, composed under its task: only some tasks have features."""
+    task = option_of("task", str(OmegaConf.select(cfg, "task._target_")))
+    with configs():
+        composed = compose([*about, *merged([f"task={task}"] if task else [], groups)])
+    for node in (key(o).rpartition("@")[2] for o in groups):
+        if node not in cfg:
+            raise InputError(node, "to be chosen without --like, or another group", None)
+        cfg[node] = composed[node]
 
 
 def check_elsewhere(folder: Path, config: Config) -> None:
@@ -62,11 +76,11 @@ def environment(folder: Path) -> dict[str, Any]:
 
 def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """One line for each thing that is compared and differs."""
-    for key in COMPARED:
-        before, after = then.get(key), now.get(key)
+    for kind in COMPARED:
+        before, after = then.get(kind), now.get(kind)
         if isinstance(before, dict) and isinstance(after, dict):
             for name in sorted(before.keys() | after.keys()):
                 if before.get(name) != after.get(name):
-                    yield f"{key} {name} was {before.get(name)}, is {after.get(name)}"
-        elif key in now and before != after:
-            yield f"{key} was {before}, is {after}"
+                    yield f"{kind} {name} was {before.get(name)}, is {after.get(name)}"
+        elif kind in now and before != after:
+            yield f"{kind} was {before}, is {after}"

@@ -1,6 +1,5 @@
 """The verbs of `genreg`. All but `train` answer without importing torch or Hydra."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,8 @@ from typing import Annotated
 import typer
 
 from genreg import __version__
+from genreg.cli import completion, data
+from genreg.cli import help as help_page
 from genreg.errors import GenregError, Interrupted, report
 
 app = typer.Typer(
@@ -16,12 +17,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Study why models generalize: train, sweep and compare regularizers from YAML groups.",
 )
-data = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.")
-app.add_typer(data, name="data")
-
-DataDir = Annotated[
-    Path | None, typer.Option(envvar="GENREG_DATA", help="where data sets lie; default: the user's cache")
-]
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:
@@ -31,7 +27,7 @@ def main() -> None:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
         elif arguments[:1] == ["-sc"]:  # Hydra's shell completion calls back without the verb
-            _complete(arguments)
+            completion.answer(arguments)
         else:
             app(arguments, standalone_mode=True)
     except GenregError as error:
@@ -43,24 +39,14 @@ def main() -> None:
 
 
 def _train(arguments: list[str]) -> None:
+    """The help page without Hydra where no folder of options is added to it; everything else with Hydra."""
     extended = any(argument.startswith(("--config-dir", "-cd")) for argument in arguments)
     if {"--help", "-h"} & set(arguments) and not extended:
-        from genreg.cli import help as help_page
-
         print(help_page.text())
         return
     from genreg.cli import train as cli
 
     cli.main(arguments)
-
-
-def _complete(arguments: list[str]) -> None:
-    verb, _, rest = os.environ.get("COMP_LINE", "").partition(" ")[2].partition(" ")
-    if verb == "train" and (rest or os.environ["COMP_LINE"].endswith(" ")):
-        os.environ["COMP_LINE"] = f"genreg {rest}"
-        _train(arguments)
-    elif arguments[1:2] == ["query=bash"]:
-        print(" ".join(name for name in ("train", "report", "show", "sync", "data") if name.startswith(verb)))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -117,61 +103,6 @@ def sync_runs(
     from genreg.logger.sync import sync
 
     raise typer.Exit(sync(folders, to, artifacts, project=project, entity=entity, mode=mode))
-
-
-@data.command("list")
-def list_data(data_dir: DataDir = None) -> None:
-    """Show every data set: size, licence, state (present, missing, damaged), source."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from genreg.download import SOURCES, default_data_dir, state
-
-    folder = data_dir or default_data_dir()
-    table = Table(title=f"data sets in {folder}", title_justify="left")
-    for column in ("name", "MB", "licence", "state", "source"):
-        table.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
-    for source in SOURCES.values():
-        size = f"{source.megabytes:.1f}"
-        table.add_row(source.name, size, source.licence, state(source, folder), source.url)
-    Console().print(table)
-
-
-@data.command()
-def fetch(names: list[str], data_dir: DataDir = None, url: str | None = None) -> None:
-    """Download data sets and check their sha256; files in place are not fetched again."""
-    from genreg.download import default_data_dir
-    from genreg.download import fetch as fetch_source
-    from genreg.download import source as find
-
-    for source in [find(name) for name in names]:
-        for path in fetch_source(source, data_dir or default_data_dir(), url):
-            print(f"{source.name}: {path}")
-        if not source.files:
-            print(f"{source.name}: {source.url}, nothing to fetch")
-
-
-@data.command()
-def verify(data_dir: DataDir = None) -> None:
-    """Check the sha256 of every file in place; exit 2 if one is damaged."""
-    from genreg.download import SOURCES, default_data_dir
-    from genreg.download import verify as verify_file
-
-    folder = data_dir or default_data_dir()
-    files = {folder / s.name / name: digest for s in SOURCES.values() for name, digest in s.files.items()}
-    damaged = 0
-    for path, digest in files.items():
-        if not path.exists():
-            print(f"missing {path}")
-            continue
-        try:
-            verify_file(path, digest)
-            print(f"ok      {path}")
-        except GenregError as error:
-            damaged += 1
-            report(error)
-    if damaged:
-        raise typer.Exit(2)
 
 
 if __name__ == "__main__":

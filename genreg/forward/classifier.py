@@ -111,7 +111,8 @@ class ClassifierForward(Forward):
 
     @property
     def unlabeled(self) -> "ClassifierForward":
-        return super().unlabeled if self.unlabeled_pass is None else self.unlabeled_pass
+        clean = self.unlabeled_pass
+        return super().unlabeled if clean is None else clean.of(self.method)
 
     @property
     def y(self) -> Tensor:

@@ -25,7 +25,7 @@ def update(optimizer: torch.optim.Optimizer, objective: Callable[[], dict[str, T
     first: dict[str, Tensor] = {}
 
     def closure() -> Tensor:
-        with parametrize.cached(), _repeated() if first else nullcontext():
+        with parametrize.cached(), uncounted() if first else nullcontext():
             found = objective()
         first.update({} if first else found)
         return next(reversed(found.values()))
@@ -42,7 +42,8 @@ def backward(loss: Tensor, parameters: list[Tensor]) -> None:
 
 
 @contextmanager
-def _repeated() -> Iterator[None]:
+def uncounted() -> Iterator[None]:
+    """Inside, nothing moves that moves once in an update."""
     global _counts
     before, _counts = _counts, False
     try:

@@ -28,7 +28,7 @@ def run_batch(jobs: list[Job], run: Run, *, retry_failed: bool, keep_going: bool
     """
     outcomes = look(jobs, retry_failed)
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    quiet = all(job.config["quiet"] for job in jobs)
+    quiet = all(job.settings.quiet for job in jobs)
     if not quiet:
         print(_counts(jobs, outcomes), flush=True)
     if left:

@@ -1,16 +1,16 @@
 """One run of many: its configuration, its command, what became of it."""
 
-import os
 import shlex
 import sys
-import traceback
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-from genreg.cli.explain import explain
-from genreg.errors import FolderInUseError
+from genreg.errors import FolderInUseError, explained, report
+from genreg.launcher.surroundings import Surroundings
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, run_path
+from genreg.run.settings import Settings
 from genreg.run.train import train
 
 Status = Literal["done", "failed", "interrupted", "in use"]
@@ -18,11 +18,16 @@ Status = Literal["done", "failed", "interrupted", "in use"]
 
 @dataclass(frozen=True)
 class Job:
-    """overrides: what `genreg train` takes to make this run alone. yaml: the text of config.yaml."""
+    """overrides: what `genreg train` takes to make this run alone."""
 
     overrides: list[str]
     config: Config
-    yaml: str
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """InputError for a bad one."""
+        return Settings.of(self.config)
 
     @property
     def folder(self) -> RunFolder:
@@ -62,17 +67,16 @@ def run(job: Job, retry_failed: bool) -> Outcome:
     """Run one job in this process; whatever goes wrong is its outcome."""
     sys.argv = ["genreg", *job.overrides]  # what environment.json records
     try:
-        summary = train(job.config, job.yaml, in_sweep=True, retry_failed=retry_failed)
+        with job.surroundings.entered():
+            summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
     except KeyboardInterrupt as error:
         return Outcome("interrupted", str(error) or "stopped before its first step", 130)
     except FolderInUseError as error:
         return Outcome("in use", str(error))
     except Exception as error:
-        explained = explain(error, job.overrides)
-        if os.environ.get("GENREG_DEBUG"):
-            traceback.print_exception(error)
-        print(f"genreg: {explained}", file=sys.stderr, flush=True)
-        return Outcome("failed", str(explained), explained.exit_code)
+        failure = explained(error)
+        report(failure)
+        return Outcome("failed", str(failure), failure.exit_code)
     if summary["status"] == "failed":
         return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
     return Outcome("done", summary=summary)

@@ -4,8 +4,8 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass as plain_dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from genreg.launcher.job import Job, Outcome
+from genreg.launcher.surroundings import environment
 from genreg.launcher.table import Table
 from genreg.launcher.worker import work
 from genreg.parameters import STRICT, Count
@@ -155,7 +156,7 @@ class Pool:
 
 def slots(jobs: Sequence[Job], options: Options) -> list[str | None]:
     """One entry for each worker: the GPU it sees, or None for whatever the launcher sees."""
-    if uses_cuda(jobs) and not any("cuda:" in job.config["device"] for job in jobs):
+    if uses_cuda(jobs) and not any("cuda:" in job.settings.device for job in jobs):
         import torch
 
         given = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -168,21 +169,6 @@ def slots(jobs: Sequence[Job], options: Options) -> list[str | None]:
     return [None] * min(count, len(jobs))
 
 
-@contextmanager
-def environment(**values: str | None) -> Iterator[None]:
-    """Environment variables of the processes started inside; None leaves one as it is."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update({name: value for name, value in values.items() if value is not None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -192,7 +178,7 @@ def uses_cuda(jobs: Sequence[Job]) -> bool:
     """Whether any job runs on CUDA; asks how many devices there are without starting CUDA."""
     import torch
 
-    devices = {str(job.config["device"]) for job in jobs}
+    devices = {job.settings.device for job in jobs}
     named = any(device.startswith("cuda") for device in devices)
     return bool(torch.cuda.device_count()) and (named or "auto" in devices)
 

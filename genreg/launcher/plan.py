@@ -8,6 +8,7 @@ from typing import Any
 
 from genreg.errors import InputError
 from genreg.launcher.job import Job
+from genreg.launcher.overrides import key, merged
 from genreg.launcher.sweep import Arm, Sweep
 
 
@@ -21,11 +22,6 @@ def batches(arms: list[Arm], given: list[str]) -> tuple[list[Arm], list[list[str
         own = [arm for arm in arms if arm.part == part]
         pairs += [(arm, seed) for seed in own[0].seeds for arm in own]
     return [arm for arm, _ in pairs], [[*merged(arm.overrides, given), f"seed={seed}"] for arm, seed in pairs]
-
-
-def merged(overrides: list[str], given: list[str]) -> list[str]:
-    """Both, where `given` replaces what has the same key."""
-    return list({override.split("=")[0].lstrip("+"): override for override in [*overrides, *given]}.values())
 
 
 def write(
@@ -58,7 +54,7 @@ def write(
 
 
 def _arm(folder: Path, arm: Arm, job: Job) -> dict[str, Any]:
-    overrides = [override for override in job.overrides if not override.startswith("seed=")]
+    overrides = [override for override in job.overrides if key(override) != "seed"]
     return {
         "name": arm.name,
         "folder": job.folder.path.parent.relative_to(folder).as_posix(),

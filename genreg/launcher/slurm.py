@@ -70,7 +70,7 @@ class OnNode:
 
 def launch(jobs: Sequence[Job], options: Options, table: Table) -> list[Outcome | None]:
     """Submit the jobs that are not in the queue already, and wait for all; Ctrl-C leaves them running."""
-    records = Path(jobs[0].config["output_dir"]) / "slurm"
+    records = Path(jobs[0].settings.output_dir) / "slurm"
     tasks = _adopted(jobs, records, _queue() or {})
     missing = [job for job in jobs if str(job.folder.path) not in tasks]
     if len(missing) < len(jobs):
@@ -92,7 +92,7 @@ def _submit(jobs: list[Job], options: Options, records: Path) -> dict[str, str]:
     try:
         from submitit import SlurmExecutor
     except ImportError as error:
-        raise InputError("hydra/launcher", "pip install 'genreg[slurm]' for slurm", "no submitit") from error
+        raise InputError("hydra/launcher", "`pip install -e '.[slurm]'` for slurm", "no submitit") from error
     try:
         executor = SlurmExecutor(folder=records)
     except RuntimeError as error:

@@ -24,7 +24,7 @@ class Table(AbstractContextManager["Table"]):
         self.counts: dict[str, Counter[str]] = {job.group: Counter() for job in jobs}
         for job, outcome in zip(jobs, outcomes, strict=True):
             self.counts[job.group][outcome.status if outcome else "left"] += 1
-        self.quiet = all(job.config["quiet"] for job in jobs)
+        self.quiet = all(job.settings.quiet for job in jobs)
         self.started_at, self.ended_here = time.monotonic(), 0
         self.console = Console(stderr=True)
         live = self.console.is_terminal and not self.quiet
@@ -52,7 +52,7 @@ class Table(AbstractContextManager["Table"]):
         """Count a job's end, and tell it."""
         self._move(job, "running", "left" if outcome.status == "interrupted" else outcome.status)
         self.ended_here += outcome.status in ("done", "failed")
-        if job.config["quiet"] or self.live:
+        if job.settings.quiet or self.live:
             return
         if outcome.status == "done":
             print_line(outcome.summary, str(job.folder.path))

@@ -1,6 +1,6 @@
 """Squared error."""
 
-import torch.nn.functional as F
+import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -17,9 +17,10 @@ class MSE(Loss):
     name = "mse"
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
-        real = batch.y.is_floating_point()
-        target = batch.y if real else F.one_hot(batch.y, outputs.shape[1]).to(outputs.dtype)
-        losses = (outputs - target).square().sum(1)
+        y = batch.y
+        if not y.is_floating_point():  # one-hot, without F.one_hot's look at the values, which vmap refuses
+            y = (y[:, None] == torch.arange(outputs.shape[1], device=y.device)).to(outputs.dtype)
+        losses = (outputs - y).square().sum(1)
         return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
     def check(self, classes: int) -> None:

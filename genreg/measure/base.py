@@ -19,6 +19,7 @@ class ClassifierMeasure(ABC):
     needs predictions of classes. splits: whose items it reads.
     """
 
+    of: ClassVar[str] = "a classifier"
     metric: ClassVar[Metric]
     classes: ClassVar[bool] = False
     splits: Sequence[str] = ("validation", "test")

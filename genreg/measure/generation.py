@@ -59,6 +59,7 @@ class GanMeasure(ABC):
     metrics: what its numbers are.
     """
 
+    of: ClassVar[str] = "a generator"
     metrics: ClassVar[tuple[Metric, ...]]
 
     splits: list[Literal["validation", "test"]]

@@ -58,7 +58,7 @@ def gradient_noise(
         squares = []
         for a, b in zip(x.split(size), y.split(size), strict=True):
             items = per_item(weights, a, b)
-            parts = [(items[name] - average[name]).flatten(1).square().sum(1) for name in weights]
+            parts = [(items[name] - average[name]).reshape(len(a), -1).square().sum(1) for name in weights]
             squares.append(torch.stack(parts).sum(0))
     n = len(x)
     return mean(torch.cat(squares) * n / (n - 1))

@@ -87,7 +87,7 @@ def print_line(summary: Row, path: str) -> None:
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 
 
-def print_summary(summary: Row, path: str, command: str) -> None:
+def print_summary(summary: Row, path: str) -> None:
     """The table at the end of a run: what was selected, and what it is worth."""
     best, last = summary.get("best") or {}, summary.get("last") or {}
     table = Table(title=f"{summary['step']} steps in {summary['seconds']:.1f} s", title_justify="left")
@@ -102,4 +102,3 @@ def print_summary(summary: Row, path: str, command: str) -> None:
     console = Console()
     console.print(table)
     console.print(f"recorded in {path}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"next: {command}", soft_wrap=True, markup=False, highlight=False)

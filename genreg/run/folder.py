@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,7 @@ class RunFolder:
         return found if isinstance(found, dict) else {}
 
     def write_config(self, config: Row) -> None:
-        from omegaconf import OmegaConf  # a report starts without it
-
-        text = OmegaConf.to_yaml(OmegaConf.create(config))
+        text = "".join(_yaml(json.dumps({key: value})) for key, value in config.items())
         (self.path / "config.yaml").write_text(text, encoding="utf-8")
 
     def summary(self) -> Row:
@@ -181,6 +180,14 @@ def is_whole(summary: Row) -> bool:
 def printable(text: object) -> str:
     """`text` in one line without control characters: names in a folder may come from anyone."""
     return "".join(c if c.isprintable() else "�" for c in str(text))
+
+
+@lru_cache(500)
+def _yaml(part: str) -> str:
+    """One key of a configuration, from JSON to YAML. Kept: it is slow, and runs of a sweep share most."""
+    from omegaconf import OmegaConf  # a report starts without it
+
+    return OmegaConf.to_yaml(OmegaConf.create(json.loads(part)))
 
 
 def _read_json(path: Path) -> Any:

@@ -52,4 +52,4 @@ def run_path(config: Config) -> Path:
 
 def option_name(node: Config) -> str:
     """What a group's node is called: its `name` key, or the last part of its `_target_`; none if empty."""
-    return node.get("name") or node.get("_target_", "none").rsplit(".", 1)[-1]
+    return str(node.get("name") or node.get("_target_", "none").rsplit(".", 1)[-1])

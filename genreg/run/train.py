@@ -3,52 +3,53 @@
 import logging
 from collections.abc import Sequence
 
-from genreg.cli.help import options
 from genreg.errors import InputError
 from genreg.run import curves
 from genreg.run.display import Display, print_line, print_summary
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
+from genreg.run.settings import Settings
 
 log = logging.getLogger("genreg")
 
 
-def train(config: Config, yaml: str, *, in_sweep: bool = False, retry_failed: bool = True) -> Row:
+def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True) -> Row:
     """Run `config` in its folder, or return the summary at once if it is finished there.
 
-    yaml: the configuration as it is written into the folder. in_sweep: tell the result in one line, and
-    leave curves.png, which takes longer than a small run, to whoever asks for this run alone.
+    in_sweep: tell the result in one line, and leave curves.png, which takes longer than a small run, to
+    whoever asks for this run alone.
     retry_failed: if false, the summary of a run that has failed is returned as that of a finished one.
     Raises what `loop.run` raises; InputError for a bad value, before anything is written;
     FolderInUseError if a live process holds the folder.
     """
+    settings = Settings.of(config)
     folder = RunFolder(run_path(config))
     summary = folder.summary()
     over = ("done",) if retry_failed else ("done", "failed")
     if summary.get("status") not in over:
-        summary = _run(config, yaml, folder, over)
-    elif not config["quiet"]:
+        summary = _run(config, settings, folder, over)
+    elif not settings.quiet:
         log.info("finished already: %s", folder.path)
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
         curves.draw(folder.rows(), summary, picture)
-    if in_sweep and not config["quiet"] and summary["status"] == "done":
+    if in_sweep and not settings.quiet and summary["status"] == "done":
         print_line(summary, str(folder.path))
-    elif not in_sweep and not config["quiet"]:
-        print_summary(summary, str(folder.path), next_command(config))
+    elif not in_sweep and not settings.quiet:
+        print_summary(summary, str(folder.path))
     return summary
 
 
-def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> Row:
+def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str]) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
-    from genreg.build import build_each, build_task, choose_device, settings
+    from genreg.build import build_each, build_task, choose_device
     from genreg.run import environment, loop
+    from genreg.run.task import Task
     from genreg.run.view import Guarded
 
-    chosen = settings(config)
-    device = choose_device(chosen.device)
-    task = build_task(config, device)
+    device = choose_device(settings.device)
+    task: Task = build_task(config, device)
     loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
-    display = Display(chosen.steps, task.progress, task.selection, chosen.quiet)
+    display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,23 +64,11 @@ def _run(config: Config, yaml: str, folder: RunFolder, over: Sequence[str]) -> R
         try:
             with display:
                 summary = loop.run(
-                    task, folder, steps=chosen.steps, log_every=chosen.log_every,
-                    eval_every=chosen.eval_every, checkpoint_every=chosen.checkpoint_every,
+                    task, folder, steps=settings.steps, log_every=settings.log_every,
+                    eval_every=settings.eval_every, checkpoint_every=settings.checkpoint_every,
                     views=[display, *loggers],
                 )  # fmt: skip
         finally:
             for logger in loggers:
                 logger.finish(folder.summary())
         return summary
-
-
-def next_command(config: Config) -> str:
-    """What a person would type after this run: more seeds against the baseline, or another method."""
-    methods = ",".join(config["regularizer"])
-    if config["name"] in options("experiment"):
-        return f"genreg train -m experiment={config['name']} 'seed=range(10)'"
-    task = config["task"]["_target_"].split(".")[-2]  # the module is named as the option
-    if methods:
-        chosen = "" if task == "classify" else f"task={task} "
-        return f"genreg train -m {chosen}'regularizer=[none],[{methods}]' 'seed=range(5)'"
-    return "genreg train regularizer=vat"

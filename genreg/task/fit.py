@@ -8,12 +8,12 @@ from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
 
 NEEDS = {
-    "batch": "changes the labeled batch",
-    "losses": "changes the labeled losses",
-    "labeled": "reads the logits of a labeled batch",
-    "unlabeled": "reads an unlabeled batch",
-    "again": "reads a further pass",
-    "classes": "compares predictions of classes",
+    "batch": "labeled batch to change",
+    "losses": "labeled losses",
+    "labeled": "labeled logits",
+    "unlabeled": "unlabeled batch",
+    "again": "further pass",
+    "classes": "classes",
 }
 """What a task may offer to methods, beside what every task does."""
 
@@ -23,13 +23,13 @@ def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], ta
     for name, method in active(methods).items():
         hooks = (hook for hook in ("batch", "losses") if overrides(method, hook))
         for need in sorted({*method.reads, *hooks} - offers):
-            raise InputError(f"regularizer.{name}", f"a method for {task}: this one {NEEDS[need]}", name)
+            raise InputError(f"regularizer.{name}", f"a method that needs no {NEEDS[need]}, for {task}", name)
 
 
 def check_measures(measures: Mapping[str, Any], kind: tuple[type, str], classes: bool = True) -> None:
     """InputError for a measure of another kind of model, or of classes where there are none."""
     for name, measure in measures.items():
         if not isinstance(measure, kind[0]):
-            raise InputError(f"measure.{name}", kind[1], name)
+            raise InputError(f"measure.{name}", kind[1], f"one of {getattr(measure, 'of', 'another kind')}")
         if getattr(measure, "classes", False) and not classes:
             raise InputError(f"measure.{name}", "a measure that needs no classes, for real targets", name)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genreg.forward.update import uncounted
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, check_state, overrides
 
@@ -15,14 +16,15 @@ Methods = dict[str, Regularizer]
 def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
     """Attach the methods that do anything to a model; they come in the order in which they run.
 
-    Each draws the same random numbers as if it were alone. Those that keep something (a teacher) are attached
+    Each draws the same random numbers as if it were alone and moves nothing of another, although torch reads
+    a weight when it registers a second parametrization. Those that keep something (a teacher) are attached
     last, so that their copy of the model has what all others attached. Raises InputError for a method whose
     state no checkpoint would hold.
     """
     chosen = active(methods)
     for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
         method.name = name
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), uncounted():
             method.attach(model)
         check_state(name, method)
     return chosen

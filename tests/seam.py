@@ -1,0 +1,223 @@
+"""Every method and optimizer of configs/, toy methods for hooks that they leave alone, tasks of a few ms."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import combinations
+from typing import Any
+
+import torch
+from conftest import yaml_options
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from genreg import CONFIGS, streams
+from genreg.dataset import Batch, Dataset, gaussian_ring, two_moons
+from genreg.errors import InputError
+from genreg.factory import factory
+from genreg.forward import Forward
+from genreg.forward.perturbation import kl_divergence
+from genreg.forward.update import counts
+from genreg.model import MLP, MLPGan
+from genreg.model.gan import Critic, Gan, Generator
+from genreg.regularizer import Regularizer
+from genreg.regularizer.matrices import linear_layers
+from genreg.task.classify import Classify
+from genreg.task.fit import check_methods
+from genreg.task.wgan import WGAN
+
+Methods = dict[str, Regularizer]
+VALUES: dict[str, dict[str, Any]] = {"weight_clipping": {"bound": 0.3}}
+"""Where a network of eight units dies of the values of a YAML."""
+
+
+@dataclass
+class Jitter(Regularizer):
+    """Gaussian noise on labeled inputs: a `batch` hook that draws."""
+
+    sigma: float = 0.1
+
+    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
+        noise = torch.randn(batch.e.shape, generator=draw)
+        return Batch(batch.e + self.sigma * noise, batch.y, batch.classes, batch.mask)
+
+
+@dataclass
+class Focal(Regularizer):
+    """Losses weighed by themselves: a `losses` hook."""
+
+    gamma: float = 1.0
+
+    def losses(self, forward: Forward, losses: Tensor) -> Tensor:
+        return losses * (1 - (-losses.detach()).exp()) ** self.gamma
+
+
+@dataclass
+class RDrop(Regularizer):
+    """Divergence between two passes of other masks."""
+
+    weight: float = 1.0
+    reads = frozenset({"again", "classes"})
+
+    def penalty(self, forward: Any) -> Tensor:
+        return kl_divergence(forward.again(1), forward.logits)
+
+
+@dataclass
+class Steady(Regularizer):
+    """Squared distance of the mean score from its running mean, which starts at random and moves once in an
+    update.
+    """
+
+    weight: float = 1.0
+    keeps = ("mean",)
+
+    def attach(self, model: nn.Module) -> None:
+        self.mean = torch.randn(())
+
+    def penalty(self, forward: Forward) -> Tensor:
+        score = forward.score(forward.points).mean()
+        distance = (score - self.mean).square()
+        if counts():
+            self.mean = self.mean.lerp(score.detach(), 0.1)
+        return distance
+
+
+class Forgetful(Steady):
+    """The same, whose mean no checkpoint would hold."""
+
+    keeps = ()
+
+
+@dataclass
+class WeightNoise(Regularizer):
+    """Noise on the weights of trained linear layers: a parametrization that draws."""
+
+    sigma: float = 0.1
+
+    def attach(self, model: nn.Module) -> None:
+        for number, layer in enumerate(linear_layers(model)):
+            if layer.weight.requires_grad:
+                parametrize.register_parametrization(layer, "weight", Noisy(self.sigma, f"noise/{number}"))
+
+
+class Noisy(nn.Module):
+    def __init__(self, sigma: float, name: str) -> None:
+        super().__init__()
+        self.sigma, self.name = sigma, name
+
+    def forward(self, weight: Tensor) -> Tensor:
+        if not self.training:
+            return weight
+        return weight + self.sigma * torch.randn(weight.shape, generator=streams.of_layer(self.name))
+
+
+TOYS: dict[str, Callable[..., Regularizer]] = {
+    "jitter": Jitter, "focal": Focal, "rdrop": RDrop, "steady": Steady, "weight_noise": WeightNoise,
+}  # fmt: skip
+SHIPPED = [name for name in yaml_options("regularizer") if name != "none"]
+METHODS = sorted([*SHIPPED, *TOYS])
+PAIRS = list(combinations(METHODS, 2))
+OPTIMIZERS = yaml_options("optimizer")
+TASKS = ["classify", "wgan", "wgan_batch_norm"]
+
+
+def method(name: str, **values: Any) -> Regularizer:
+    """A fresh method as its YAML makes it, or a toy."""
+    if name in TOYS:
+        return TOYS[name](**values)
+    values = {**VALUES.get(name, {}), **values}
+    return factory({**_options("regularizer", name), **values}, f"regularizer.{name}")()
+
+
+def methods(names: Sequence[str]) -> Methods:
+    return {name: method(name) for name in names}
+
+
+def optimizer(name: str, lr: float = 1e-2) -> Any:
+    """A factory as the YAML makes it, but for the learning rate: 0.1 is too much for a critic of eight."""
+    return factory({**_options("optimizer", name), "lr": lr}, "optimizer")
+
+
+@cache
+def _loaded(path: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{path}.yaml"))
+
+
+def _options(group: str, name: str) -> dict[str, Any]:
+    return dict(_loaded(f"{group}/{name}"))
+
+
+@cache
+def moons() -> Dataset:
+    return two_moons(labeled=16, items=64)
+
+
+@cache
+def ring() -> Dataset:
+    return gaussian_ring(items=64, validation=64, test=64, labeled=16)
+
+
+def normalized_gan(input_shape: list[int], classes: int = 0) -> Gan:
+    """Players of eight units with batch normalization on both sides."""
+    generator = nn.Sequential(nn.Linear(2, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    critic = nn.Sequential(
+        nn.Linear(2, 8, bias=False),
+        nn.BatchNorm1d(8),
+        nn.ReLU(),
+        nn.Linear(8, 8),
+        nn.ReLU(),
+        nn.Linear(8, 1, bias=False),
+    )
+    return Gan(Generator(generator, 2), Critic(critic))
+
+
+MODELS: dict[str, Callable[..., Any]] = {
+    "classify": partial(MLP, widths=[8], batch_norm=True, dropout=0.3),
+    "wgan": partial(MLPGan, widths=[8], generator_widths=[8]),
+    "wgan_batch_norm": normalized_gan,
+}
+
+
+def build(task: str, chosen: Methods | None = None, *, by: str = "adam", **options: Any) -> Any:
+    """A task of the kind, trained `by` an optimizer of configs/; a WGAN has both players trained by it."""
+    given: dict[str, Any] = {"model": MODELS[task], "optimizer": optimizer(by), "regularizer": chosen or {}}
+    if task == "classify":
+        given |= {"dataset": lambda seed: moons(), "batch_size": 8, "unlabeled_batch_size": 16}
+        return Classify(**{**given, **options})
+    given |= {"dataset": lambda seed: ring(), "generator_optimizer": given["optimizer"]}
+    return WGAN(**{**given, "batch_size": 16, "critic_steps": 2, **options})
+
+
+def trained(task: Any, steps: int = 5) -> list[dict[str, Tensor]]:
+    """The terms of the task's first updates."""
+    return [task.step(step) for step in range(steps)]
+
+
+def fits(task: str, *names: str) -> bool:
+    """Whether a task has what these methods need."""
+    offers = Classify.offers | {"classes"} if task == "classify" else frozenset[str]()
+    try:
+        check_methods(methods(names), offers, task)
+    except InputError:
+        return False
+    return True
+
+
+def changes_model(name: str) -> bool:
+    """Whether a method attaches anything: a parametrization, a layer, a hook."""
+    model = MLP(input_shape=[2], outputs=2, widths=[8], batch_norm=True)
+    before = _anatomy(model)
+    method(name).attach(model)
+    return _anatomy(model) != before
+
+
+def _anatomy(model: nn.Module) -> list[Any]:
+    hooks = ("_forward_hooks", "_forward_pre_hooks")
+    return [(name, type(m), *(len(getattr(m, h)) for h in hooks)) for name, m in model.named_modules()]
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Equal names, and values equal bit for bit, all finite."""
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) and a[k].isfinite().all() for k in a)

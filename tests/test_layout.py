@@ -1,0 +1,125 @@
+"""Which room of genreg/ imports which, read from every import statement, inside functions too."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "genreg"
+FORBIDDEN = {
+    "report": {"torch", "genreg.task"},
+    "run": {f"genreg.{name}" for name in
+            ("cli", "launcher", "logger", "task", "regularizer", "features", "measure", "model")},
+}  # fmt: skip
+"""What no file of a room imports, by name or by part of a name."""
+
+Where = str  # file:line
+
+
+def imports(path: Path) -> Iterator[tuple[str, Where]]:
+    """Dotted names that a file imports; `from a import b` is a.b, whether b is a module or not."""
+    package = ".".join(path.relative_to(REPOSITORY).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        where = f"{path.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, where) for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((f"{base}.{alias.name}", where) for alias in node.names)
+
+
+def files(folder: Path = PACKAGE) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    """The package or flat module of genreg/ in which a file lies; `genreg` for its own __init__.py."""
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "genreg" if first == "__init__" else first
+
+
+def room_named(name: str) -> str | None:
+    """The room of an imported name; what lies in no room (`genreg.CONFIGS`) is the package's own."""
+    top, _, rest = name.partition(".")
+    if top != "genreg":
+        return None
+    first = rest.split(".")[0]
+    return first if (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").exists() else "genreg"
+
+
+@cache
+def graph() -> dict[str, dict[str, Where]]:
+    """For each room, the rooms that it imports, and where it does first."""
+    rooms: dict[str, dict[str, Where]] = {}
+    for path in files():
+        own = rooms.setdefault(room_of(path), {})
+        for name, where in imports(path):
+            if (room := room_named(name)) and room != room_of(path):
+                own.setdefault(room, where)
+    return rooms
+
+
+def cycles(rooms: dict[str, dict[str, Where]]) -> list[str]:
+    """A shortest way from each room back to itself, each import with its place; none where all point down."""
+    found: dict[frozenset[str], list[str]] = {}
+    for start in rooms:
+        ways, seen = [[start]], set[str]()
+        while ways:
+            way = ways.pop(0)
+            for room in rooms.get(way[-1], {}):
+                if room == start:
+                    found.setdefault(frozenset(way), [*way, room])
+                    ways.clear()
+                    break
+                if room not in seen:
+                    seen.add(room)
+                    ways.append([*way, room])
+    return [", ".join(f"{a} -> {b} ({rooms[a][b]})" for a, b in pairwise(way)) for way in found.values()]
+
+
+def test_packages_import_downward_only() -> None:
+    found = cycles(graph())
+    assert not found, "\n".join(found)
+
+
+def test_a_cycle_is_seen() -> None:
+    chain = {"a": {"b": "a.py:1"}, "b": {"c": "b.py:2"}, "c": {}}
+    assert cycles(chain) == []
+    assert cycles({**chain, "c": {"b": "c.py:3"}}) == ["b -> c (b.py:2), c -> b (c.py:3)"]
+    assert len(cycles({**chain, "c": {"a": "c.py:3"}})) == 1
+    assert len(cycles({**chain, "c": {"a": "c.py:3"}, "b": {"c": "b.py:2", "a": "b.py:4"}})) == 2
+
+
+def test_the_graph_holds_imports_of_every_kind() -> None:
+    assert "regularizer" in graph()["measure"]
+    assert "build" in graph()["run"] or "build" in graph()["cli"]  # inside a function: torch comes late
+    assert graph()["dataset"]["streams"].startswith("genreg/dataset/")
+    assert {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    } - {"__init__"} <= set(graph())
+
+
+def test_hydra_is_the_command_lines_own() -> None:
+    found = [where for path in files() for name, where in imports(path) if within(name, {"hydra"})]
+    assert [where for where in found if not where.startswith("genreg/cli/")] == []
+    assert found
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_a_room_imports_nothing_that_it_must_not_know(room: str) -> None:
+    found = [
+        f"{where} {name}"
+        for path in files(PACKAGE / room)
+        for name, where in imports(path)
+        if within(name, FORBIDDEN[room])
+    ]
+    assert not found, "\n".join(found)
+
+
+def within(name: str, parents: set[str]) -> bool:
+    return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
