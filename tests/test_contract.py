@@ -125,6 +125,8 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config["dataset"] |= {"size": 8, "validation": 5, "test": 5}
     if option == "npz":
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
+    if option == "table":
+        config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
     Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):
@@ -188,6 +190,13 @@ def write_npz(folder: Path) -> Path:
     x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
     y = np.arange(2100) % 3
     np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    return folder
+
+
+def write_table(folder: Path) -> Path:
+    """A folder with a table of 60 lines and two classes."""
+    lines = [f"{i % 7},{i % 2}.5,{'ab'[i % 2]}" for i in range(60)]
+    (folder / "table.csv").write_text("\n".join(["one,two,target", *lines]))
     return folder
 
 

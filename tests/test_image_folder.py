@@ -1,6 +1,7 @@
 """A folder of one's own pictures: sizes, classes, broken files, the cache."""
 
 import logging
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Result
 from PIL import Image
 
 from genreg.dataset import emoji32, image_folder
-from genreg.dataset.image_folder import decode
+from genreg.dataset.picture import decode
 from genreg.errors import InputError
 
 MODULE = import_module("genreg.dataset.image_folder")  # the package exports the function of that name
@@ -72,18 +74,15 @@ def test_the_middle_square_is_resized(tmp_path: Path) -> None:
     wide[:, :5] = wide[:, 15:] = (200, 0, 0)
     Image.fromarray(wide).save(tmp_path / "wide.png")
     found = decode(tmp_path / "wide.png", 4, 3)
-    assert not isinstance(found, str)
-    assert found.reshape(-1, 3).tolist() == [[0, 200, 0]] * 16
+    assert found.pixels.reshape(-1, 3).tolist() == [[0, 200, 0]] * 16
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     for mode, color, seen in (("RGBA", (0, 0, 0, 0), [255] * 3), ("RGBA", (10, 20, 30, 255), [10, 20, 30])):
         found = decode(save(tmp_path / "p.png", color, mode=mode), 1, 3)
-        assert not isinstance(found, str)
-        assert found[0, 0].tolist() == seen
+        assert found.pixels[0, 0].tolist() == seen
     grey = decode(save(tmp_path / "g.png", (0, 0), mode="LA"), 1, 1)
-    assert not isinstance(grey, str)
-    assert grey.tolist() == [[[255]]]
+    assert grey.pixels.tolist() == [[[255]]]
 
 
 def test_broken_files_are_refused_or_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,14 +90,14 @@ def test_broken_files_are_refused_or_listed(tmp_path: Path, caplog: pytest.LogCa
     half = (data / "mine" / "zebra" / "0.png").read_bytes()[:50]
     (data / "mine" / "zebra" / "half.png").write_bytes(half)
     (data / "mine" / "zebra" / "text.jpg").write_text("no picture")
-    save(data / "mine" / "zebra" / "grey.png", 9, mode="L")
+    save(data / "mine" / "zebra" / "float.tiff", 9.0, mode="F")
     for _ in range(2):  # decoded, and from the cache
-        with pytest.raises(InputError, match=r"dataset\.path: .*3 broken: zebra/grey\.png: mode L"):
+        with pytest.raises(InputError, match=r"dataset\.path: .*3 broken: zebra/float\.tiff: mode F"):
             image_folder(data_dir=data, **OPTIONS)
     with caplog.at_level(logging.WARNING, "genreg"):
         dataset = image_folder(data_dir=data, broken="skip", **OPTIONS)
     assert len(dataset.unlabeled) == 13
-    for name in ("zebra/grey.png", "zebra/half.png", "zebra/text.jpg"):
+    for name in ("zebra/float.tiff", "zebra/half.png", "zebra/text.jpg"):
         assert name in caplog.text
     with pytest.raises(InputError, match=r"20 broken: .*mode RGB where channels=1"):
         image_folder(data_dir=folder(tmp_path / "colour"), channels=1, **OPTIONS)
@@ -121,6 +120,91 @@ def test_decoded_once_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.M
     changed = image_folder(data_dir=data, **OPTIONS)
     assert len(calls) == 60
     assert changed.checksums != first.checksums
+
+
+def test_other_kinds_are_converted_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = folder(tmp_path)
+    mine = data / "mine" / "zebra"
+    deep = np.full((8, 8), 40_000, np.uint16)
+    kinds = {
+        save(mine / "grey.png", 7, mode="L"): [7] * 3,
+        save(mine / "palette.gif", (255, 0, 0)): None,
+        save(mine / "ink.jpg", (0, 0, 0, 255), mode="CMYK"): [0] * 3,
+    }
+    for name in ("deep.png", "deep.tiff"):
+        Image.fromarray(deep).save(mine / name)
+        kinds[mine / name] = [156] * 3  # 40,000 of 65,535 is 156 of 255
+    for file, color in kinds.items():
+        found = decode(file, 4, 3)
+        assert not found.fault
+        assert color is None or found.pixels.reshape(-1, 3).tolist() == [color] * 16
+    assert decode(mine / "deep.png", 1, 1).pixels.tolist() == [[[156]]]
+    for _ in range(2):  # decoded, and from the cache
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "genreg"):
+            dataset = image_folder(data_dir=data, **OPTIONS)
+        assert len(dataset.unlabeled) == 18
+        assert [record.message for record in caplog.records] == [
+            "dataset.path: converted to channels=3: 1 CMYK, 1 grey, 1 palette, 2 16-bit"
+        ]
+
+
+def test_of_several_frames_the_first_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = folder(tmp_path)
+    frames = [Image.new("RGB", (6, 6), color) for color in ((255, 0, 0), (0, 255, 0))]
+    for name in ("moving.webp", "moving.png", "moving.tiff"):
+        options: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
+        frames[0].save(data / "mine" / "ant" / name, save_all=True, append_images=frames[1:], **options)
+        found = decode(data / "mine" / "ant" / name, 1, 3)
+        assert (found.pixels.tolist(), found.several_frames) == ([[[255, 0, 0]]], True)
+    with caplog.at_level(logging.WARNING, "genreg"):
+        image_folder(data_dir=data, **OPTIONS)
+    assert "dataset.path: 3 pictures have several frames: the first is used" in caplog.text
+
+
+def test_what_is_named_like_a_picture_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = folder(tmp_path)
+    before = image_folder(data_dir=data, **OPTIONS)
+    for name in ("__MACOSX/zebra/._0.png", "zebra/._0.png", ".thumbnails/0.png"):
+        file = data / "mine" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"none")
+    (data / "mine" / "album.png").mkdir()
+    (data / "mine" / "ant" / "gone.png").symlink_to("nowhere.png")
+    with caplog.at_level(logging.WARNING, "genreg"):
+        after = image_folder(data_dir=data, **OPTIONS)
+    assert after.checksums == before.checksums
+    assert "dataset.path: passed over, named like pictures: 1 in __MACOSX, 2 hidden, 2 no file" in caplog.text
+
+
+def test_classes_that_are_none_are_said(
+    tmp_path: Path, genreg: Callable[..., Result], caplog: pytest.LogCaptureFixture
+) -> None:
+    data = folder(tmp_path)
+    (data / "mine" / "empty").mkdir()
+    save(data / "mine" / "zoo" / "a.png", (1, 2, 3))
+    with caplog.at_level(logging.WARNING, "genreg"):
+        found = [image_folder(data_dir=data, **{**OPTIONS, "test": n}) for n in range(1, 14)]
+    assert "dataset.path: 1 subfolders without a picture are no classes: empty" in caplog.text
+    assert "dataset.path: classes of which no picture fell to training: 1 of zoo" in caplog.text
+    assert {dataset.classes for dataset in found} == {3}
+    save(data / "mine" / "stray.png", (9, 9, 9))
+    with caplog.at_level(logging.WARNING, "genreg"):
+        assert image_folder(data_dir=data, **OPTIONS).classes == 0
+    assert "no labels, as 1 of 22 pictures lie in no subfolder: stray.png" in caplog.text
+    given = [
+        "dataset=image_folder",
+        "dataset.validation=2",
+        "dataset.test=2",
+        "dataset.size=6",
+        "logger=none",
+    ]
+    answer = genreg("train", *given, f"dataset.path={data}")  # all under `mine`
+    assert answer.err.endswith(
+        "genreg: dataset: expected two classes or more for task=classify, got 'one class'\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,5 +13,6 @@ from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.npz import npz as npz
 from genreg.dataset.swiss_roll import swiss_roll as swiss_roll
+from genreg.dataset.table import table as table
 from genreg.dataset.two_moons import two_moons as two_moons
 from genreg.dataset.zh_sentiment_ngram import zh_sentiment_ngram as zh_sentiment_ngram

@@ -98,7 +98,7 @@ def assemble(
     lines. Raises InputError if there are fewer than classes or more than items.
     """
     x, y = train
-    classes = int(y.max()) + 1
+    classes = int(torch.cat((y, validation.y, test.y)).max()) + 1
     if not classes <= labeled <= len(y):
         raise InputError("dataset.labeled", f"a number from {classes} (classes) to {len(y)} (items)", labeled)
     chosen = torch.arange(labeled) if subset == "first" else balanced(y, labeled, seed)
@@ -106,13 +106,23 @@ def assemble(
     return Dataset(known, x, validation, test, classes, checksums or {}, modes)
 
 
-def regression(train: Split, validation: Split, test: Split, *, labeled: int, seed: int) -> Dataset:
-    """A data set of real targets whose pool is `train`; the stream `labeled` draws which are known."""
+def regression(
+    train: Split,
+    validation: Split,
+    test: Split,
+    *,
+    labeled: int,
+    seed: int,
+    subset: Subset = "balanced",
+    checksums: dict[str, str] | None = None,
+) -> Dataset:
+    """A data set of real targets whose pool is `train`; which are known is drawn, or the `first` are."""
     if not 1 <= labeled <= len(train):
         raise InputError("dataset.labeled", f"a number from 1 to {len(train)} (items)", labeled)
-    chosen = torch.randperm(len(train), generator=streams.generator(seed, "labeled"))[:labeled]
+    order = torch.randperm(len(train), generator=streams.generator(seed, "labeled"))
+    chosen = torch.arange(labeled) if subset == "first" else order[:labeled]
     known = Split(train.x[chosen], train.y[chosen], torch.zeros(labeled, dtype=torch.bool))
-    return Dataset(known, train.x, validation, test, classes=0)
+    return Dataset(known, train.x, validation, test, classes=0, checksums=checksums or {})
 
 
 def unlabeled(

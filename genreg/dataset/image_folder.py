@@ -4,16 +4,17 @@ import hashlib
 import json
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from filelock import FileLock
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in, shuffled, unlabeled
+from genreg.dataset.picture import Decoded, decode
 from genreg.download import default_data_dir
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
@@ -21,10 +22,6 @@ from genreg.parameters import Count, CountOrZero, checked
 log = logging.getLogger("genreg")
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
-KINDS = {1: ("1", "L", "LA"), 3: ("RGB", "RGBA", "P")}
-"""PIL's modes of pictures that count as having so many channels."""
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What PIL raises for files that are broken in one way or another."""
 
 
 @checked
@@ -46,8 +43,9 @@ def image_folder(
     path: absolute, or within the data folder; searched with its subfolders. If every picture lies in a
     subfolder, the first-level one is its class, in alphabetical order; else there are no labels. labeled:
     items of the pool that keep theirs, None for all. validation, test: drawn the same for every seed.
-    broken: files that PIL cannot read, or of another kind than channels asks (1: grey; 3: colour); `refuse`
-    names one, `skip` lists them in the log. x is in [0, 1], (channels, size, size), white where transparent.
+    channels: 3 takes grey, palette, 16-bit and CMYK pictures too, 1 grey ones of any depth. broken: files
+    that PIL cannot read, or of another kind; `refuse` names one, `skip` lists them in the log, which also
+    counts what was converted or passed over. x is in [0, 1], (channels, size, size), white where transparent.
     Raises InputError for a folder that is missing, empty or has too few pictures.
     """
     folder = data_dir / path
@@ -55,7 +53,7 @@ def image_folder(
     if len(names) <= validation + test:
         wanted = f"more than {validation} + {test} pictures (validation and test)"
         raise InputError("dataset.path", wanted, f"{len(names)} in {folder}")
-    y = class_numbers(names)
+    y = class_numbers(folder, names)
     if y is None and labeled is not None:
         raise InputError("dataset.labeled", "null where no subfolders name classes", labeled)
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
@@ -63,6 +61,7 @@ def image_folder(
     pool, held_out, tested = splits(x, y, validation, test)
     if y is None:
         return unlabeled(pool.x, held_out.x, tested.x, checksums)
+    say("classes of which no picture fell to training", untrained(names, y, pool.y))
     return assemble((pool.x, pool.y), held_out, tested, labeled=labeled or len(pool),
                     subset=subset if labeled else "first", seed=seed, checksums=checksums)  # fmt: skip
 
@@ -79,82 +78,101 @@ def picture_files(folder: Path) -> list[str]:
     """Names of the pictures under `folder`, relative to it, sorted; InputError if there are none."""
     if not folder.is_dir():
         raise InputError("dataset.path", "an existing folder of pictures", str(folder))
-    found = (file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
-    names = sorted(name.as_posix() for name in found if not any(part[0] == "." for part in name.parts))
+    found = {file.relative_to(folder): file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES}
+    kinds = {name.as_posix(): no_picture(name.parts, file) for name, file in found.items()}
+    names = sorted(name for name, kind in kinds.items() if not kind)
     if not names:
         expected = f"a folder with pictures ({' '.join(sorted(SUFFIXES))})"
         raise InputError("dataset.path", expected, str(folder))
+    say("passed over, named like pictures", Counter(filter(None, kinds.values())))
     return names
 
 
-def class_numbers(names: list[str]) -> Tensor | None:
+def no_picture(parts: tuple[str, ...], file: Path) -> str:
+    """What is named like a picture and is none; empty if it may be one."""
+    if "__MACOSX" in parts:
+        return "in __MACOSX"
+    if is_hidden(parts):
+        return "hidden"
+    return "" if file.is_file() else "no file"
+
+
+def is_hidden(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def say(what: str, counts: Counter[str]) -> None:
+    """One line in the log, if there is anything to count."""
+    if counts:
+        kinds = ", ".join(sorted(f"{count} {kind}" for kind, count in counts.items()))
+        log.warning("dataset.path: %s: %s", what, kinds)
+
+
+def class_numbers(folder: Path, names: list[str]) -> Tensor | None:
     """For each picture the number of its first-level subfolder, (N,); None if one lies in none."""
-    if not all("/" in name for name in names):
+    stray = [name for name in names if "/" not in name]
+    if stray and len(stray) < len(names):
+        log.warning("dataset.path: no labels, as %d of %d pictures lie in no subfolder: %s",
+                    len(stray), len(names), stray[0])  # fmt: skip
+    if stray:
         return None
     subfolders = [name.split("/")[0] for name in names]
     numbers = {subfolder: number for number, subfolder in enumerate(sorted(set(subfolders)))}
+    other = [file.name for file in folder.iterdir() if file.is_dir() and file.name not in numbers]
+    if empty := sorted(name for name in other if name != "__MACOSX" and not is_hidden((name,))):
+        log.warning(
+            "dataset.path: %d subfolders without a picture are no classes: %s", len(empty), ", ".join(empty)
+        )
     return torch.tensor([numbers[subfolder] for subfolder in subfolders])
+
+
+def untrained(names: list[str], y: Tensor, trained: Tensor) -> Counter[str]:
+    """How many pictures there are of each class that `trained` lacks."""
+    pairs = zip(names, (~torch.isin(y, trained)).tolist(), strict=True)
+    return Counter(f"of {name.split('/')[0]}" for name, lacking in pairs if lacking)
 
 
 def readable(
     folder: Path, files: list[str], size: int, channels: int, broken: str
 ) -> tuple[np.ndarray, list[str]]:
     """The decoded pictures (N, size, size, channels) uint8 and their names, without broken ones."""
-    pictures, reasons = cached(folder, files, size, channels)
-    failures = [f"{name}: {reason}" for name, reason in zip(files, reasons, strict=True) if reason]
+    pictures, faults, converted, several = cached(folder, files, size, channels).values()
+    failures = [f"{name}: {fault}" for name, fault in zip(files, faults, strict=True) if fault]
     if failures and broken == "refuse":
         raise InputError("dataset.path", "readable pictures (or dataset.broken=skip)",
                          f"{len(failures)} broken: {failures[0]}")  # fmt: skip
     if failures:
         log.warning("dataset.path: %d broken pictures left out: %s", len(failures), "; ".join(failures))
-    return pictures, [name for name, reason in zip(files, reasons, strict=True) if not reason]
+    say(f"converted to channels={channels}", Counter(filter(None, converted.tolist())))
+    if several.any():
+        log.warning("dataset.path: %d pictures have several frames: the first is used", several.sum())
+    return pictures, [name for name, fault in zip(files, faults, strict=True) if not fault]
 
 
-def cached(folder: Path, files: list[str], size: int, channels: int) -> tuple[np.ndarray, list[str]]:
-    """The readable pictures and, for each file, why it is not ("" if it is), decoded once."""
+def cached(folder: Path, files: list[str], size: int, channels: int) -> dict[str, np.ndarray]:
+    """The readable pictures and, for each file, what else is `Decoded` of it; made once."""
     stats = [(folder / name).stat() for name in files]
     entries = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in zip(files, stats, strict=True)]
-    recipe = {"size": size, "channels": channels, "resize": "bicubic", "version": 1, "files": entries}
+    recipe = {"size": size, "channels": channels, "resize": "bicubic", "version": 2, "files": entries}
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     path = default_data_dir() / "decoded" / f"image_folder-{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            decoded = [decode(folder / name, size, channels) for name in files]
-            pictures = [picture for picture in decoded if not isinstance(picture, str)]
-            stacked = np.stack(pictures) if pictures else np.empty((0, size, size, channels), np.uint8)
-            reasons = np.array([found if isinstance(found, str) else "" for found in decoded])
             unfinished = path.with_suffix(f".{os.getpid()}.npz")
-            np.savez(unfinished, pictures=stacked, reasons=reasons)
+            found = [decode(folder / name, size, channels) for name in files]
+            np.savez(unfinished, **stacked(found, size, channels))  # type: ignore[arg-type]
             unfinished.replace(path)
     with np.load(path) as arrays:
-        return arrays["pictures"], arrays["reasons"].tolist()
+        return dict(arrays)
 
 
-def decode(file: Path, size: int, channels: int) -> np.ndarray | str:
-    """One picture (size, size, channels) uint8, or why there is none."""
-    try:
-        with Image.open(file) as opened:
-            if opened.mode not in KINDS[channels]:
-                return f"mode {opened.mode} where channels={channels} takes {', '.join(KINDS[channels])}"
-            picture = over_white(ImageOps.exif_transpose(opened))
-            whole = picture.convert("L" if channels == 1 else "RGB")
-            square = middle(whole).resize((size, size), Image.Resampling.BICUBIC)
-    except UNREADABLE as error:
-        return (str(error) or type(error).__name__).replace(str(file), file.name)
-    return np.asarray(square).reshape(size, size, channels)
-
-
-def middle(picture: Image.Image) -> Image.Image:
-    """The largest square in the middle: cut first, since a filter would read beyond its box."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
-
-
-def over_white(picture: Image.Image) -> Image.Image:
-    """The picture on a white ground where it is transparent."""
-    if not picture.has_transparency_data:
-        return picture
-    coloured = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
+def stacked(found: list[Decoded], size: int, channels: int) -> dict[str, np.ndarray]:
+    """Pixels of those without a fault; faults, conversions and whether there are several frames, of all."""
+    pixels = [one.pixels for one in found if not one.fault]
+    return {
+        "pixels": np.stack(pixels) if pixels else np.empty((0, size, size, channels), np.uint8),
+        "faults": np.array([one.fault for one in found]),
+        "converted": np.array([one.converted for one in found]),
+        "several_frames": np.array([one.several_frames for one in found]),
+    }

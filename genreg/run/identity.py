@@ -11,7 +11,11 @@ from genreg.errors import InputError
 PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every")
 """Keys that change where, how fast or how visibly a run is made, but not which experiment it is."""
 
-LATER: dict[str, tuple[Any, ...]] = {"loss": ({"_target_": "genreg.loss.CrossEntropy"}, {})}
+LATER: dict[str, tuple[Any, ...]] = {
+    "loss": ({"_target_": "genreg.loss.CrossEntropy"}, {}),
+    "dataset.test": (0.2,),
+    "dataset.targets": ("auto",),
+}
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""
 
@@ -20,8 +24,14 @@ Config = dict[str, Any]
 
 def experiment_hash(config: Config) -> str:
     """Eight hexadecimal digits of everything in the resolved configuration but `PLUMBING`."""
-    identity = {k: v for k, v in config.items() if k not in PLUMBING and v not in LATER.get(k, ())}
+    identity = _told({k: v for k, v in config.items() if k not in PLUMBING})
+    identity = {k: _told(v, f"{k}.") if isinstance(v, dict) else v for k, v in identity.items()}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _told(node: Config, prefix: str = "") -> Config:
+    """The keys that say something: not `LATER`."""
+    return {key: value for key, value in node.items() if value not in LATER.get(prefix + key, ())}
 
 
 def experiment_name(config: Config) -> str:

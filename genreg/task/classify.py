@@ -87,6 +87,8 @@ class Classify(Task):
         data = dataset(seed=self.seed).to(self.device)
         if not data.outputs:
             raise InputError("dataset", "one with labels for task=classify", "no labels")
+        if data.classes == 1:
+            raise InputError("dataset", "two classes or more for task=classify", "one class")
         self.loss.check(data.classes)
         self.checksums = data.checksums
         return data

@@ -1,0 +1,145 @@
+"""From arrays that people have to a data set: what is wrong is said with the place where it stands."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in, regression
+from genreg.errors import InputError
+from genreg.parameters import Count
+
+Targets = Literal["auto", "classes", "real"]
+Size = Count | Annotated[float, Field(gt=0, lt=1)]
+"""So many items, or such a share of them."""
+
+
+def wrong(expected: str, got: object = None) -> InputError:
+    """What is to be said of a file."""
+    return InputError("dataset.path", expected, got)
+
+
+def count(size: float, n: int) -> int:
+    """How many of n items a `Size` is, at least one."""
+    return int(size) if size >= 1 else max(1, round(size * n))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Items of one split. x: (N, ...) float32; y: (N,) finite numbers or words, or (N, k) finite numbers.
+
+    place: the number of a row -> where it stands in the user's file.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    place: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, chosen: Any) -> "Part":
+        rows = np.arange(len(self))[chosen]
+        return Part(self.x[chosen], self.y[chosen], lambda row: self.place(rows[row]))
+
+
+def array_dataset(
+    parts: tuple[Part, Part, Part],
+    unlabeled: np.ndarray | None,
+    *,
+    targets: Targets,
+    labeled: int | None,
+    subset: Subset,
+    seed: int,
+    checksums: dict[str, str],
+) -> Dataset:
+    """A data set of training, validation and test; `unlabeled` joins the pool. labeled: None for all."""
+    real = is_real(parts[0].y, targets)
+    ys = [real_targets(part, parts[0]) for part in parts] if real else class_numbers(parts)
+    pools = [x for x in (parts[0].x, unlabeled) if x is not None]
+    pool = {digest(row) for x in pools for row in x}
+
+    def split(part: Part, y: Tensor) -> Split:
+        return Split(torch.from_numpy(part.x), y, not_in(pool, (digest(row) for row in part.x)))
+
+    train, validation, test = map(split, parts, ys)
+    known: dict[str, Any] = {"labeled": labeled, "subset": subset}
+    if labeled is None:
+        known = {"labeled": len(train), "subset": "first"}
+    if real:
+        dataset = regression(train, validation, test, seed=seed, checksums=checksums, **known)
+    else:
+        dataset = assemble((train.x, train.y), validation, test, seed=seed, checksums=checksums, **known)
+    if unlabeled is None:
+        return dataset
+    return replace(dataset, unlabeled=torch.cat([torch.from_numpy(x) for x in pools]))
+
+
+def digest(row: np.ndarray) -> bytes:
+    """What tells an item from others, in 16 bytes."""
+    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+
+
+def finite(x: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
+    """x as float32; InputError for the first row where a number is none, or is beyond float32."""
+    with np.errstate(over="ignore"):
+        single = np.ascontiguousarray(x, dtype=np.float32)
+    bad = ~np.isfinite(single)
+    if bad.any():
+        row = int(bad.reshape(len(x), -1).any(1).argmax())
+        value = x[row][bad[row]].flat[0]
+        raise wrong("finite numbers (drop the row, or fill it in)", f"{value} at {place(row)}")
+    return single
+
+
+def whole(y: np.ndarray) -> np.ndarray:
+    """Where y holds a word or a whole number."""
+    return y == np.floor(y) if y.dtype.kind == "f" else np.ones(y.shape, dtype=bool)
+
+
+def is_real(y: np.ndarray, targets: Targets) -> bool:
+    """Whether targets are real: asked for, or where a number of training is not whole."""
+    return targets == "real" or (targets == "auto" and not whole(y).all())
+
+
+def real_targets(part: Part, train: Part) -> Tensor:
+    """Targets (N, k); InputError for words, or another k than training has."""
+    if part.y.dtype.kind == "U":
+        raise wrong("numbers as real targets (dataset.targets=classes takes words)",
+                    f"{part.y[0].item()!r} at {part.place(0)}")  # fmt: skip
+    if part.y.shape[1:] != train.y.shape[1:]:
+        raise wrong(f"targets of the shape {train.y.shape[1:]} that training has",
+                    f"{part.y.shape[1:]} at {part.place(0)}")  # fmt: skip
+    return torch.from_numpy(part.y.astype(np.float32).reshape(len(part), -1))
+
+
+def class_numbers(parts: tuple[Part, Part, Part]) -> list[Tensor]:
+    """Class numbers (N,) of each part, from 0, in the sorted order of the labels of the first."""
+    labels = [class_labels(part) for part in parts]
+    names = np.unique(labels[0])
+    for part, y in zip(parts, labels, strict=True):
+        strange = ~np.isin(y, names) if y.dtype.kind == names.dtype.kind else np.ones(len(y), dtype=bool)
+        if strange.any():
+            row = int(strange.argmax())
+            raise wrong("classes of which training has items (shuffle the rows, or leave these out; "
+                        "dataset.targets=real for measurements)",
+                        f"{y[row].item()!r} at {part.place(row)}")  # fmt: skip
+    return [torch.from_numpy(np.searchsorted(names, y)) for y in labels]
+
+
+def class_labels(part: Part) -> np.ndarray:
+    """Labels (N,), words or whole numbers as int64; InputError for anything else."""
+    if part.y.ndim == 2:
+        raise wrong("one label an item: y.argmax(1) of one-hot rows (or dataset.targets=real)",
+                    f"{part.y.shape[1]} numbers at {part.place(0)}")  # fmt: skip
+    fractions = ~whole(part.y)
+    if fractions.any():
+        row = int(fractions.argmax())
+        raise wrong("words or whole numbers as labels (or dataset.targets=real)",
+                    f"{part.y[row].item()} at {part.place(row)}")  # fmt: skip
+    return part.y if part.y.dtype.kind == "U" else part.y.astype(np.int64)
