@@ -224,3 +224,24 @@ def _anatomy(model: nn.Module) -> list[Any]:
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     """Equal names, and values equal bit for bit, all finite."""
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) and a[k].isfinite().all() for k in a)
+
+
+def everything(task: str) -> list[str]:
+    return [name for name in METHODS if fits(task, name)]
+
+
+ALONE = [(task, name) for task in TASKS for name in everything(task)]
+
+
+def player(task: Any) -> nn.Module:
+    """What methods act on."""
+    return getattr(task, "critic", task.model)
+
+
+def update(task: Any, number: int) -> dict[str, Tensor]:
+    """One update of what methods act on: a WGAN's step makes several, and one of the generator."""
+    return getattr(task, "critic_step", task.step)(number)
+
+
+def buffers(model: nn.Module) -> dict[str, Tensor]:
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -20,6 +20,10 @@ from genreg.build import build_task, choose_device
 from genreg.cli.compose import plain
 from genreg.cli.help import GROUPS, options, text
 from genreg.errors import InputError
+from genreg.factory import find_target
+from genreg.measure import GanMeasure
+from genreg.model import Gan
+from genreg.model.landscape import Landscape
 from genreg.run.settings import Settings
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
@@ -88,16 +92,28 @@ OF_A_GENERATOR = {("dataset", "swiss_roll"), ("dataset", "emoji32")}
 
 
 def is_of_a_generator(group: str, option: str) -> bool:
-    line = options(group)[option]
-    return group == "features" or (group, option) in OF_A_GENERATOR or "task=wgan" in line
+    """Whether task=wgan is what can use it, by the class that it names."""
+    if group == "features" or (group, option) in OF_A_GENERATOR:
+        return True
+    target = target_of(group, option) if group in ("model", "measure") else None
+    return isinstance(target, type) and issubclass(target, (Gan, GanMeasure))
+
+
+def target_of(group: str, option: str) -> Any:
+    """What the YAML of an option names; None where it names nothing."""
+    node = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
+    return find_target(OmegaConf.to_container(node), group) if "_target_" in node else None
 
 
 def overrides_for(group: str, option: str) -> list[str]:
     given = [f"{group}={option}", "device=cpu", "logger=none"]
     if group == "regularizer" and option != "none":
         given += ["model.dropout=0.2", "model.batch_norm=true"]
-    if (group, option) == ("dataset", "none") or (group == "model" and "landscape" in options(group)[option]):
+    landscape = group == "model" and issubclass(target_of(group, option), Landscape)
+    if (group, option) in (("dataset", "none"), ("loss", "none")) or landscape:
         given += ["task=landscape"]
+    if (group, option) == ("dataset", "diabetes"):
+        given += ["loss=mse"]
     if option.startswith("features/"):
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
@@ -212,7 +228,9 @@ def write_folder(folder: Path) -> Path:
 
 def expected_metrics(config: dict[str, Any]) -> set[str]:
     """Accuracy, the loss and every measure, on the splits that it says or on validation and test."""
-    measured = dict.fromkeys({"accuracy"} | own_terms(config, "Classify") - {"loss"}, ("validation", "test"))
+    real = config["dataset"]["_target_"] == "genreg.dataset.diabetes"
+    names = own_terms(config, "Classify") - {"loss"} | (set() if real else {"accuracy"})
+    measured = dict.fromkeys(names, ("validation", "test"))
     measured |= {name: node.get("splits", ("validation", "test")) for name, node in config["measure"].items()}
     return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 

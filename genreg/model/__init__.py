@@ -3,6 +3,7 @@
 from genreg.model.base import Classifier as Classifier
 from genreg.model.conv import Conv as Conv
 from genreg.model.gan import DCGan as DCGan
+from genreg.model.gan import Gan as Gan
 from genreg.model.gan import MLPGan as MLPGan
 from genreg.model.gan import ResNetGan as ResNetGan
 from genreg.model.mlp import MLP as MLP
