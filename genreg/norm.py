@@ -17,4 +17,5 @@ def power_of_two(largest: Tensor) -> Tensor:
 def norm(x: Tensor) -> Tensor:
     """The l2 norm over all dimensions."""
     scale = power_of_two(x.abs().max())
-    return (x / scale).norm() * scale
+    length: Tensor = (x / scale).norm() * scale
+    return length

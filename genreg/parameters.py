@@ -61,4 +61,5 @@ def _expected(error: Any) -> str:
         "list_type": "a list",
         "string_type": "a word",
     }
-    return words.get(error["type"], error["msg"].removeprefix("Input should be "))
+    text: str = words.get(error["type"], error["msg"].removeprefix("Input should be "))
+    return text

@@ -117,7 +117,8 @@ def standardized(x: np.ndarray, pool: np.ndarray) -> np.ndarray:
     """x as float32; columns of the rows `pool` have mean 0 and standard deviation 1, or 0 if constant."""
     from sklearn.preprocessing import StandardScaler
 
-    return StandardScaler().fit(x[pool]).transform(x).astype(np.float32)
+    scaled: np.ndarray = StandardScaler().fit(x[pool]).transform(x).astype(np.float32)
+    return scaled
 
 
 def standardized_target(name: str, y: np.ndarray, train: np.ndarray) -> np.ndarray:

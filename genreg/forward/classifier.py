@@ -62,7 +62,7 @@ class ClassifierForward(Forward):
 
     def _call(self, embedding: Tensor, masks: int, model: nn.Module | None = None) -> Tensor:
         streams.begin_pass(masks, embedding.device)
-        called = self.model if model is None else model
+        called: Callable[..., Tensor] = self.model if model is None else model
         if self.dtype is None:
             return called(embedding=embedding, mask=self.mask)
         with torch.autocast(embedding.device.type, self.dtype):

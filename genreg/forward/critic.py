@@ -37,7 +37,8 @@ class CriticForward(Forward):
 
     def _together(self) -> tuple[Tensor, ...]:
         y = None if self.y is None else torch.cat((self.y, self.y))
-        return self.model(torch.cat((self.real, self.fake)), y).chunk(2)
+        scores: tuple[Tensor, ...] = self.model(torch.cat((self.real, self.fake)), y).chunk(2)
+        return scores
 
     def _apart(self) -> tuple[Tensor, ...]:
         if not counts():
@@ -66,4 +67,5 @@ class CriticForward(Forward):
         With batch normalization each depends on all of x: a slope of one item is not to be had of their sum.
         """
         with self.statistics.frozen():
-            return self.model(x, self.y)
+            scores: Tensor = self.model(x, self.y)
+            return scores

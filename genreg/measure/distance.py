@@ -40,7 +40,8 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric square root; eigenvalues that rounding made negative are zero."""
     values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp_min(0).sqrt() @ vectors.T
+    root: Tensor = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    return root
 
 
 def kid(a: Tensor, b: Tensor) -> Estimate:

@@ -1,5 +1,6 @@
 """Bounds on how fast a critic changes with its input, from below and from above."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -108,13 +109,13 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
 
     if size <= SMALL:
         largest = np.linalg.eigvalsh(np.stack([normal(row) for row in np.eye(size)]))[-1]
-        return max(0.0, float(largest)) ** 0.5
+        return math.sqrt(max(0.0, float(largest)))
     start = torch.randn(size, generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
     if not normal(start).any():  # a convolution that is zero, which ARPACK does not take either
         return 0.0
     operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
     (largest,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
-    return max(0.0, float(largest)) ** 0.5
+    return math.sqrt(max(0.0, float(largest)))
 
 
 def _weight(layer: nn.Module) -> Tensor:

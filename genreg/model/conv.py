@@ -47,4 +47,5 @@ class Conv(Classifier):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 18 % of a VAT step
 
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.output(self.features(embedding).mean((2, 3)))
+        outputs: Tensor = self.output(self.features(embedding).mean((2, 3)))
+        return outputs

@@ -53,4 +53,5 @@ class MLP(Classifier):
         return self.layers[-1]  # type: ignore[return-value]
 
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.layers(embedding.flatten(1))
+        outputs: Tensor = self.layers(embedding.flatten(1))
+        return outputs

@@ -62,4 +62,5 @@ class ResNet(Classifier):
         self.output = nn.Linear(fan_in, outputs)
 
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return self.output(self.features(embedding).mean((2, 3)))
+        outputs: Tensor = self.output(self.features(embedding).mean((2, 3)))
+        return outputs

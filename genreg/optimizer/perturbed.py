@@ -50,7 +50,7 @@ class Perturbed(Wrapped):
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Tensor | None:  # type: ignore[override]
-        loss: Any = self.base.step(closure)  # type: ignore[arg-type]
+        loss: Tensor | None = self.base.step(closure)  # type: ignore[arg-type]
         n = self.param_groups[0]["noise_step"]
         before = [group["noise_scale"] for group in self.param_groups]
         scales = [self._scale(group, n + 1) for group in self.param_groups]
@@ -80,7 +80,8 @@ class Perturbed(Wrapped):
     def _scale(self, group: dict[str, Any], n: int) -> float:
         if self.noise_steps is not None and n > self.noise_steps:
             return 0.0
-        return group["sigma"] * (float(group["lr"]) if self.scale_by_lr else 1.0)
+        sigma: float = group["sigma"] * (float(group["lr"]) if self.scale_by_lr else 1.0)
+        return sigma
 
     def _add(self, n: int, scales: Sequence[float]) -> None:
         """w += scale xi_n, with each group's scale."""

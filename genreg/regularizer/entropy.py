@@ -22,4 +22,5 @@ class Entropy(Regularizer):
 
     def penalty(self, forward: Forward) -> Tensor:
         log_p = forward.unlabeled.logits.log_softmax(1)
-        return -(log_p.exp() * log_p).sum(1).mean()
+        entropy: Tensor = -(log_p.exp() * log_p).sum(1).mean()
+        return entropy

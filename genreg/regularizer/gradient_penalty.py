@@ -44,7 +44,8 @@ class GradientPenalty(Regularizer):
     def penalty(self, forward: Forward) -> Tensor:
         slope = self.input_gradient(forward).flatten(1).norm(dim=1)
         excess = slope - (forward.slope if self.target is None else self.target)
-        return (excess.relu() if self.one_sided else excess).square().mean()
+        penalty: Tensor = (excess.relu() if self.one_sided else excess).square().mean()
+        return penalty
 
     def attach(self, model: nn.Module) -> None:
         chain = getattr(model, "chain", None)

@@ -31,7 +31,8 @@ def load_newest(folder: Path) -> dict[str, Any] | None:
         payload = path.read_bytes()
         if hashlib.sha256(payload).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
             try:
-                return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+                state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+                return state
             except pickle.UnpicklingError:  # whole, but written by a program that saved other types
                 pass
         path.unlink()

@@ -190,7 +190,8 @@ class WGAN(Task):
         draw = streams.generator(self.seed, f"latent/{stream}", counter, self.device)
         z = torch.randn(n, self.generator.latent, generator=draw, device=self.device)
         with self.autocast():
-            return self.generator(z, y).float()
+            made: Tensor = self.generator(z, y).float()
+            return made
 
     def _labels(self, index: Tensor) -> Tensor | None:
         return None if self.y is None else self.y[index]

@@ -13,7 +13,8 @@ class Generator(nn.Module):
         self.layers, self.latent, self.classes = layers, latent, classes
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(_join(z, y, self.classes))
+        made: Tensor = self.layers(_join(z, y, self.classes))
+        return made
 
 
 class Critic(nn.Module):
@@ -33,7 +34,8 @@ class Critic(nn.Module):
         return None if self.classes else self.layers
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.layers(_join(x, y, self.classes))[:, 0]
+        scores: Tensor = self.layers(_join(x, y, self.classes))[:, 0]
+        return scores
 
 
 class Gan(nn.Module):
