@@ -35,9 +35,8 @@ INDEXED = ("index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_inde
 ONE_DEVICE = ("cat", "stack", "mm", "addmm", "bmm", "mv", "dot", "convolution", "gather", "scatter",
               "index_select")  # fmt: skip
 """Take not even a number of the CPU."""
-COPIES = ("copy_", "_to_copy", "_copy_from")
+# what launches nothing, by the beginning of its name
 FREE = ("empty", "new_empty", "detach", "alias", "lift_fresh", "_efficientzero", "is_same_size", "_has_same")
-"""Beginnings of the names of what launches nothing."""
 
 
 class MixedDevices(RuntimeError):  # noqa: N818
@@ -166,7 +165,7 @@ class Watch(TorchDispatchMode):
         undirected = self._check_generators(func, everything, bool(ours) or to_fake)
         if not ours and not to_fake:
             return func(*args, **kwargs)
-        if ours and name not in COPIES:
+        if ours and name not in ("copy_", "_to_copy", "_copy_from"):
             self._check(name, func, args, leaves)
         if name == "copy_" and isinstance(args[0], FakeTensor) != isinstance(args[1], FakeTensor):
             on_device = isinstance(args[0], FakeTensor)
@@ -234,7 +233,7 @@ def _compute(
         with no_dispatch():
             func(*args, **kwargs)
     wrapper: dict[int, Tensor] = {id(tensor.raw): tensor for tensor in ours}
-    args, kwargs = _map(_bare, args), _map(_bare, kwargs)
+    args, kwargs = _map(lambda x: x.raw if isinstance(x, FakeTensor) else x, (args, kwargs))
     if name == "_efficientzerotensor":  # has no memory, which a wrapper cannot say
         func = torch.ops.aten.zeros.default
     if undirected:
@@ -270,10 +269,6 @@ def _map(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _map(function, node) for key, node in tree.items()}
     return function(tree)
-
-
-def _bare(x: Any) -> Any:
-    return x.raw if isinstance(x, FakeTensor) else x
 
 
 def _place() -> str:
