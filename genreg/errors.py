@@ -4,7 +4,7 @@ import difflib
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class GenregError(Exception):
@@ -31,6 +31,18 @@ class DivergedError(GenregError):
     def __init__(self, step: int, term: str, value: float) -> None:
         self.step, self.term = step, term
         super().__init__(f"diverged: {term} is {value} at step {step}; try a smaller optimizer.lr or weight")
+
+
+class DeviceMemoryError(GenregError):
+    """The device has too little memory for a step; the run is recorded as failed.
+
+    step: the last one that was made. sizes: what the memory of a step grows with, by key.
+    """
+
+    def __init__(self, device: object, step: int, sizes: Mapping[str, int]) -> None:
+        given = "".join(f" {key}={size}," for key, size in sizes.items())
+        remedy = "try smaller ones, precision=bf16 or device=cpu"
+        super().__init__(f"out of memory on {device} after step {step}, with{given} {remedy}")
 
 
 class CollapsedError(GenregError):

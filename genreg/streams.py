@@ -31,11 +31,12 @@ def generator(
 
 def reseed_default(seed: int, device: torch.device) -> None:
     """Put torch's default generator of `device`, which dropout draws from, at `seed`."""
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        torch.cuda.default_generators[index].manual_seed(seed)
-    else:
+    if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
+    else:
+        module = torch.get_device_module(device)
+        index = module.current_device() if device.index is None else device.index
+        module.default_generators[index].manual_seed(seed)
 
 
 def of_method(name: str) -> str:

@@ -1,10 +1,13 @@
-"""What CUDA must show: a smoke run, a killed and resumed run, bf16, and the speeds of each precision.
+"""What CUDA must show: every method and optimizer, a killed and resumed run, and the speed of each precision.
 
-    python scripts/check_cuda.py                       on a machine with a GPU; about three minutes
+    python scripts/check_cuda.py                       on a machine with a GPU; about five minutes
     python scripts/check_cuda.py --device cpu --steps 60 --model mlp      the same path, small, on a CPU
 
-Prints one line for each check and exits 1 at the first that fails. Speeds are those of the second half of a
-run, after warm-up; data are digits (mlp) or random pictures of MNIST's shape, so nothing is downloaded.
+Prints one line for each check and exits 1 at the first that fails. Every regularizer and optimizer, in every
+task that takes it, makes three steps, after the first of which CUDA refuses to wait for the host; the same
+seed must do the same again, and so must its checkpoint, which a CPU must be able to take up too. Speeds are
+those of the second half of a run, after warm-up; data are digits (mlp) or random pictures of 32 x 32, so
+nothing is downloaded. tests/test_device.py holds the same without a GPU.
 """
 
 import argparse
@@ -14,22 +17,38 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
 
+from genreg import CONFIGS
+from genreg.build import build_task
+from genreg.cli.train import plain
 from genreg.dataset import Dataset, Split, digits
+from genreg.errors import DeviceMemoryError
 from genreg.model import MLP, Conv
 from genreg.regularizer import VAT
+from genreg.run import loop
 from genreg.run.folder import RunFolder
-from genreg.task.classify import Classify
-from genreg.task.precision import Precision
+from genreg.run.state import State
+from genreg.run.task import Task
+from genreg.task.classify import Classify, Precision
 
 MODELS = {
     "mlp": partial(MLP, widths=[256, 256]),
     "conv_large": partial(Conv, widths=[128, 256, 512, 256, 128]),
 }
+
+CLASSIFY = ["model.widths=[32]", "model.batch_norm=true", "model.dropout=0.2"]
+PLAYERS = ["task=wgan", "model.widths=[32,32]", "model.generator_widths=[32]", "dataset.items=2000"]
+VALLEY = ["task=landscape", "model.replicas=4"]
+OF_A_CRITIC = ("frobenius", "frobenius_projection", "gradient_penalty", "l2", "spectral_normalization",
+               "weight_clipping")  # fmt: skip
+EQUAL = 1e-5  # how far two runs of one seed may be apart on a GPU, and a run on two devices
 
 
 def genreg(folder: Path, device: str, *overrides: str) -> subprocess.Popen[bytes]:
@@ -67,6 +86,96 @@ def check_resume(folder: Path, device: str, steps: int) -> None:
     print(f"resume: {len(whole)} rows, largest difference to the undisturbed run {largest:g}")
 
 
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def arms() -> Iterator[tuple[str, list[str]]]:
+    """Every regularizer and optimizer in the tasks that take it."""
+    for name in options("regularizer"):
+        yield f"classify, {name}", [*CLASSIFY, f"regularizer={name}"]
+    yield "classify, vat exact", [*CLASSIFY, "regularizer=vat", "regularizer.vat.direction=exact"]
+    for name in OF_A_CRITIC:
+        yield f"wgan, {name}", [*PLAYERS, f"regularizer={name}"]
+    for name in options("optimizer"):
+        yield f"classify, {name}", [*CLASSIFY, "regularizer=vat", f"optimizer={name}"]
+        yield f"landscape, {name}", [*VALLEY, f"optimizer={name}"]
+    yield "classify, rademacher", [*CLASSIFY, "optimizer=anti_pgd", "optimizer.noise=rademacher"]
+    yield "landscape, rademacher", [*VALLEY, "optimizer=anti_pgd", "optimizer.noise=rademacher"]
+
+
+def check_options(folder: Path, device: torch.device) -> None:
+    """Three steps, the same again, and a checkpoint after two of them, there and on the CPU."""
+    for number, (name, overrides) in enumerate(arms()):
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = plain(compose("train", [*overrides, "logger=none"]))
+        place = RunFolder(folder / str(number))
+        place.path.mkdir(parents=True)
+        first, again, resumed = (built(config, device, chance) for chance in range(3))
+        state = State(first, place)
+        for step in range(2):
+            state.record(stepped(first, step))
+        state.evaluated(first.evaluate())
+        state.save()
+        stepped(first, 2)
+        for step in range(3):
+            stepped(again, step)
+        hosted = built(config, torch.device("cpu"), 3)
+        for task in (resumed, hosted):
+            State(task, place)
+            task.step(2)
+        apart = {key: distance(first, task) for key, task in (("again", again), ("resumed", resumed))}
+        allowed = 0.0 if device.type == "cpu" else EQUAL
+        assert max(apart.values()) <= allowed, f"{name}: {apart}"
+        told = ", ".join(f"{key} {gap:g}" for key, gap in apart.items())
+        print(f"{name}: three steps; {told}, on the cpu {distance(first, hosted):g} apart")
+
+
+def built(config: dict[str, Any], device: torch.device, chance: int) -> Task:
+    """The task; draws that the seed does not decide come out by `chance`."""
+    torch.manual_seed(chance)
+    return build_task(config, device)
+
+
+def stepped(task: Task, step: int) -> dict[str, torch.Tensor]:
+    """The terms of a step during which, but for the first, CUDA raises if it has to wait."""
+    if task.device.type != "cuda" or not step:
+        return task.step(step)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        return task.step(step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def distance(a: Task, b: Task) -> float:
+    """The largest difference of their weights."""
+    pairs = zip(a.weights().values(), b.weights().values(), strict=True)
+    return max(((x.cpu().double() - y.cpu().double()).abs().max().item() for x, y in pairs), default=0.0)
+
+
+def check_memory(folder: Path, device: torch.device) -> None:
+    """A run for which the device is too small is recorded as failed, with a remedy. Only on a GPU."""
+    if device.type != "cuda":
+        print("memory: not checked on a CPU")
+        return
+    task = Classify(
+        dataset=pictures, model=MODELS["conv_large"], optimizer=partial(torch.optim.Adam, lr=1e-3),
+        regularizer={"vat": VAT()}, device=device, unlabeled_batch_size=4096,
+    )  # fmt: skip
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved(device) + 2**28) / total, device)
+    folder.mkdir()
+    try:
+        loop.run(task, RunFolder(folder), steps=1, log_every=1, eval_every=1, checkpoint_every=1)
+        raise AssertionError("256 MiB were enough")
+    except DeviceMemoryError as error:
+        assert RunFolder(folder).summary()["status"] == "failed"
+        print(f"memory: {error}")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+
+
 def pictures(seed: int, n: int = 4096) -> Dataset:
     """Random pictures of 32 x 32 in three colours."""
     draw = torch.Generator().manual_seed(seed)
@@ -98,12 +207,14 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--model", choices=MODELS, default="conv_large")
-    options = parser.parse_args()
+    given = parser.parse_args()
+    device = torch.device(given.device)
     with tempfile.TemporaryDirectory() as folder:
-        check_smoke(Path(folder) / "smoke", options.device)
-        check_resume(Path(folder) / "resume", options.device, 5 * options.steps)
-    device = torch.device(options.device)
-    speeds = {p: check_speed(device, options.model, p, options.steps) for p in ("fp32", "tf32", "bf16")}
+        check_options(Path(folder) / "options", device)
+        check_smoke(Path(folder) / "smoke", given.device)
+        check_resume(Path(folder) / "resume", given.device, 5 * given.steps)
+        check_memory(Path(folder) / "memory", device)
+    speeds = {p: check_speed(device, given.model, p, given.steps) for p in ("fp32", "tf32", "bf16")}
     for precision in ("tf32", "bf16"):
         print(f"{precision} over fp32: {speeds[precision] / speeds['fp32']:.2f}")
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genreg.errors import DivergedError, Interrupted
+from genreg.errors import DeviceMemoryError, DivergedError, Interrupted
 from genreg.run import loop
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
@@ -93,6 +93,21 @@ def test_an_error_is_recorded_and_raised(tmp_path: Path) -> None:
         run(tmp_path, Counter({7: fail}))
     summary = RunFolder(tmp_path).summary()
     assert (summary["status"], summary["reason"]) == ("failed", "out of memory")
+
+
+def test_a_device_without_memory_fails_the_run_with_a_remedy(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nwith details")
+
+    task = Counter({7: fail})
+    task.sizes = {"task.batch_size": 32, "task.unlabeled_batch_size": 128}
+    line = ("out of memory on cpu after step 7, with task.batch_size=32, task.unlabeled_batch_size=128, "
+            "try smaller ones, precision=bf16 or device=cpu")  # fmt: skip
+    with pytest.raises(DeviceMemoryError, match=f"^{line}$") as raised:
+        run(tmp_path, task)
+    assert raised.value.exit_code == 1
+    summary = RunFolder(tmp_path).summary()
+    assert (summary["status"], summary["reason"]) == ("failed", line)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,6 +1,7 @@
 """Noise that is replayed from its number, for parameters of any layout and any number of replicas."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import torch
@@ -12,7 +13,12 @@ Kind = Literal["gaussian", "rademacher"]
 
 BLOCK = 1 << 14  # numbers a replica draws at a time: many small replicas cost no more than a large one
 
-_SIGNS = 2.0 * ((torch.arange(256)[:, None] >> torch.arange(8)) & 1) - 1  # (256, 8): bits of a byte as +-1
+
+@cache
+def _signs(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(256, 8): the bits of a byte as +-1; made on the device, since a copy from the host waits for it."""
+    bits = (torch.arange(256, device=device)[:, None] >> torch.arange(8, device=device)) & 1
+    return 2 * bits.to(dtype) - 1
 
 
 class Noise:
@@ -85,9 +91,10 @@ def rademacher_(out: Tensor, generator: torch.Generator) -> Tensor:
     words = torch.empty(-(-n // 64), dtype=torch.int64, device=out.device)
     words.random_(-(1 << 63), None, generator=generator)
     index = words.view(torch.uint8).int()
-    signs = _SIGNS.to(out)
+    signs = _signs(out.dtype, out.device)
     whole = n // 8
     torch.index_select(signs, 0, index[:whole], out=out[: whole * 8].view(whole, 8))
     if n % 8:
-        out[whole * 8 :] = signs[index[whole]][: n % 8]
+        last = torch.index_select(signs, 0, index[whole : whole + 1])  # `signs[index[whole]]` reads the index
+        out[whole * 8 :] = last[0, : n % 8]
     return out

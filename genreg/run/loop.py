@@ -7,7 +7,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from genreg.errors import Interrupted
+from torch import OutOfMemoryError
+
+from genreg.errors import DeviceMemoryError, Interrupted
 from genreg.parameters import Count, checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.state import State
@@ -28,7 +30,8 @@ def run(
     """Train `task` to `steps`, from the folder's newest valid checkpoint if there is one; the summary.
 
     Rows are appended to the folder and shown to `views`. Raises DivergedError, after recording it, when a
-    term is not finite, and Interrupted, after saving, on SIGINT or SIGTERM (a second one ends it at once).
+    term is not finite, DeviceMemoryError likewise, and Interrupted, after saving, on SIGINT or SIGTERM (a
+    second one ends it at once).
     """
     state = State(task, folder)
     try:
@@ -48,6 +51,10 @@ def run(
     except KeyboardInterrupt:
         state.stop("interrupted")
         raise
+    except OutOfMemoryError as error:
+        short = DeviceMemoryError(task.device, state.step, task.sizes)
+        state.stop("failed", reason=str(short))
+        raise short from error
     except Exception as error:
         state.stop("failed", reason=(str(error) or type(error).__name__).splitlines()[0])
         raise

@@ -65,6 +65,7 @@ class Classify(Task):
     ) -> None:
         set_precision(precision)
         self.seed, self.device = seed, device
+        self.sizes = {"task.batch_size": batch_size, "task.unlabeled_batch_size": unlabeled_batch_size}
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
         self.dataset = self._read(dataset)

@@ -50,6 +50,7 @@ class Minimize(Task):
         self.device = device
         self.checksums: dict[str, str] = {}
         self.model = model(seed=seed).to(device)
+        self.sizes = {"model.replicas": len(self.model.numbers)}
         self.optimizer = build_optimizer(
             optimizer, trainable(self.model), seed=seed, replicas=self.model.numbers
         )

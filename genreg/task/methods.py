@@ -53,4 +53,6 @@ def _moved(value: Any, device: torch.device) -> Any:
         return value.to(device)
     if isinstance(value, Mapping):
         return {key: _moved(node, device) for key, node in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(node, device) for node in value)
     return value

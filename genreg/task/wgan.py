@@ -79,7 +79,7 @@ class WGAN(Task):
         check_methods(regularizer, frozenset(), "task=wgan")
         check_measures(measure or {}, self.measures)
         set_precision(precision)
-        self.seed, self.device = seed, device
+        self.seed, self.device, self.sizes = seed, device, {"task.batch_size": batch_size}
         self.loss, self.critic_steps, self.ema_decay = LOSSES[loss], critic_steps, ema_decay
         self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
         data = self._read(dataset, conditional, batch_size)
