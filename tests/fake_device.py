@@ -7,8 +7,7 @@
 It shows what a run on CUDA would do and a run on the CPU hides: tensors of two devices in one operation, a
 generator of the wrong device, every wait of the host for the device (`.item()`, `bool`, masks as indices,
 copies from and to pageable memory) with the line that asked for it, and how many operations a step launches.
-Views launch none; any other operation counts one, whatever CUDA makes of it. Not shown: speed, memory, the
-order of sums, autocast, cuDNN. Built on torch's experimental Python backends: see `SUPPORTED`.
+Views launch none; any other operation counts one. Not shown: speed, memory, the order of sums, autocast, cuDNN.
 """
 
 import sys
@@ -22,7 +21,7 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-SUPPORTED = "2.13"  # the torch whose private parts this rests on
+SUPPORTED = "2.13"  # the torch whose experimental Python backends this rests on
 NAME = "fake"
 SHOWN = "/genreg/"  # part of the paths of the files worth naming
 
