@@ -7,7 +7,7 @@
 It shows what a run on CUDA would do and a run on the CPU hides: tensors of two devices in one operation, a
 generator of the wrong device, every wait of the host for the device (`.item()`, `bool`, masks as indices,
 copies from and to pageable memory) with the line that asked for it, and how many operations a step launches.
-Views launch none; any other operation counts one. Not shown: speed, memory, the order of sums, autocast, cuDNN.
+Views launch none, any other operation one. Not shown: speed, memory, the order of sums, autocast, cuDNN.
 """
 
 import sys

@@ -61,12 +61,12 @@ class RunningStatistics:
             for name, buffer in other.items():
                 other[name], layer._buffers[name] = layer._buffers[name], buffer
 
-    @torch.no_grad()
     def settle(self) -> None:
         """After the backward pass, which reads the buffers: take the average of both passes."""
         for layer, second in zip(self.layers, self.start, strict=False):
             for name in ("running_mean", "running_var"):
-                layer._buffers[name].lerp_(second[name], self.share)  # type: ignore[union-attr, arg-type]
+                with torch.no_grad():
+                    layer._buffers[name].lerp_(second[name], self.share)  # type: ignore[union-attr, arg-type]
         self.start = []
 
 

@@ -99,7 +99,8 @@ class Classify(Task):
         made = model(input_shape=self.dataset.input_shape, outputs=self.dataset.outputs)
         self.model = made.to(self.device)
         self.methods = attach(regularizer, self.model)
-        self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
+        hooks = ("batch", "losses", "project")
+        self.mixing, self.weighing, self.projecting = (with_hook(self.methods, hook) for hook in hooks)
         self.reads = frozenset[str]().union(*(method.reads for method in self.methods.values()))
         self.statistics = RunningStatistics(self.model)
         self.parameters = trainable(self.model)
@@ -115,7 +116,7 @@ class Classify(Task):
         """Make update `step` (from 0); returns the objective and its unweighted terms, on the device."""
         terms = update(self.optimizer, partial(self.objective, step))
         self.statistics.settle()
-        for method in self.methods.values():
+        for method in self.projecting.values():
             method.project(self.model)
         if self.scheduler:
             self.scheduler.step()
