@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from genreg.errors import GenregError, InputError, Interrupted
 from genreg.launcher.job import Job, Outcome, finished
 from genreg.launcher.table import Table, clock
+from genreg.run.identity import same_run
 
 Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
 """What a launcher does: the outcome of each job, None where it was not started."""
@@ -43,7 +44,7 @@ def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
     """The outcome of each job that is over; InputError if two jobs are the same run."""
     first: dict[object, Job] = {}
     for job in jobs:
-        other = first.setdefault(job.folder.path, job)
+        other = first.setdefault(same_run(job.config), job)
         if other is not job:
             raise InputError(
                 "sweep", "no run twice", f"{' '.join(other.overrides)} and {' '.join(job.overrides)}"
