@@ -226,7 +226,7 @@ def test_what_to_type_next(
     genreg: Genreg, monkeypatch: pytest.MonkeyPatch, typed: list[str], expected: str
 ) -> None:
     """It keeps what was typed, and composes."""
-    monkeypatch.setattr("genreg.cli.train.train", lambda config: {})
+    monkeypatch.setattr("genreg.cli.train.train", lambda config, **_: {})
     answer = genreg("train", *typed)
     assert answer.out == f"next: genreg train {expected}\n"
     many = ["--dry-run"] if "-m" in expected else []

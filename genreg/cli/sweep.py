@@ -47,7 +47,7 @@ def sweep(flags: Namespace) -> None:
                 jobs = compose_jobs(grid(given), about)
             else:
                 jobs = of_file(name, node, given, about, None if dry_run else flags.overrides)
-            _launch(jobs, master, dry_run)
+            _launch(jobs, master, dry_run, flags.again)
 
 
 def of_file(
@@ -118,7 +118,7 @@ def _refuse(wrong: dict[tuple[str, ...], GenregError], arms: int) -> None:
     raise SweepFailedError(f"{len(wrong)} of {arms} combinations are wrong, nothing was run", first.exit_code)
 
 
-def _launch(jobs: list[Job], master: DictConfig, dry_run: bool) -> None:
+def _launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool) -> None:
     """Give the jobs to the chosen launcher: one of genreg's, or any that Hydra knows."""
     hydra_config = GlobalHydra.instance()
     context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
@@ -137,7 +137,7 @@ def _launch(jobs: list[Job], master: DictConfig, dry_run: bool) -> None:
         batch.dry_run(jobs, workers, retry_failed)
     else:
         keep_going = options.get("keep_going", True)
-        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going)
+        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going, again=again)
 
 
 def _run_by_hydra(cfg: DictConfig) -> Outcome:
