@@ -63,8 +63,14 @@ def test_a_finished_run_returns_at_once(genreg: Genreg, tmp_path: Path) -> None:
     assert "finished already" in again.out
     assert {file: file.stat().st_mtime_ns for file in path.iterdir()} == before
     (path / "curves.png").unlink()  # a kill after the last step
+    for left in ("checkpoint-000000025-0.pt", "checkpoint-000000030-0.pt.unfinished"):
+        (path / left).touch()
     genreg("train", *SMOKE)
     assert (path / "curves.png").exists()
+    assert not list(path.glob("checkpoint-*"))
+    (path / "checkpoint-000000025-0.pt").touch()
+    genreg("train", "-m", *SMOKE)
+    assert not list(path.glob("checkpoint-*"))
 
 
 def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:

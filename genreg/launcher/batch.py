@@ -33,6 +33,9 @@ def run_batch(
     Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
     """
     outcomes = look(jobs, retry_failed)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome and outcome.status == "done":
+            job.folder.drop_checkpoints()
     for number in _of_other_code(jobs, outcomes) if again else ():
         jobs[number].folder.set_aside()
         outcomes[number] = None

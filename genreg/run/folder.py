@@ -97,6 +97,11 @@ class RunFolder:
                 number += 1
             self.path.rename(aside)
 
+    def drop_checkpoints(self) -> None:
+        """Delete the checkpoints of a finished run, whole and half written; a kill may have come before."""
+        for path in self.path.glob("checkpoint-*.pt*"):
+            path.unlink(missing_ok=True)
+
     @property
     def seed(self) -> int:
         """N of a folder called seed=N, else what the configuration says; 0 where it says nothing."""

@@ -34,6 +34,8 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
         log.warning(said, ", ".join(other), folder.path)
     elif not settings.quiet:
         log.info("finished already: %s", folder.path)
+    if summary["status"] == "done":
+        folder.drop_checkpoints()  # a kill may have come before
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
         curves.draw(folder.rows(), summary, picture)
     if in_sweep and not settings.quiet and summary["status"] == "done":
