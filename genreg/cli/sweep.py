@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genreg.cli.compose import about_hydra, compose, configs, job_of, plain, surroundings
 from genreg.cli.explain import explaining
+from genreg.cli.needs import with_needs
 from genreg.errors import GenregError, InputError
 from genreg.launcher import batch, job, plan
 from genreg.launcher import sweep as sweep_file
@@ -88,7 +89,8 @@ def compose_jobs(lists: Sequence[list[str]], about: Sequence[str] = ()) -> list[
             wrong[own] = error
     if wrong:
         _refuse(wrong, len(arms) + len(wrong))
-    return [_seeded(arms[tuple(o for o in overrides if not _is_seed(o))], overrides) for overrides in lists]
+    jobs = [_seeded(arms[tuple(o for o in overrides if not _is_seed(o))], overrides) for overrides in lists]
+    return with_needs(jobs, about)
 
 
 def _is_seed(override: str) -> bool:

@@ -16,8 +16,10 @@ from genreg import CONFIGS
 from genreg.cli import compose
 from genreg.cli import help as help_page
 from genreg.cli.explain import explaining
+from genreg.cli.needs import with_needs
 from genreg.cli.next import next_command
 from genreg.errors import GenregError, InputError, explained, report
+from genreg.launcher.job import Job, prepare
 from genreg.launcher.overrides import key, of_hydra
 from genreg.run.identity import Config, run_path
 from genreg.run.train import train
@@ -83,13 +85,15 @@ def _one(flags: Namespace) -> None:
         raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
     others = [o for o in flags.overrides if not of_hydra(o)]
     with compose.configs():
-        cfg = compose.compose([*compose.about_hydra(flags), *others])
-    if cfg.hydra.mode == RunMode.MULTIRUN:
-        raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
-    with compose.surroundings(cfg).entered():
-        config = compose.plain(cfg)
-        train(config, again=flags.again)
-        _tell_next(config, flags)
+        about = compose.about_hydra(flags)
+        cfg = compose.compose([*about, *others])
+        if cfg.hydra.mode == RunMode.MULTIRUN:
+            raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
+        with compose.surroundings(cfg).entered():
+            config = compose.plain(cfg)
+            prepare(*with_needs([Job(others, config)], about))
+            train(config, again=flags.again)
+            _tell_next(config, flags)
 
 
 def _repeat(flags: Namespace) -> None:
@@ -102,6 +106,9 @@ def _repeat(flags: Namespace) -> None:
     like.check_elsewhere(flags.like, config)
     logging.basicConfig(format="[%(asctime)s][%(levelname)s] - %(message)s", level=logging.INFO)
     before = like.environment(flags.like)
+    with compose.configs():
+        (job,) = with_needs([Job(flags.overrides, config)], compose.about_hydra(flags))
+    prepare(job)
     train(config, again=flags.again)
     _tell_next(config, flags)
     for line in like.differences(before, like.environment(run_path(config))):

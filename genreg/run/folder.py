@@ -61,6 +61,12 @@ def find_runs(folder: Path) -> Iterator[Path]:
         names[:] = sorted(set(names) - {run.name for run in runs})
 
 
+def finished_runs(output_dir: Path, name: str, seed: int) -> list[Path]:
+    """The folders of the finished runs of a name and a seed, whatever their configuration."""
+    found = sorted(output_dir.glob(f"{name}-*/seed={seed}"))
+    return [path for path in found if RunFolder(path).summary().get("status") == "done"]
+
+
 def _by_seed(path: Path) -> tuple[int, str]:
     match = SEED.fullmatch(path.name)
     return (int(match[1]) if match else -1, path.name)
