@@ -73,6 +73,15 @@ def test_a_finished_run_returns_at_once(genreg: Genreg, tmp_path: Path) -> None:
     assert not list(path.glob("checkpoint-*"))
 
 
+def test_more_steps_are_a_run_of_their_own_and_say_so(genreg: Genreg, tmp_path: Path) -> None:
+    genreg("train", *SMOKE)
+    (path,) = runs(tmp_path)
+    said = f"starts from the beginning: {path.relative_to(tmp_path)} has 30 steps"
+    assert said in genreg("train", *SMOKE, "steps=31").out
+    for other in (["steps=32", "optimizer.lr=0.5"], ["steps=33", "seed=1"], ["steps=31"]):
+        assert "starts from the beginning" not in genreg("train", *SMOKE, *other).out, other
+
+
 def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", *SMOKE)
     code = f"import sys; sys.argv = ['genreg', 'train', *{SMOKE}]; from genreg.__main__ import main; main()"

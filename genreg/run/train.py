@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from genreg.errors import InputError
 from genreg.run import code, curves
 from genreg.run.display import Display, print_line, print_summary
-from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config, run_path
+from genreg.run.folder import Row, RunFolder, finished_runs
+from genreg.run.identity import Config, experiment_hash, experiment_name, run_path
 from genreg.run.settings import Settings
 
 log = logging.getLogger("genreg")
@@ -28,6 +29,8 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     summary = folder.summary()
     over = ("done",) if retry_failed else ("done", "failed")
     if again or summary.get("status") not in over:
+        if not (in_sweep or again or summary or settings.quiet):
+            _hint(config)
         summary = _run(config, settings, folder, over, again)
     elif other := code.changed(folder):
         said = "finished already, with other code of %s: --again repeats it: %s"
@@ -43,6 +46,17 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     elif not in_sweep and not settings.quiet:
         print_summary(summary, str(folder.path))
     return summary
+
+
+def _hint(config: Config) -> None:
+    """Say that a run does not go on from one of other steps, where there is such a one."""
+    name, seed = experiment_name(config), int(config["seed"])
+    for path in finished_runs(Path(config["output_dir"]), name, seed):
+        found = RunFolder(path).config()
+        if experiment_hash({**found, "steps": config["steps"]}) == experiment_hash(config):
+            said = "starts from the beginning: %s has %s steps, but its optimizer was not kept"
+            log.info(said, path, found.get("steps"))
+            return
 
 
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
