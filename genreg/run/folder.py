@@ -103,6 +103,11 @@ class RunFolder:
                 number += 1
             self.path.rename(aside)
 
+    @property
+    def repeated(self) -> int:
+        """How often the run was set aside."""
+        return len(list(self.path.parent.glob(f"{self.path.name}.before-*")))
+
     def drop_checkpoints(self) -> None:
         """Delete the checkpoints of a finished run, whole and half written; a kill may have come before."""
         for path in self.path.glob("checkpoint-*.pt*"):

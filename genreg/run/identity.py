@@ -66,6 +66,12 @@ def run_path(config: Config) -> Path:
     return arm / f"seed={_normal(config['seed'])}"
 
 
+def hash_in(folder: Path, config: Config) -> str:
+    """The hash in the name of a run's folder, which an earlier version may have begun."""
+    before = _hash(config)
+    return before if folder.parent.name.endswith(f"-{before}") else experiment_hash(config)
+
+
 def same_run(config: Config) -> tuple[str, str, str, int]:
     """Equal for two configurations that are one run, wherever an earlier version may have begun it."""
     place = str(Path(config["output_dir"]))
