@@ -99,6 +99,22 @@ def test_a_folder_without_a_record_is_silent(genreg: Genreg, tmp_path: Path, cod
     assert "other code" not in answer.out
 
 
+@pytest.mark.parametrize("resumed", [True, False])
+def test_only_code_that_made_the_run_counts(genreg: Genreg, tmp_path: Path, resumed: bool) -> None:
+    """A run that failed before its first checkpoint and was made anew is of the new code alone."""
+    genreg("train", *SMOKE)
+    (folder,) = summaries(tmp_path)
+    (start,) = RunFolder(folder).environments()
+    other = {**start, "code": {"model": {"module": "genreg.model.mlp", "digest": "0"}}}
+    RunFolder(folder).write_summary({**RunFolder(folder).summary(), "status": "failed"})
+    (folder / "environment.json").write_text(json.dumps([other]))
+    if resumed:
+        (folder / "checkpoint-000000025-0.pt").touch()
+    first, second = genreg("train", *SMOKE), genreg("train", *SMOKE)
+    assert ("goes on, begun with other code of model (genreg/model/mlp.py)" in first.out) == resumed
+    assert ("finished already, with other code of model" in second.out) == resumed
+
+
 def test_a_report_says_where_runs_differ_in_code(genreg: Genreg, tmp_path: Path) -> None:
     for seed in (0, 1):
         genreg("train", *SMOKE, f"seed={seed}", "steps=5", "eval_every=5")

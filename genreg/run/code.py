@@ -30,8 +30,13 @@ def used(config: Config) -> Code:
 
 
 def recorded(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
-    """Key, module and digest of all that the starts of a run recorded; a folder may come from anyone."""
-    for start in folder.environments():
+    """Key, module and digest of all that made a run: of its last start from step 0 and those that resumed it.
+
+    A folder may come from anyone.
+    """
+    starts = folder.environments()
+    first = max((number for number, start in enumerate(starts) if not start.get("resumed")), default=0)
+    for start in starts[first:]:
         code = start.get("code")
         for key, found in code.items() if isinstance(code, dict) else ():
             module, digest = (found.get("module"), found.get("digest")) if isinstance(found, dict) else (0, 0)

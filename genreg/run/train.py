@@ -79,11 +79,12 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:
             return summary
-        if other := code.changed(folder):
+        resumed = any(folder.path.glob("checkpoint-*.pt"))
+        if resumed and (other := code.changed(folder)):
             said = "goes on, begun with other code of %s: --again starts from the beginning: %s"
             log.warning(said, ", ".join(other), folder.path)
         folder.write_config(config)
-        folder.add_environment(environment.describe(config, device, task.checksums))
+        folder.add_environment({**environment.describe(config, device, task.checksums), "resumed": resumed})
         for logger in loggers:
             logger.start(folder, config)
         try:
