@@ -1,6 +1,7 @@
 """What can go wrong, as the user sees it: one line, and an exit code."""
 
 import difflib
+import errno
 import os
 import sys
 import traceback
@@ -63,7 +64,10 @@ def explained(error: Exception) -> GenregError:
     """The GenregError that says what `error` means; what nobody foresaw is a failure."""
     if isinstance(error, GenregError):
         return error
-    if isinstance(error, (NotADirectoryError, FileExistsError, PermissionError)) and error.filename:
+    unusable = isinstance(error, (NotADirectoryError, FileExistsError, PermissionError)) or (
+        isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+    )
+    if isinstance(error, OSError) and unusable and error.filename:
         found: GenregError = InputError(str(error.filename), "a folder that can be written", error.strerror)
     else:
         first = (str(error) or "no message").splitlines()[0]

@@ -25,11 +25,31 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
     values = {name: value for name, value in node.items() if name != "_target_"}
 
     def call(*arguments: Any, **more: Any) -> Any:
-        with blame(key, target):
-            check(target, values)
-            return target(*arguments, **{**values, **more})
+        try:
+            with blame(key, target):
+                check(target, values)
+                return target(*arguments, **{**values, **more})
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # numpy's, torch's
+                raise _too_large(key, values, error) from error
+            raise
 
     return update_wrapper(call, target)
+
+
+def _too_large(key: str, values: dict[str, Any], error: Exception) -> InputError:
+    """What does not fit into memory, blamed on the largest number of its node."""
+    numbers = {name: _largest(value) for name, value in values.items()}
+    name = max(numbers, key=lambda name: numbers[name], default="")
+    if not name or numbers[name] < 1:
+        return InputError(key, "what fits into memory", str(error).splitlines()[0])
+    return InputError(f"{key}.{name}", "a size that fits into memory", values[name])
+
+
+def _largest(value: Any) -> float:
+    """The largest number in a value; 0 without any."""
+    parts = value if isinstance(value, list) else [value]
+    return max((p for p in parts if isinstance(p, int | float) and not isinstance(p, bool)), default=0)
 
 
 def find_target(node: Any, key: str) -> Any:

@@ -19,7 +19,7 @@ def saved(folder: Path) -> list[Path]:
 
 
 def newest_step(folder: Path) -> int | None:
-    state = checkpoint.load_newest(folder)
+    _, state = next(checkpoint.valid(folder), (None, None))
     if state is None:
         return None
     assert (state["w"] == state["step"]).all()
@@ -64,7 +64,7 @@ def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-000000040-0.pt.unfinished").write_bytes(b"half")
     assert newest_step(tmp_path) == 30
     assert sorted(tmp_path.glob("checkpoint-*.pt")) == before
-    checkpoint.remove_all(tmp_path)
+    RunFolder(tmp_path).drop_checkpoints()
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,7 @@
 """The command line as a person uses it."""
 
 import ast
+import hashlib
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 
 from genreg.cli.help import option_of
 from genreg.run.folder import RunFolder
+from genreg.run.identity import PLUMBING, experiment_hash, run_path, same_run
 
 Genreg = Callable[..., Result]
 
@@ -61,8 +63,23 @@ def test_a_finished_run_returns_at_once(genreg: Genreg, tmp_path: Path) -> None:
     assert "finished already" in again.out
     assert {file: file.stat().st_mtime_ns for file in path.iterdir()} == before
     (path / "curves.png").unlink()  # a kill after the last step
+    for left in ("checkpoint-000000025-0.pt", "checkpoint-000000030-0.pt.unfinished"):
+        (path / left).touch()
     genreg("train", *SMOKE)
     assert (path / "curves.png").exists()
+    assert not list(path.glob("checkpoint-*"))
+    (path / "checkpoint-000000025-0.pt").touch()
+    genreg("train", "-m", *SMOKE)
+    assert not list(path.glob("checkpoint-*"))
+
+
+def test_more_steps_are_a_run_of_their_own_and_say_so(genreg: Genreg, tmp_path: Path) -> None:
+    genreg("train", *SMOKE)
+    (path,) = runs(tmp_path)
+    said = f"starts from the beginning: {path.relative_to(tmp_path)} has 30 steps"
+    assert said in genreg("train", *SMOKE, "steps=31").out
+    for other in (["steps=32", "optimizer.lr=0.5"], ["steps=33", "seed=1"], ["steps=31"]):
+        assert "starts from the beginning" not in genreg("train", *SMOKE, *other).out, other
 
 
 def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
@@ -89,6 +106,33 @@ def test_one_configuration_however_it_was_typed(genreg: Genreg, tmp_path: Path) 
              "log_every=5", "optimizer.lr=0.03", "name=smoke/vat", "logger=none"]  # fmt: skip
     genreg("train", *SMOKE)
     assert "finished already" in genreg("train", *typed).out
+
+
+def test_a_number_is_a_number(genreg: Genreg, tmp_path: Path) -> None:
+    """1, 1.0 and 1e0 are one run and one arm, for a count, a weight, a list and the seed; true is not 1."""
+    same = ["experiment=smoke/vat", "device=cpu", "steps=2", "quiet=false"]
+    genreg("train", *same)
+    for typed in ("steps=2e0", "steps=2.0", "model.widths=[16.0]", "seed=0.0"):
+        assert "finished already" in genreg("train", *same, typed).out, typed
+    assert len(runs(tmp_path)) == 1
+    for twice in ("seed=1,1.0", "optimizer.lr=1,2,1e0"):
+        refused = genreg("train", "-m", *same, twice)
+        assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+        assert "sweep: expected no run twice" in refused.err
+    assert experiment_hash({"a": True}) != experiment_hash({"a": 1})
+
+
+def test_an_arm_begun_when_numbers_were_hashed_as_typed_goes_on_there(tmp_path: Path) -> None:
+    def config(weight: float) -> dict[str, Any]:
+        return {"name": "a", "steps": 3, "weight": weight, "output_dir": str(tmp_path), "seed": 1,
+                "regularizer": {}, "dataset": {}}  # fmt: skip
+
+    text = json.dumps({k: v for k, v in config(1.0).items() if k not in PLUMBING}, sort_keys=True)
+    before = tmp_path / f"a-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    assert run_path(config(1.0)) == run_path(config(1)) != before / "seed=1"
+    before.mkdir()
+    assert run_path(config(1.0)) == before / "seed=1"
+    assert same_run(config(1.0)) == same_run(config(1))
 
 
 def test_multirun_shares_nothing_but_the_command(genreg: Genreg, tmp_path: Path) -> None:
@@ -197,7 +241,7 @@ def test_what_to_type_next(
     genreg: Genreg, monkeypatch: pytest.MonkeyPatch, typed: list[str], expected: str
 ) -> None:
     """It keeps what was typed, and composes."""
-    monkeypatch.setattr("genreg.cli.train.train", lambda config: {})
+    monkeypatch.setattr("genreg.cli.train.train", lambda config, **_: {})
     answer = genreg("train", *typed)
     assert answer.out == f"next: genreg train {expected}\n"
     many = ["--dry-run"] if "-m" in expected else []

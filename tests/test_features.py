@@ -1,6 +1,7 @@
 """Features of pictures: of untrained, of trained and of given networks."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from genreg.errors import InputError
 from genreg.features import Classifier, Inception, Random
 from genreg.features.classifier import last_features
 from genreg.model import MLP, Conv, ResNet
+from genreg.run.folder import RunFolder
 
 
 def write_run(genreg: Callable[..., Result], tmp_path: Path, *more: str) -> None:
@@ -55,6 +57,71 @@ def test_features_of_a_trained_classifier(genreg: Callable[..., Result], tmp_pat
     assert not found.requires_grad
     again = found @ state["layers.6.weight"].T + state["layers.6.bias"]  # the last layer, by hand
     torch.testing.assert_close(again, logits)
+
+
+SQUARES = """# @package _global_
+defaults: [override /dataset: npz, override /logger: [none]]
+name: features/squares
+dataset: {{path: {path}, validation: 50, labeled: 100}}
+model: {{widths: [8]}}
+steps: 4
+eval_every: 2
+"""
+
+
+def generator(genreg: Callable[..., Result], tmp_path: Path) -> list[str]:
+    """A generator of the squares, whose features are of an experiment that was never run."""
+    write_run(genreg, tmp_path, "output_dir=elsewhere")
+    mine = tmp_path / "mine" / "experiment" / "features"
+    mine.mkdir(parents=True)
+    (mine / "squares.yaml").write_text(SQUARES.format(path=tmp_path / "squares.npz"))
+    data = [
+        "dataset=npz",
+        f"dataset.path={tmp_path}/squares.npz",
+        "dataset.validation=50",
+        "dataset.labeled=100",
+    ]
+    features = ["features=classifier", "features.experiment=features/squares", "measure=fid"]
+    return ["--config-dir", str(tmp_path / "mine"), "task=wgan", "model=dcgan", "model.width=4", *data,
+            *features, "measure.fid.samples=20", "steps=2", "device=cpu", "logger=none"]  # fmt: skip
+
+
+def test_the_run_that_features_need_is_made_on_the_way(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    typed = generator(genreg, tmp_path)
+    answer = genreg("train", *typed)
+    assert answer.code == 0, answer.err
+    needed = (
+        "features/squares is needed first: genreg train experiment=features/squares seed=0 output_dir=outputs"
+    )
+    assert needed in answer.out
+    (run,) = (tmp_path / "outputs" / "features").glob("squares-*/seed=0")
+    command = RunFolder(run).environments()[0]["command"]
+    assert command == ["genreg", "train", "experiment=features/squares", "seed=0", "output_dir=outputs"]
+    assert "needed first" not in genreg("train", *typed, "steps=1").out
+
+
+def test_jobs_at_once_make_what_they_need_once(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    typed = generator(genreg, tmp_path)
+    answer = genreg("train", "-m", *typed, "seed=range(3)", "hydra.launcher.workers=3")
+    assert answer.code == 0, answer.err
+    (run,) = (tmp_path / "outputs" / "features").glob("squares-*/seed=0")
+    assert len(RunFolder(run).environments()) == 1
+    assert len(list((tmp_path / "outputs").rglob("summary.json"))) == 4
+
+
+def test_a_sweep_needs_its_own_run_where_it_has_one(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    """Another of the same name beside it would be one too many."""
+    _, mine, *typed = generator(genreg, tmp_path)
+    (tmp_path / "mine" / "sweep").mkdir()
+    own = {"squares": {"metric": "test/accuracy", "experiments": ["features/squares"]},
+           "gan": {"metric": "test/fid", "mode": "min", "arms": {"gan": typed}}}  # fmt: skip
+    file = "# @package _global_\nsweep: " + json.dumps({"parts": own})
+    (tmp_path / "mine" / "sweep" / "own.yaml").write_text(file)
+    answer = genreg(
+        "train", "--config-dir", mine, "sweep=own", "steps=3", "device=cpu", "hydra.launcher.workers=2"
+    )
+    assert answer.code == 0, answer
+    assert len(list((tmp_path / "outputs").rglob("features/*/seed=0"))) == 1
 
 
 def test_what_keeps_a_run_from_giving_features(genreg: Callable[..., Result], tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
     refused = genreg("train", "--like", str(again))
     assert (refused.code, "output_dir: expected another folder" in refused.err) == (2, True)
     known = json.loads((first / "environment.json").read_text())
+    known[-1]["code"]["model"]["digest"] = "aa"
     known[-1]["packages"]["torch"], known[-1]["data"] = "1.0", {"file": "aa"}
     (first / "environment.json").write_text(json.dumps(known))
     other = genreg("train", "--like", str(first), "seed=5", "optimizer=gd", "optimizer.lr=0.003")
     assert other.code == 0
     assert "packages torch was 1.0, is " in other.out + other.err
     assert "data file was aa, is None" in other.out + other.err
+    assert "code of model is not what it was" in other.out + other.err
     (third,) = (tmp_path / "outputs" / "again").rglob("seed=5/config.yaml")
     config: Any = OmegaConf.load(third)
     assert (config.optimizer.lr, "sigma" in config.optimizer, config.steps) == (0.003, False, 4)

@@ -144,3 +144,15 @@ def test_wandb_never_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert logger.run.settings.mode == "offline"
     logger.finish({"status": "done", "seconds": 0.0, "best": None})
     assert asked == []
+
+
+def test_a_repeated_run_is_a_run_of_its_own_in_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B would keep the rows of the run of before, whose steps it has."""
+    ids: list[str] = []
+    monkeypatch.setattr("wandb.init", lambda **given: ids.append(given["id"]))
+    folder = RunFolder(tmp_path / "seed=0")
+    for _ in range(2):
+        folder.path.mkdir()
+        WandB(mode="offline").start(folder, CONFIG)
+        folder.set_aside()
+    assert ids[1] == f"{ids[0]}-again-1"

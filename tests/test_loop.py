@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genreg.errors import DeviceMemoryError, DivergedError, Interrupted
+from genreg.errors import DeviceMemoryError, DivergedError, InputError, Interrupted
 from genreg.run import loop
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
@@ -139,3 +139,51 @@ def test_a_task_without_selection_keeps_its_last_weights(tmp_path: Path) -> None
     task.selection = None  # type: ignore[assignment]
     assert run(tmp_path, task)["best"] is None
     assert torch.load(tmp_path / "weights.pt", weights_only=True) == {"count": torch.tensor(11.0)}
+
+
+def killed(folder: Path) -> list[Path]:
+    """The checkpoints, of steps 3 and 6, of a run killed at step 8; rows of steps 3, 4, 6 and 8."""
+
+    def kill() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, Counter({8: kill}), checkpoint_every=3)
+    return sorted(folder.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "timing.jsonl"])
+def test_rows_cut_below_a_checkpoint_go_on_from_the_one_before(tmp_path: Path, name: str) -> None:
+    run(tmp_path / "whole", Counter())
+    _, newest = killed(tmp_path / "cut")
+    file = tmp_path / "cut" / name
+    file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:2]))
+    seen: list[bool] = []
+    run(tmp_path / "cut", Counter({4: lambda: seen.append(newest.exists())}))
+    assert seen == [False]
+    whole, cut = (RunFolder(tmp_path / name) for name in ("whole", "cut"))
+    assert (cut.path / "metrics.jsonl").read_bytes() == (whole.path / "metrics.jsonl").read_bytes()
+    assert [row["step"] for row in cut.timing()] == [3, 4, 6, 8, 9, 11]
+
+
+def test_rows_that_reach_no_checkpoint_are_not_made_up(tmp_path: Path) -> None:
+    before = killed(tmp_path / "cut")
+    (tmp_path / "cut" / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match=r"metrics.jsonl: expected the first \d+ bytes.*--again.*'0 bytes'"):
+        run(tmp_path / "cut", Counter())
+    assert sorted((tmp_path / "cut").glob("checkpoint-*")) == before
+    assert not (tmp_path / "cut" / "metrics.jsonl").exists()
+
+
+def test_a_checkpoint_of_other_code_is_named_with_what_to_do(tmp_path: Path) -> None:
+    class Other(Counter):
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            raise RuntimeError("Missing key(s):\n\tcounts")
+
+    before = killed(tmp_path / "run")
+    with pytest.raises(
+        InputError, match=rf"{before[-1].name}: expected a checkpoint of this code \(--again.*"
+    ) as said:
+        run(tmp_path / "run", Other())
+    assert len(str(said.value).splitlines()) == 1
+    assert sorted((tmp_path / "run").glob("checkpoint-*")) == before

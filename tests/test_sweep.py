@@ -100,6 +100,7 @@ def test_a_wrong_file(node: dict[str, Any], key: str, says: str) -> None:
     [
         ("parts: {}", [], "sweep.parts: expected at least one part"),
         (FILE.replace("[0.1, 0.2]", "[0.1, 0.1]"), [], "sweep.parts.valley: expected no duplicates"),
+        (FILE.replace("[0.1, 0.2]", "[0, 1, 1.0]"), [], "no run twice"),
         (FILE.replace("valley/pgd", "valley/pdg"), [], "experiment: expected an option"),
         (FILE.replace("optimizer.sigma", "optimizer.sigmoid"), [], "optimizer.sigmoid: expected a key"),
         (

@@ -36,6 +36,7 @@ TAIL = """\
 flags:
   -m               run every combination of comma-separated values, range(...) and glob(...)
   --dry-run        of a sweep: print how many runs, how many are finished, how long, and the first commands
+  --again          repeat a finished run, of a sweep those made with other code; the old one is kept beside it
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --cfg job        print the configuration and stop; --info shows where each part comes from
   --config-dir D   look for more options of every group in folder D, and for their modules

@@ -84,3 +84,8 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
                     yield f"{kind} {name} was {before.get(name)}, is {after.get(name)}"
         elif kind in now and before != after:
             yield f"{kind} was {before}, is {after}"
+    before, after = then.get("code"), now.get("code")
+    if isinstance(before, dict) and isinstance(after, dict):  # earlier versions recorded none
+        for name in sorted(before.keys() & after.keys()):
+            if before[name] != after[name]:
+                yield f"code of {name} is not what it was"

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genreg.cli.compose import about_hydra, compose, configs, job_of, plain, surroundings
 from genreg.cli.explain import explaining
+from genreg.cli.needs import with_needs
 from genreg.errors import GenregError, InputError
 from genreg.launcher import batch, job, plan
 from genreg.launcher import sweep as sweep_file
@@ -47,7 +48,7 @@ def sweep(flags: Namespace) -> None:
                 jobs = compose_jobs(grid(given), about)
             else:
                 jobs = of_file(name, node, given, about, None if dry_run else flags.overrides)
-            _launch(jobs, master, dry_run)
+            _launch(jobs, master, dry_run, flags.again)
 
 
 def of_file(
@@ -88,7 +89,8 @@ def compose_jobs(lists: Sequence[list[str]], about: Sequence[str] = ()) -> list[
             wrong[own] = error
     if wrong:
         _refuse(wrong, len(arms) + len(wrong))
-    return [_seeded(arms[tuple(o for o in overrides if not _is_seed(o))], overrides) for overrides in lists]
+    jobs = [_seeded(arms[tuple(o for o in overrides if not _is_seed(o))], overrides) for overrides in lists]
+    return with_needs(jobs, about)
 
 
 def _is_seed(override: str) -> bool:
@@ -118,7 +120,7 @@ def _refuse(wrong: dict[tuple[str, ...], GenregError], arms: int) -> None:
     raise SweepFailedError(f"{len(wrong)} of {arms} combinations are wrong, nothing was run", first.exit_code)
 
 
-def _launch(jobs: list[Job], master: DictConfig, dry_run: bool) -> None:
+def _launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool) -> None:
     """Give the jobs to the chosen launcher: one of genreg's, or any that Hydra knows."""
     hydra_config = GlobalHydra.instance()
     context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
@@ -137,7 +139,7 @@ def _launch(jobs: list[Job], master: DictConfig, dry_run: bool) -> None:
         batch.dry_run(jobs, workers, retry_failed)
     else:
         keep_going = options.get("keep_going", True)
-        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going)
+        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going, again=again)
 
 
 def _run_by_hydra(cfg: DictConfig) -> Outcome:

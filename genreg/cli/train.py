@@ -16,8 +16,10 @@ from genreg import CONFIGS
 from genreg.cli import compose
 from genreg.cli import help as help_page
 from genreg.cli.explain import explaining
+from genreg.cli.needs import with_needs
 from genreg.cli.next import next_command
 from genreg.errors import GenregError, InputError, explained, report
+from genreg.launcher.job import Job, prepare
 from genreg.launcher.overrides import key, of_hydra
 from genreg.run.identity import Config, run_path
 from genreg.run.train import train
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> None:
     own_sweeper = many and any(name.startswith(("hydra/sweeper", "hydra.sweeper")) for name in keys)
     try:
         if flags.like:
-            _again(flags)
+            _repeat(flags)
         elif flags.cfg or flags.info or flags.hydra_help or flags.shell_completion or own_sweeper:
             _by_hydra(flags, arguments)
         elif many:
@@ -58,6 +60,7 @@ def parse(arguments: list[str]) -> Namespace:
     """Hydra's flags and ours; InputError for one that neither knows, or that genreg cannot honour."""
     parser = get_args_parser()
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--like", type=Path)
     parser.error = _bad_flag  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(arguments)
@@ -82,16 +85,18 @@ def _one(flags: Namespace) -> None:
         raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
     others = [o for o in flags.overrides if not of_hydra(o)]
     with compose.configs():
-        cfg = compose.compose([*compose.about_hydra(flags), *others])
-    if cfg.hydra.mode == RunMode.MULTIRUN:
-        raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
-    with compose.surroundings(cfg).entered():
-        config = compose.plain(cfg)
-        train(config)
-        _tell_next(config, flags)
+        about = compose.about_hydra(flags)
+        cfg = compose.compose([*about, *others])
+        if cfg.hydra.mode == RunMode.MULTIRUN:
+            raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
+        with compose.surroundings(cfg).entered():
+            config = compose.plain(cfg)
+            prepare(*with_needs([Job(others, config)], about))
+            train(config, again=flags.again)
+            _tell_next(config, flags)
 
 
-def _again(flags: Namespace) -> None:
+def _repeat(flags: Namespace) -> None:
     """Repeat the run in a folder, and warn of whatever is not as it was then."""
     from genreg.cli import like
 
@@ -101,7 +106,10 @@ def _again(flags: Namespace) -> None:
     like.check_elsewhere(flags.like, config)
     logging.basicConfig(format="[%(asctime)s][%(levelname)s] - %(message)s", level=logging.INFO)
     before = like.environment(flags.like)
-    train(config)
+    with compose.configs():
+        (job,) = with_needs([Job(flags.overrides, config)], compose.about_hydra(flags))
+    prepare(job)
+    train(config, again=flags.again)
     _tell_next(config, flags)
     for line in like.differences(before, like.environment(run_path(config))):
         log.warning("--like: %s", line)
@@ -114,6 +122,8 @@ def _tell_next(config: Config, flags: Namespace) -> None:
 
 def _by_hydra(flags: Namespace, arguments: list[str]) -> None:
     """What only Hydra's own main does: --cfg, --info, --hydra-help, completion, and other sweepers."""
+    if flags.again:
+        raise InputError("--again", "one run, or a sweep by Hydra's basic sweeper")
     if flags.dry_run:
         raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that the error can be explained

@@ -11,7 +11,7 @@ from genreg.factory import factory
 from genreg.model import Classifier as Model
 from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import CountOrZero, checked
-from genreg.run.folder import RunFolder
+from genreg.run.folder import RunFolder, finished_runs
 
 CHUNK = 500  # pictures at a time
 
@@ -86,10 +86,8 @@ def last_features(model: Model, x: Tensor) -> Tensor:
 
 def finished_run(experiment: str, seed: int, output_dir: Path) -> Path:
     """The folder of the only finished run of this name and seed; InputError if there is none or more."""
-    found = [
-        path for path in sorted(output_dir.glob(f"{experiment}-*/seed={seed}"))
-        if RunFolder(path).summary().get("status") == "done" and (path / "weights.pt").is_file()
-    ]  # fmt: skip
+    runs = finished_runs(output_dir, experiment, seed)
+    found = [path for path in runs if (path / "weights.pt").is_file()]
     if not found:
         command = f"genreg train experiment={experiment} seed={seed} output_dir={output_dir}"
         raise InputError("features.experiment", f"a finished run; make one with `{command}`", experiment)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from genreg.errors import GenregError, InputError, Interrupted
 from genreg.launcher.job import Job, Outcome, finished
 from genreg.launcher.table import Table, clock
+from genreg.run.code import changed
+from genreg.run.identity import same_run
 
 Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
 """What a launcher does: the outcome of each job, None where it was not started."""
@@ -21,12 +23,22 @@ class SweepFailedError(GenregError):
         self.exit_code = exit_code
 
 
-def run_batch(jobs: list[Job], run: Run, *, retry_failed: bool, keep_going: bool) -> list[Outcome | None]:
+def run_batch(
+    jobs: list[Job], run: Run, *, retry_failed: bool, keep_going: bool, again: bool = False
+) -> list[Outcome | None]:
     """Run what is not over yet, and tell what became of all.
+
+    again: set finished runs of other code aside, and run them too.
 
     Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
     """
     outcomes = look(jobs, retry_failed)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome and outcome.status == "done":
+            job.folder.drop_checkpoints()
+    for number in _of_other_code(jobs, outcomes) if again else ():
+        jobs[number].folder.set_aside()
+        outcomes[number] = None
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
     quiet = all(job.settings.quiet for job in jobs)
     if not quiet:
@@ -43,7 +55,7 @@ def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
     """The outcome of each job that is over; InputError if two jobs are the same run."""
     first: dict[object, Job] = {}
     for job in jobs:
-        other = first.setdefault(job.folder.path, job)
+        other = first.setdefault(same_run(job.config), job)
         if other is not job:
             raise InputError(
                 "sweep", "no run twice", f"{' '.join(other.overrides)} and {' '.join(job.overrides)}"
@@ -70,7 +82,18 @@ def _counts(jobs: list[Job], outcomes: list[Outcome | None]) -> str:
     status = [outcome.status if outcome else "left" for outcome in outcomes]
     failed = status.count("failed")
     again = f", {failed} failed (hydra.launcher.retry_failed=true runs them again)" if failed else ""
-    return f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"
+    counts = f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"
+    other = _of_other_code(jobs, outcomes)
+    if not other:
+        return counts
+    parts = ", ".join(dict.fromkeys(part for parts in other.values() for part in parts))
+    return f"{counts}\n{len(other)} finished with other code of {parts}: --again repeats them"
+
+
+def _of_other_code(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, list[str]]:
+    """What has changed since each finished job ran, by its number."""
+    done = [number for number, outcome in enumerate(outcomes) if outcome and outcome.status == "done"]
+    return {number: other for number in done if (other := changed(jobs[number].folder))}
 
 
 def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: int) -> str:

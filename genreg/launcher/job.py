@@ -1,10 +1,12 @@
 """One run of many: its configuration, its command, what became of it."""
 
+import logging
 import shlex
 import sys
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 from genreg.errors import FolderInUseError, explained, report
 from genreg.launcher.surroundings import Surroundings
@@ -13,16 +15,21 @@ from genreg.run.identity import Config, experiment_name, run_path
 from genreg.run.settings import Settings
 from genreg.run.train import train
 
+log = logging.getLogger("genreg")
+
+PATIENCE = 1.0  # seconds between looks at a folder in use
+
 Status = Literal["done", "failed", "interrupted", "in use"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """overrides: what `genreg train` takes to make this run alone."""
+    """overrides: what `genreg train` takes to make this run alone. need: a job to be done before it."""
 
     overrides: list[str]
     config: Config
     surroundings: Surroundings = field(default_factory=Surroundings)
+    need: Self | None = None
 
     @cached_property
     def settings(self) -> Settings:
@@ -63,11 +70,29 @@ def finished(job: Job) -> Outcome | None:
     return None
 
 
+def prepare(job: Job) -> None:
+    """Do what the job needs, once: of several processes, one trains it and the others wait."""
+    need = job.need
+    if need is None or job.folder.summary().get("status") == "done":
+        return
+    log.info("%s is needed first: %s", experiment_name(need.config), need.command)
+    command, sys.argv = sys.argv, ["genreg", *need.overrides]  # what environment.json records
+    try:
+        while need.folder.summary().get("status") != "done":
+            try:
+                train(need.config, in_sweep=True)
+            except FolderInUseError:
+                time.sleep(PATIENCE)
+    finally:
+        sys.argv = command
+
+
 def run(job: Job, retry_failed: bool) -> Outcome:
     """Run one job in this process; whatever goes wrong is its outcome."""
     sys.argv = ["genreg", *job.overrides]  # what environment.json records
     try:
         with job.surroundings.entered():
+            prepare(job)
             summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
     except KeyboardInterrupt as error:
         return Outcome("interrupted", str(error) or "stopped before its first step", 130)

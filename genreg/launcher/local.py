@@ -190,7 +190,7 @@ def preload(jobs: Sequence[Job]) -> None:
     from genreg.run import loop  # noqa: F401
     from genreg.run.environment import describe
 
-    describe(torch.device("cpu"), {})  # remembers versions and commit
+    describe({}, torch.device("cpu"), {})  # remembers versions and commit
     for target in {target for job in jobs for target in _targets(job.config)}:
         with suppress(Exception):  # a wrong target is its job's failure
             import_module(target.rpartition(".")[0])

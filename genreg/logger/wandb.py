@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 from genreg.errors import InputError
 from genreg.parameters import checked
 from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config, experiment_hash, experiment_name, option_name
+from genreg.run.identity import Config, experiment_name, hash_in, option_name
 
 PATIENCE = 2.0  # seconds to wait for a connection before the run goes on offline
 INIT_PATIENCE = 10.0  # seconds to wait for the server's answer to a new run
@@ -76,12 +76,13 @@ class WandB:
     def _init(self, folder: RunFolder, config: Config) -> Any:
         import wandb
 
-        arm, methods = experiment_hash(config), "+".join(config["regularizer"]) or "none"
+        arm, methods = hash_in(folder.path, config), "+".join(config["regularizer"]) or "none"
+        again = f"-again-{folder.repeated}" if folder.repeated else ""  # W&B has the rows of before
         return wandb.init(
             project=self.project,
             entity=self.entity,
             dir=str(folder.path.resolve()),  # wandb's own process keeps the folder it was started in
-            id=f"{arm}-{config['seed']}",
+            id=f"{arm}-{config['seed']}{again}",
             name=f"{experiment_name(config)} seed={config['seed']}",
             group=f"{experiment_name(config)}-{arm}",
             job_type=methods,

@@ -3,6 +3,7 @@
 from genreg.report.outcomes import Outcomes
 from genreg.report.parts import Part, in_words
 from genreg.report.result import ArmResult, PartResult
+from genreg.run.code import file_of, recorded
 from genreg.run.folder import printable
 from genreg.run.metric import Metric, metric_of
 
@@ -10,7 +11,7 @@ from genreg.run.metric import Metric, metric_of
 def notes(result: PartResult, base: ArmResult | None) -> list[str]:
     """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
     part = result.part
-    found = [*part.notes, *_labels(part), *_contradictions(part)]
+    found = [*part.notes, *_labels(part), *_contradictions(part), *_codes(part)]
     if not base:
         found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
     elif not base.values and not base.outcomes.failed:
@@ -62,6 +63,27 @@ def _contradictions(part: Part) -> list[str]:
         for name, said in sorted(found.items())
         if len(said) > 1
     ]
+
+
+def _codes(part: Part) -> list[str]:
+    """The code that is not the same in all runs that used it."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for arm in part.arms:
+        for run in arm.done:
+            for _, module, digest in recorded(run.folder):
+                found.setdefault(module, {}).setdefault(digest, set()).add(arm.name)
+    return [
+        printable(f"{file_of(module)} was not the same code in all runs ({_versions(digests)})")
+        for module, digests in sorted(found.items())
+        if len(digests) > 1
+    ]
+
+
+def _versions(digests: dict[str, set[str]]) -> str:
+    return "; ".join(
+        f"{digest if digest.startswith('torch ') else digest[:8]} in {', '.join(sorted(names))}"
+        for digest, names in sorted(digests.items())
+    )
 
 
 def _said(metric: Metric) -> str:

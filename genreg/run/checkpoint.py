@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,19 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         path.unlink()
 
 
-def load_newest(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint whose bytes have the hash in its name, on the CPU; damaged ones are deleted."""
+def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each checkpoint whose bytes have the hash in its name, newest first, on the CPU; others are deleted."""
     for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
         payload = path.read_bytes()
         if hashlib.sha256(payload).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
             try:
                 state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-                return state
             except pickle.UnpicklingError:  # whole, but written by a program that saved other types
-                pass
-        path.unlink()
-    return None
+                path.unlink()
+            else:
+                yield path, state
+        else:
+            path.unlink()
 
 
 def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
@@ -52,12 +54,6 @@ def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
     named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
     np.savez_compressed(buffer, **named)
     write_atomic(folder / name, buffer.getbuffer())
-
-
-def remove_all(folder: Path) -> None:
-    """Delete the checkpoints of a finished run, and what a killed write left."""
-    for path in (*folder.glob("checkpoint-*.pt"), *folder.glob("*.unfinished")):
-        path.unlink()
 
 
 def write_atomic(path: Path, payload: bytes | memoryview) -> None:

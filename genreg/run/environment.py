@@ -12,12 +12,14 @@ from typing import Any
 import torch
 
 from genreg import __version__
+from genreg.run import code
+from genreg.run.identity import Config
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "hydra-core", "omegaconf", "wandb")
 
 
-def describe(device: torch.device, checksums: dict[str, str]) -> dict[str, Any]:
-    """Versions, device, threads, commit of the program, data checksums, command and time."""
+def describe(config: Config, device: torch.device, checksums: dict[str, str]) -> dict[str, Any]:
+    """Versions, device, threads, commit and code of the program, data checksums, command and time."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": ["genreg", "train", *sys.argv[1:]],  # the verb is taken off for Hydra
@@ -28,6 +30,7 @@ def describe(device: torch.device, checksums: dict[str, str]) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
         "data": checksums,
+        "code": code.used(config),
     }
 
 

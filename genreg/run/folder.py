@@ -3,7 +3,7 @@
 config.yaml        the resolved configuration
 metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes however often it was resumed
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
-environment.json   versions, device, commit, data checksums of every start
+environment.json   versions, device, commit, sha256 of the code and data of every start
 summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
@@ -12,6 +12,8 @@ samples/           of a GAN: step=<n>.png, samples from the same latents at ever
 curves.png         the rows as a picture; not drawn in a sweep
 job.log            what a run of a sweep printed
 synced.json        what `genreg sync` last showed to each of its targets
+
+A run that was repeated lies beside its folder, as seed=N.before-1, and is found only by its name.
 """
 
 import json
@@ -33,6 +35,7 @@ from genreg.run.metric import is_described
 from genreg.run.rows import Row as Row
 
 SEED = re.compile(r"seed=(\d+)")
+ASIDE = re.compile(r".*\.before-\d+")
 MARKS = ("summary.json", "metrics.jsonl")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyYAML has it
 
@@ -44,14 +47,24 @@ def is_run(path: Path) -> bool:
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
-    """Every run folder at or below `folder`, in order of name, seeds by number; runs are not searched."""
+    """Every run folder at or below `folder`, in order of name, seeds by number; runs are not searched.
+
+    What was set aside is found only if it is `folder` itself.
+    """
     if is_run(folder):
         yield folder if folder.name else folder.resolve()  # `.` has no name, and a seed is told by it
         return
     for root, names, _ in os.walk(folder):
+        names[:] = [name for name in names if not ASIDE.fullmatch(name)]
         runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
         yield from runs
         names[:] = sorted(set(names) - {run.name for run in runs})
+
+
+def finished_runs(output_dir: Path, name: str, seed: int) -> list[Path]:
+    """The folders of the finished runs of a name and a seed, whatever their configuration."""
+    found = sorted(output_dir.glob(f"{name}-*/seed={seed}"))
+    return [path for path in found if RunFolder(path).summary().get("status") == "done"]
 
 
 def _by_seed(path: Path) -> tuple[int, str]:
@@ -79,6 +92,26 @@ class RunFolder:
             yield
         finally:
             lock.release()
+
+    def set_aside(self) -> None:
+        """Rename the folder, if there is one, to <name>.before-N, which reports pass over."""
+        if not self.path.is_dir():
+            return
+        with self.lock():  # FolderInUseError where it is being written
+            number = 1
+            while (aside := self.path.with_name(f"{self.path.name}.before-{number}")).exists():
+                number += 1
+            self.path.rename(aside)
+
+    @property
+    def repeated(self) -> int:
+        """How often the run was set aside."""
+        return len(list(self.path.parent.glob(f"{self.path.name}.before-*")))
+
+    def drop_checkpoints(self) -> None:
+        """Delete the checkpoints of a finished run, whole and half written; a kill may have come before."""
+        for path in self.path.glob("checkpoint-*.pt*"):
+            path.unlink(missing_ok=True)
 
     @property
     def seed(self) -> int:

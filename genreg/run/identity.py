@@ -19,11 +19,20 @@ LATER: dict[str, tuple[Any, ...]] = {
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""
 
+LONGEST = 240  # bytes of a folder's name before its hash
+
 Config = dict[str, Any]
 
 
 def experiment_hash(config: Config) -> str:
-    """Eight hexadecimal digits of everything in the resolved configuration but `PLUMBING`."""
+    """Eight hexadecimal digits of everything in the resolved configuration but `PLUMBING`.
+
+    However a number was typed: 1, 1.0 and 1e0 are one. true is not a number.
+    """
+    return _hash({key: _normal(value) for key, value in config.items()})
+
+
+def _hash(config: Config) -> str:
     identity = _told({k: v for k, v in config.items() if k not in PLUMBING})
     identity = {k: _told(v, f"{k}.") if isinstance(v, dict) else v for k, v in identity.items()}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
@@ -34,20 +43,49 @@ def _told(node: Config, prefix: str = "") -> Config:
     return {key: value for key, value in node.items() if value not in LATER.get(prefix + key, ())}
 
 
+def _normal(value: Any) -> Any:
+    """`value` with every whole number as an integer."""
+    if isinstance(value, dict):
+        return {key: _normal(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_normal(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def experiment_name(config: Config) -> str:
     """`name` of the configuration, or dataset/regularizers, or landscape/optimizer without data."""
     methods = "+".join(config["regularizer"]) or "none"
     subject = f"{option_name(config['dataset'])}/{methods}" if config["dataset"] else None
     name = config["name"] or subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
-    if not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
+    if any(len(part.encode()) > LONGEST for part in name.split("/")):
+        raise InputError("name", f"parts of at most {LONGEST} bytes: they name folders", name)
     return name
 
 
 def run_path(config: Config) -> Path:
-    """output_dir/<name>-<hash>/seed=<seed>."""
-    arm = f"{experiment_name(config)}-{experiment_hash(config)}"
-    return Path(config["output_dir"]) / arm / f"seed={config['seed']}"
+    """output_dir/<name>-<hash>/seed=<seed>; an arm that an earlier version began goes on in its folder.
+
+    Earlier versions hashed numbers as they were typed, 1 and 1.0 apart.
+    """
+    arm = Path(config["output_dir"]) / f"{experiment_name(config)}-{experiment_hash(config)}"
+    before = arm.with_name(f"{arm.name.rpartition('-')[0]}-{_hash(config)}")
+    if before != arm and before.is_dir() and not arm.is_dir():
+        arm = before
+    return arm / f"seed={_normal(config['seed'])}"
+
+
+def hash_in(folder: Path, config: Config) -> str:
+    """The hash in the name of a run's folder, which an earlier version may have begun."""
+    before = _hash(config)
+    return before if folder.parent.name.endswith(f"-{before}") else experiment_hash(config)
+
+
+def same_run(config: Config) -> tuple[str, str, str, int]:
+    """Equal for two configurations that are one run, wherever an earlier version may have begun it."""
+    place = str(Path(config["output_dir"]))
+    return place, experiment_name(config), experiment_hash(config), _normal(config["seed"])
 
 
 def option_name(node: Config) -> str:

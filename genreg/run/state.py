@@ -14,6 +14,7 @@ from genreg.run import checkpoint
 from genreg.run.folder import Row, RunFolder
 from genreg.run.metric import described
 from genreg.run.pictures import save_png
+from genreg.run.resume import resume
 from genreg.run.rows import RowFile
 from genreg.run.task import Task
 
@@ -26,7 +27,7 @@ class State:
 
     def __init__(self, task: Task, folder: RunFolder) -> None:
         self.task, self.folder = task, folder
-        saved = checkpoint.load_newest(folder.path) or {}
+        saved = resume(task, folder)
         self.step: int = saved.get("step", 0)
         self.seconds_before: float = saved.get("seconds", 0.0)
         self.terms: list[str] = saved.get("terms", [])
@@ -35,7 +36,6 @@ class State:
         self.last: Row | None = saved.get("last")
         self.best_weights: dict[str, Tensor] | None = saved.get("best_weights")
         if saved:
-            task.load_state_dict(saved["task"])
             self.pending = [list(row) for row in saved["pending"].to(task.device)]
         self.metrics = RowFile(folder.path / "metrics.jsonl", saved.get("metrics_size", 0))
         self.timing = RowFile(folder.path / "timing.jsonl", saved.get("timing_size", 0))
@@ -126,7 +126,7 @@ class State:
             checkpoint.save_arrays(self.folder.path, f"{name}.npz", arrays)
         summary = self._summary("done")
         self.folder.write_summary(summary)
-        checkpoint.remove_all(self.folder.path)
+        self.folder.drop_checkpoints()
         return summary
 
     def _close_files(self) -> None:

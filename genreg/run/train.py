@@ -2,23 +2,25 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.run import curves
+from genreg.run import code, curves
 from genreg.run.display import Display, print_line, print_summary
-from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config, run_path
+from genreg.run.folder import Row, RunFolder, finished_runs
+from genreg.run.identity import Config, experiment_hash, experiment_name, run_path
 from genreg.run.settings import Settings
 
 log = logging.getLogger("genreg")
 
 
-def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True) -> Row:
+def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, again: bool = False) -> Row:
     """Run `config` in its folder, or return the summary at once if it is finished there.
 
     in_sweep: tell the result in one line, and leave curves.png, which takes longer than a small run, to
     whoever asks for this run alone.
     retry_failed: if false, the summary of a run that has failed is returned as that of a finished one.
+    again: start from the beginning whatever is in the folder, which is set aside first.
     Raises what `loop.run` raises; InputError for a bad value, before anything is written;
     FolderInUseError if a live process holds the folder.
     """
@@ -26,10 +28,17 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True) 
     folder = RunFolder(run_path(config))
     summary = folder.summary()
     over = ("done",) if retry_failed else ("done", "failed")
-    if summary.get("status") not in over:
-        summary = _run(config, settings, folder, over)
+    if again or summary.get("status") not in over:
+        if not (in_sweep or again or summary or settings.quiet):
+            _hint(config)
+        summary = _run(config, settings, folder, over, again)
+    elif other := code.changed(folder):
+        said = "finished already, with other code of %s: --again repeats it: %s"
+        log.warning(said, ", ".join(other), folder.path)
     elif not settings.quiet:
         log.info("finished already: %s", folder.path)
+    if summary["status"] == "done":
+        folder.drop_checkpoints()  # a kill may have come before
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
         curves.draw(folder.rows(), summary, picture)
     if in_sweep and not settings.quiet and summary["status"] == "done":
@@ -39,7 +48,18 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True) 
     return summary
 
 
-def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str]) -> Row:
+def _hint(config: Config) -> None:
+    """Say that a run does not go on from one of other steps, where there is such a one."""
+    name, seed = experiment_name(config), int(config["seed"])
+    for path in finished_runs(Path(config["output_dir"]), name, seed):
+        found = RunFolder(path).config()
+        if experiment_hash({**found, "steps": config["steps"]}) == experiment_hash(config):
+            said = "starts from the beginning: %s has %s steps, but its optimizer was not kept"
+            log.info(said, path, found.get("steps"))
+            return
+
+
+def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.build import build_each, build_task, choose_device
     from genreg.run import environment, loop
@@ -50,6 +70,8 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     task: Task = build_task(config, device)
     loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
+    if again:
+        folder.set_aside()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,8 +79,12 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:
             return summary
+        resumed = any(folder.path.glob("checkpoint-*.pt"))
+        if resumed and (other := code.changed(folder)):
+            said = "goes on, begun with other code of %s: --again starts from the beginning: %s"
+            log.warning(said, ", ".join(other), folder.path)
         folder.write_config(config)
-        folder.add_environment(environment.describe(device, task.checksums))
+        folder.add_environment({**environment.describe(config, device, task.checksums), "resumed": resumed})
         for logger in loggers:
             logger.start(folder, config)
         try:
