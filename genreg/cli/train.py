@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -19,6 +20,7 @@ from genreg.cli.explain import explaining
 from genreg.cli.next import next_command
 from genreg.errors import GenregError, InputError, explained, report
 from genreg.launcher.overrides import key, of_hydra
+from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.train import train
 
@@ -27,6 +29,7 @@ log = logging.getLogger("genreg")
 
 def main(arguments: list[str]) -> None:
     """Run `genreg train` with these arguments. Raises GenregError or KeyboardInterrupt."""
+    arguments = [_without_dashes(argument) for argument in arguments]
     flags = parse(arguments)
     if flags.config_dir:
         sys.path.append(str(Path(flags.config_dir).resolve()))  # last: nothing else is found differently
@@ -72,6 +75,13 @@ def parse(arguments: list[str]) -> Namespace:
     return flags
 
 
+def _without_dashes(argument: str) -> str:
+    """A W&B agent types --optimizer.lr=0.1: what is no flag but looks like a key is an override."""
+    match = re.fullmatch(r"--([\w.@/]+)=.*", argument, re.DOTALL)
+    known = match and f"--{match[1]}" in [*get_args_parser()._option_string_actions, "--like"]
+    return argument[2:] if match and not known else argument
+
+
 def _bad_flag(message: str) -> Any:
     raise InputError("genreg train", "a flag that `genreg train --help` lists", message)
 
@@ -87,8 +97,24 @@ def _one(flags: Namespace) -> None:
         raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
     with compose.surroundings(cfg).entered():
         config = compose.plain(cfg)
-        train(config)
+        folder = RunFolder(run_path(config))
+        finished = folder.summary().get("status") == "done"
+        summary = train(config)
+        if finished and os.environ.get("WANDB_SWEEP_ID"):
+            _tell_agent(config, folder, summary)
         _tell_next(config, flags)
+
+
+def _tell_agent(config: Config, folder: RunFolder, summary: Row) -> None:
+    """A trial that was finished before is shown to the W&B agent that asks for it again."""
+    from genreg.build import build_each
+    from genreg.run.view import Guarded
+
+    for name, logger in build_each({"logger": config["logger"]}, "logger").items():
+        if name == "wandb":
+            view = Guarded(name, logger)
+            view.start(folder, config)
+            view.finish(summary)
 
 
 def _again(flags: Namespace) -> None:

@@ -92,8 +92,10 @@ def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a fo
 def sync_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
     to: Annotated[str, typer.Option(help="wandb or tensorboard")] = "wandb",
-    project: Annotated[str, typer.Option(help="of W&B")] = "genreg",
-    entity: Annotated[str | None, typer.Option(help="of W&B; default: the account's own")] = None,
+    project: Annotated[str | None, typer.Option(help="of W&B; default: $WANDB_PROJECT, or genreg")] = None,
+    entity: Annotated[
+        str | None, typer.Option(help="of W&B; default: $WANDB_ENTITY, or the account's own")
+    ] = None,
     mode: Annotated[str, typer.Option(help="of W&B: auto, online or offline")] = "auto",
     artifacts: Annotated[
         bool, typer.Option("--artifacts", help="also weights.pt, curves.png, pictures and config.yaml")
