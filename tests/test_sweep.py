@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from conftest import Result, yaml_options
 from omegaconf import OmegaConf
+from rich.console import Console
 
 from genreg.cli.compose import configs
 from genreg.cli.sweep import compose_jobs
 from genreg.errors import InputError
 from genreg.launcher import overrides, plan
 from genreg.launcher import sweep as sweep_file
-from genreg.launcher.table import clock
+from genreg.launcher.job import Outcome
+from genreg.launcher.table import Table, clock
 from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
@@ -155,7 +157,7 @@ def test_run_skip_and_dry_run(genreg: Genreg, mine: Callable[[str], None], tmp_p
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")}
     assert len(stamps) == 8
     again = genreg(*OWN)
-    assert (again.code, again.out) == (0, "8 jobs: 8 finished, 0 to run\n")
+    assert (again.code, again.out) == (0, "8 jobs: 8 finished, 0 to run\nnext: genreg report outputs/own\n")
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")} == stamps
 
 
@@ -271,6 +273,57 @@ def test_every_sweep_file_composes(genreg: Genreg, name: str) -> None:
     answer = genreg("train", f"sweep={name}", "--dry-run", "sweep.seeds=1")
     assert answer.code == 0, answer.err
     assert " 0 finished" in answer.out
+
+
+def test_the_table_has_a_row_for_each_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the mean of its metric so far and the first reason of a failure; the rest in one row."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("LINES", "40")
+    lists = [
+        [*TINY, f"optimizer.sigma={arm / 10}", f"seed={seed}"] for seed in (0, 1) for arm in range(1, 31)
+    ]
+    with configs():
+        jobs = compose_jobs(lists)
+    summaries = [{"selection": ["validation/loss", "min"], "best": {"validation/loss": value}, "seconds": 1}
+                 for value in (0.25, 0.75)]  # fmt: skip
+    table = Table(jobs, [Outcome("done", summary=summaries[0]), *[None] * 59])
+    table.console = Console(width=200, height=40)
+    for number, outcome in (
+        (30, Outcome("done", summary=summaries[1])),
+        (28, Outcome("failed", "too big\n!")),
+    ):
+        table.started(jobs[number])
+        table.live = True  # type: ignore[assignment]  # nothing is printed
+        table.ended(jobs[number], outcome)
+    with table.console.capture() as shown:
+        table.console.print(table._rendered())
+    rows = [line.strip("│").split("│") for line in shown.get().splitlines() if line.startswith("│")]
+    cells = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows}
+    assert len(cells) == 22
+    first, failed = (f"anti_pgd_valley/anti_pgd optimizer.sigma={sigma}" for sigma in (0.1, 2.9))
+    assert cells[first] == ["0", "2", "0", "0", "0", "validation/loss 0.5", ""]
+    assert cells[failed] == ["0", "0", "1", "0", "1", "", "too big"]
+    assert cells["10 more arms"][4] == "20"
+    assert cells["all"][:5] == ["0", "2", "1", "0", "57"]
+
+
+def test_equal_reasons_are_told_once(genreg: Genreg) -> None:
+    grid = [
+        "train",
+        "-m",
+        "experiment=anti_pgd_valley/gd",
+        *TINY[1:],
+        "optimizer.lr=1e9,0.01",
+        "seed=range(5)",
+    ]
+    answer = genreg(*grid, "steps=40")
+    assert answer.code == 1
+    assert answer.err.count("diverged: ") == 1
+    assert "(5 jobs)" in answer.err
+    assert answer.err.count("  genreg train ") == 3
+    assert "\n  ... 2 more\n" in answer.err
+    assert answer.err.endswith("genreg: 5 of 10 jobs failed\n")
+    assert answer.out.endswith("\nnext: genreg report outputs\n")
 
 
 def test_clock() -> None:

@@ -1,9 +1,11 @@
 """Jobs as a whole: which are over, which are left, what became of them."""
 
+import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from genreg.errors import GenregError, InputError, Interrupted
+from genreg.errors import GenregError, InputError, Interrupted, report
 from genreg.launcher.job import Job, Outcome, finished
 from genreg.launcher.table import Table, clock
 
@@ -11,6 +13,7 @@ Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
 """What a launcher does: the outcome of each job, None where it was not started."""
 
 SHOWN = 5  # first commands of a dry run
+COMMANDS = 3  # of jobs that failed for one reason
 
 
 class SweepFailedError(GenregError):
@@ -93,21 +96,41 @@ def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: int) -> 
 def _conclude(
     jobs: list[Job], outcomes: list[Outcome | None], ran: set[int], keep_going: bool, quiet: bool
 ) -> None:
-    """Tell what is not done; raise what the exit code follows from."""
-    pairs = [(number, jobs[number], outcome) for number, outcome in enumerate(outcomes)]
-    failed = [
-        (number, job, outcome) for number, job, outcome in pairs if outcome and outcome.status == "failed"
-    ]
+    """Tell what is not done and what to type next; raise what the exit code follows from."""
+    failed = {n: outcome for n, outcome in enumerate(outcomes) if outcome and outcome.status == "failed"}
     elsewhere = sum(bool(outcome and outcome.status == "in use") for outcome in outcomes)
     stopped = sum(outcome is None or outcome.status == "interrupted" for outcome in outcomes)
-    for number, job, outcome in failed:
-        before = "" if number in ran else " (failed before, not run again)"
-        print(f"genreg: {outcome.reason}{before}\n  {job.command}", file=sys.stderr, flush=True)
+    _tell_failures(jobs, failed, ran)
     if elsewhere and not quiet:
         print(f"{elsewhere} jobs were passed over: another process runs them")
     if stopped and (keep_going or not failed):
         raise Interrupted(f"interrupted: {stopped} of {len(jobs)} jobs are left; the same command goes on")
+    error = None
     if failed:
-        code = 2 if all(outcome.exit_code == 2 for _, _, outcome in failed) else 1
+        code = 2 if all(outcome.exit_code == 2 for outcome in failed.values()) else 1
         left = f", {stopped} are left" if stopped else ""
-        raise SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code)
+        error = SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code)
+        report(error)
+    if not quiet and any(outcome and outcome.status == "done" for outcome in outcomes):
+        folders = dict.fromkeys(job.settings.output_dir for job in jobs)
+        print(f"next: {shlex.join(['genreg', 'report', *folders])}", flush=True)
+    if error:
+        raise error
+
+
+def _tell_failures(jobs: list[Job], failed: dict[int, Outcome], ran: set[int]) -> None:
+    """Each reason once, with its count and the commands of the first jobs that failed for it."""
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for number, outcome in failed.items():
+        reason = re.sub(r" at step \d+", "", outcome.reason)
+        alike.setdefault((reason, number in ran), []).append(number)
+    for (_, now), numbers in alike.items():
+        notes = [f"{len(numbers)} jobs"] if len(numbers) > 1 else []
+        notes += [] if now else ["failed before, not run again"]
+        said = f" ({', '.join(notes)})" if notes else ""
+        print(f"genreg: {failed[numbers[0]].reason}{said}", file=sys.stderr)
+        for number in numbers[:COMMANDS]:
+            print(f"  {jobs[number].command}", file=sys.stderr)
+        if len(numbers) > COMMANDS:
+            print(f"  ... {len(numbers) - COMMANDS} more", file=sys.stderr)
+    sys.stderr.flush()

@@ -9,7 +9,7 @@ from typing import Literal
 from genreg.errors import FolderInUseError, explained, report
 from genreg.launcher.surroundings import Surroundings
 from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config, experiment_name, run_path
+from genreg.run.identity import Config, run_path
 from genreg.run.settings import Settings
 from genreg.run.train import train
 
@@ -32,11 +32,6 @@ class Job:
     @property
     def folder(self) -> RunFolder:
         return RunFolder(run_path(self.config))
-
-    @property
-    def group(self) -> str:
-        """The first part of the run's name: arms of one experiment stand in one line of the table."""
-        return experiment_name(self.config).partition("/")[0]
 
     @property
     def command(self) -> str:
