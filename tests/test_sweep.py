@@ -328,3 +328,68 @@ def test_equal_reasons_are_told_once(genreg: Genreg) -> None:
 
 def test_clock() -> None:
     assert [clock(s) for s in (0, 59.6, 3661)] == ["0:00:00", "0:01:00", "1:01:01"]
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+VALLEY = """# @package _global_
+# own arm
+defaults: [override /task: landscape, _self_]
+model: {replicas: 2, d: 3}
+steps: 4
+eval_every: 2
+log_every: 2
+"""
+ONE = "hydra: {launcher: {workers: 1, threads: 3}}\n"
+FILES = {"one": VALLEY + ONE, "same": VALLEY + "name: same\n" + ONE,
+         "two": VALLEY + "hydra: {launcher: {workers: 2}}\n",
+         "none": VALLEY + "name: other\n", "params": VALLEY + "hydra: {sweeper: {params: {seed: '4,5'}}}\n",
+         "slurm": VALLEY.replace("_self_", "override /hydra/launcher: slurm, _self_"),
+         "basic": VALLEY.replace("_self_", "override /hydra/launcher: basic, _self_"),
+         "place": VALLEY + "hydra: {sweep: {dir: elsewhere}}\n"}  # fmt: skip
+LAUNCHERS: list[tuple[str, list[Any]]] = [
+    ("one", [1, 3]),
+    ("one,same", [1, 3]),
+    ("none", ["auto", 1]),
+    ("one hydra.launcher.threads=2", [1, 2]),
+    ("one,two", ["hydra.launcher: expected one launcher"]),
+    ("one,none", ["hydra.launcher: expected one launcher"]),
+    ("params,none", ["hydra.sweeper: expected one sweeper"]),
+    ("slurm", ["hydra/launcher: expected a machine with SLURM"]),
+    ("place", ["hydra.sweep.dir: expected output_dir"]),
+]
+
+
+@pytest.mark.parametrize(("typed", "expected"), LAUNCHERS)
+def test_the_launcher_of_a_file(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, expected: list[Any]
+) -> None:
+    """It is that of the sweep, or the sweep is refused in one line."""
+    used: list[Any] = []
+
+    def run(pool: Any) -> list[Any]:
+        used.extend([pool.options.workers, pool.options.threads])
+        return [Outcome("in use")] * len(pool.jobs)
+
+    monkeypatch.setattr("genreg.launcher.local.Pool.run", run)
+    monkeypatch.setenv("PATH", "")
+    for name, text in FILES.items():
+        _write(tmp_path / "mine" / "experiment" / f"{name}.yaml", text)
+    given = ["logger=none", "device=cpu", *f"experiment={typed}".split()]
+    answer = genreg("train", "--config-dir", "mine", "-m", *given)
+    if len(expected) == 2:
+        assert (answer.code, used) == (0, expected), answer
+    else:
+        assert (answer.code, len(answer.err.splitlines())) == (2, 1), answer
+        assert expected[0] in answer.err
+        assert used == []
+
+
+def test_the_grid_of_a_file(genreg: Genreg, tmp_path: Path) -> None:
+    _write(tmp_path / "mine" / "experiment" / "params.yaml", FILES["params"])
+    given = ["train", "--config-dir", "mine", "-m", "--dry-run", "experiment=params", "logger=none"]
+    assert genreg(*given).out.count(" seed=") == 2
+    assert genreg(*given, "seed=range(3)").out.count(" seed=") == 3

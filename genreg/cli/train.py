@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> None:
         elif many:
             from genreg.cli import sweep
 
-            sweep.sweep(flags)
+            if not sweep.sweep(flags):
+                _by_hydra(flags, arguments)
         else:
             _one(flags)
     except GenregError:

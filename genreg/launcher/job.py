@@ -4,7 +4,7 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from genreg.errors import FolderInUseError, explained, report
 from genreg.launcher.surroundings import Surroundings
@@ -18,11 +18,15 @@ Status = Literal["done", "failed", "interrupted", "in use"]
 
 @dataclass(frozen=True)
 class Job:
-    """overrides: what `genreg train` takes to make this run alone."""
+    """overrides: what `genreg train` takes to make this run alone.
+
+    hydra: the launcher and the sweeper that its files ask for.
+    """
 
     overrides: list[str]
     config: Config
     surroundings: Surroundings = field(default_factory=Surroundings)
+    hydra: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
