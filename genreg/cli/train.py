@@ -8,17 +8,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.types import RunMode
-from omegaconf import DictConfig
 
-from genreg import CONFIGS
 from genreg.cli import compose
 from genreg.cli import help as help_page
-from genreg.cli.explain import explaining
+from genreg.cli.by_hydra import by_hydra
 from genreg.cli.next import next_command
-from genreg.errors import GenregError, InputError, explained, report
+from genreg.errors import GenregError, InputError, explained
 from genreg.launcher.overrides import key, of_hydra
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
@@ -44,12 +41,12 @@ def main(arguments: list[str]) -> None:
         if flags.like:
             _again(flags)
         elif flags.cfg or flags.info or flags.hydra_help or flags.shell_completion or own_sweeper:
-            _by_hydra(flags, arguments)
+            by_hydra(flags, arguments)
         elif many:
             from genreg.cli import sweep
 
             if not sweep.sweep(flags):
-                _by_hydra(flags, arguments)
+                by_hydra(flags, arguments)
         else:
             _one(flags)
     except GenregError:
@@ -137,24 +134,3 @@ def _again(flags: Namespace) -> None:
 def _tell_next(config: Config, flags: Namespace) -> None:
     if not config["quiet"]:
         print(f"next: {next_command(config, flags)}", flush=True)
-
-
-def _by_hydra(flags: Namespace, arguments: list[str]) -> None:
-    """What only Hydra's own main does: --cfg, --info, --hydra-help, completion, and other sweepers."""
-    if flags.dry_run:
-        raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that the error can be explained
-    first = [argument for argument in arguments if argument not in flags.overrides]
-    sys.argv = ["genreg", *first, *flags.overrides]  # Hydra itself takes no override after a flag
-    with explaining(flags.overrides):
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(_job)()
-
-
-def _job(cfg: DictConfig) -> None:
-    """One run of another sweeper. A failure is told here; Hydra raises the first when all have been tried."""
-    try:
-        train(compose.plain(cfg), in_sweep=True)
-    except Exception as error:
-        failure = explained(error)
-        report(failure)
-        raise failure from error

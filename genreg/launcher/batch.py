@@ -17,21 +17,23 @@ COMMANDS = 3  # of jobs that failed for one reason
 
 
 class SweepFailedError(GenregError):
-    """Jobs failed, and were listed."""
+    """Jobs failed, and were listed. outcomes: of all jobs, if any was run."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: int, outcomes: Sequence[Outcome | None] = ()) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.outcomes = exit_code, outcomes
 
 
-def run_batch(jobs: list[Job], run: Run, *, retry_failed: bool, keep_going: bool) -> list[Outcome | None]:
-    """Run what is not over yet, and tell what became of all.
+def run_batch(
+    jobs: list[Job], run: Run, *, retry_failed: bool, keep_going: bool, whole: bool = True
+) -> list[Outcome | None]:
+    """Run what is not over yet, and tell what became of all; less of it if the batch is not the whole sweep.
 
     Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
     """
     outcomes = look(jobs, retry_failed)
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    quiet = all(job.settings.quiet for job in jobs)
+    quiet = not whole or all(job.settings.quiet for job in jobs)
     if not quiet:
         print(_counts(jobs, outcomes), flush=True)
     if left:
@@ -109,7 +111,7 @@ def _conclude(
     if failed:
         code = 2 if all(outcome.exit_code == 2 for outcome in failed.values()) else 1
         left = f", {stopped} are left" if stopped else ""
-        error = SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code)
+        error = SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code, outcomes)
         report(error)
     if not quiet and any(outcome and outcome.status == "done" for outcome in outcomes):
         folders = dict.fromkeys(job.settings.output_dir for job in jobs)
