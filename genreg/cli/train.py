@@ -4,7 +4,7 @@ import logging
 import os
 import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,18 @@ def main(arguments: list[str]) -> None:
         raise explained(error) from error
 
 
-def parse(arguments: list[str]) -> Namespace:
-    """Hydra's flags and ours; InputError for one that neither knows, or that genreg cannot honour."""
+def make_parser() -> ArgumentParser:
+    """Hydra's flags and ours."""
     parser = get_args_parser()
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--like", type=Path)
     parser.error = _bad_flag  # type: ignore[method-assign]
-    flags = parser.parse_intermixed_args(arguments)
+    return parser
+
+
+def parse(arguments: list[str]) -> Namespace:
+    """Hydra's flags and ours; InputError for one that neither knows, or that genreg cannot honour."""
+    flags = make_parser().parse_intermixed_args(arguments)
     if flags.config_path is not None:
         raise InputError("--config-path", "--config-dir, which adds a folder of options", flags.config_path)
     if flags.config_name is not None:
@@ -76,7 +81,7 @@ def parse(arguments: list[str]) -> Namespace:
 def _without_dashes(argument: str) -> str:
     """A W&B agent types --optimizer.lr=0.1: what is no flag but looks like a key is an override."""
     match = re.fullmatch(r"--([\w.@/]+)=.*", argument, re.DOTALL)
-    known = match and f"--{match[1]}" in [*get_args_parser()._option_string_actions, "--like"]
+    known = match and f"--{match[1]}" in make_parser()._option_string_actions
     return argument[2:] if match and not known else argument
 
 

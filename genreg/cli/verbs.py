@@ -26,8 +26,8 @@ def main() -> None:
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
-        elif arguments[:1] == ["-sc"]:  # Hydra's shell completion calls back without the verb
-            completion.answer(arguments)
+        elif arguments[:1] == ["-sc"]:  # what the shell calls back
+            completion.answer("".join(arguments[1:2]))
         else:
             app(arguments, standalone_mode=True)
     except GenregError as error:
@@ -43,6 +43,9 @@ def _train(arguments: list[str]) -> None:
     extended = any(argument.startswith(("--config-dir", "-cd")) for argument in arguments)
     if {"--help", "-h"} & set(arguments) and not extended:
         print(help_page.text())
+        return
+    if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        completion.answer("".join(arguments[1:2]))
         return
     from genreg.cli import train as cli
 
