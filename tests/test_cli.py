@@ -72,6 +72,14 @@ def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
+def test_a_dry_run_needs_no_torch(tmp_path: Path) -> None:
+    code = "import sys; from genreg.__main__ import main; main(); assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", code, "train", "sweep=smoke", "--dry-run"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_what_names_the_folder(genreg: Genreg, tmp_path: Path) -> None:
     """Seed and plumbing do not make another experiment; anything else does."""
     same = [[], ["quiet=true"], ["checkpoint_every=7"], ["logger=tensorboard"], ["seed=1"], ["data_dir=."]]

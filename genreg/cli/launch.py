@@ -51,8 +51,7 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool) -> None:
         return [ended.return_value for ended in launcher.launch([job.overrides for job in jobs], 0)]
 
     if dry_run:
-        workers = launcher.workers(jobs) if hasattr(launcher, "workers") else 1
-        batch.dry_run(jobs, workers, retry_failed)
+        batch.dry_run(jobs, getattr(launcher, "workers", lambda _jobs: 1), retry_failed)
     else:
         keep_going = options.get("keep_going", True)
         batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going)

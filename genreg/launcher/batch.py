@@ -59,8 +59,11 @@ def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
     return [None if o and o.status == "failed" and retry_failed else o for o in found]
 
 
-def dry_run(jobs: list[Job], workers: int, retry_failed: bool) -> None:
-    """Print how many jobs there are, how many are over, how long the others may take, and the first."""
+def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: bool) -> None:
+    """Print how many jobs there are, how many are over, how long the others may take, and the first.
+
+    workers: how many of some jobs run at once; asked only where it matters, since the answer may need torch.
+    """
     outcomes = look(jobs, retry_failed)
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
     print(_counts(jobs, outcomes))
@@ -78,7 +81,7 @@ def _counts(jobs: list[Job], outcomes: list[Outcome | None]) -> str:
     return f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"
 
 
-def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: int) -> str:
+def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: Callable[[list[Job]], int]) -> str:
     """From the mean seconds of finished jobs of one arm, or of all where an arm has none."""
     took: dict[object, list[float]] = {}
     for job, outcome in zip(jobs, outcomes, strict=True):
@@ -90,9 +93,8 @@ def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: int) -> 
     means = {key: sum(seconds) / len(seconds) for key, seconds in took.items()}
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
     total = sum(means.get(job.folder.path.parent, means["all"]) for job in left)
-    return (
-        f"estimated time: {clock(total / workers)} with {workers} at once, from {len(took['all'])} finished"
-    )
+    once = workers(left)
+    return f"estimated time: {clock(total / once)} with {once} at once, from {len(took['all'])} finished"
 
 
 def _conclude(
