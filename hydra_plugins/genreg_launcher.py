@@ -3,7 +3,8 @@
 Hydra imports this file whenever it starts, so it imports nothing heavy itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -19,22 +20,44 @@ class GenregLauncher(Launcher):
         self.options: Any = OmegaConf.to_container(OmegaConf.create(options))
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.about = list(config.hydra.overrides.hydra)
+        self.about, self.sweeper = list(config.hydra.overrides.hydra), config.hydra.sweeper
 
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
         """The outcome of each job, None where it was not started."""
         raise NotImplementedError
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """What a sweeper of Hydra is told of each of its jobs; it may ask for one twice."""
+        from genreg.cli.by_hydra import value
         from genreg.cli.sweep import compose_jobs
-        from genreg.launcher.batch import run_batch
+        from genreg.launcher.batch import SweepFailedError, run_batch
 
         jobs = compose_jobs([list(overrides) for overrides in job_overrides], self.about)
         chosen = {
             name: self.options.get(name, name == "keep_going") for name in ("retry_failed", "keep_going")
         }
-        outcomes = run_batch(jobs, self.run, **chosen)
-        return [JobReturn(status=JobStatus.COMPLETED, _return_value=outcome) for outcome in outcomes]
+        once = {job.folder.path: job for job in jobs}
+        try:
+            outcomes = run_batch(list(once.values()), self.run, **chosen, whole=False)
+        except SweepFailedError as error:
+            outcomes = list(error.outcomes)
+        found = dict(zip(once, outcomes, strict=True))
+        return [
+            _answer(job.overrides, found[job.folder.path], partial(value, sweeper=self.sweeper))
+            for job in jobs
+        ]
+
+
+def _answer(overrides: list[str], outcome: Any, value: Callable[[Any], float | None]) -> JobReturn:
+    """A finished job's value, or the failure of one that is not, which was told already."""
+    from genreg.errors import GenregError
+
+    if outcome and outcome.status == "done":
+        found = value(outcome.summary)
+        return JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=found)
+    failure = GenregError(outcome.reason if outcome else "not started")
+    failure.exit_code, failure.reported = outcome.exit_code or 1 if outcome else 1, True
+    return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=failure)
 
 
 class LocalLauncher(GenregLauncher):

@@ -37,7 +37,8 @@ class Result:
 @pytest.fixture(autouse=True)
 def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the caller's data folder, debug switch or W&B account."""
-    for name in ("GENREG_DATA", "GENREG_DEBUG", "WANDB_API_KEY", "WANDB_MODE"):
+    wandb = [name for name in os.environ if name.startswith("WANDB_")]
+    for name in ("GENREG_DATA", "GENREG_DEBUG", *wandb):
         monkeypatch.delenv(name, raising=False)
 
 

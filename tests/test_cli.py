@@ -89,6 +89,14 @@ def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
+def test_a_dry_run_needs_no_torch(tmp_path: Path) -> None:
+    code = "import sys; from genreg.__main__ import main; main(); assert 'torch' not in sys.modules"
+    command = [sys.executable, "-c", code, "train", "sweep=smoke", "--dry-run"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_what_names_the_folder(genreg: Genreg, tmp_path: Path) -> None:
     """Seed and plumbing do not make another experiment; anything else does."""
     same = [[], ["quiet=true"], ["checkpoint_every=7"], ["logger=tensorboard"], ["seed=1"], ["data_dir=."]]
@@ -288,17 +296,54 @@ def test_help_is_for_people(genreg: Genreg) -> None:
     assert genreg("--version").out.strip() == "0.1.0"
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("genreg tr", "train"),
-        ("genreg train regularizer=v", "regularizer=vat"),
-        ("genreg train optimizer.l", "optimizer.lr="),
-    ],
-)
-def test_completion(genreg: Genreg, monkeypatch: pytest.MonkeyPatch, line: str, expected: str) -> None:
+COMPLETED: dict[str, list[str]] = {
+    "genreg tr": ["train "],
+    "genreg data ": ["fetch ", "list ", "verify "],
+    "genreg data fetch iri": [],
+    "genreg data fetch fashion": ["fashion_mnist "],
+    "genreg sync --t": ["--to "],
+    "genreg sync x --to w": ["wandb "],
+    "genreg report --format m": ["markdown "],
+    "genreg report out": [],
+    "genreg train --dr": ["--dry-run "],
+    "genreg train --config-": ["--config-dir "],
+    "genreg train --cfg j": ["job "],
+    "genreg train --like ": [],
+    "genreg train experiment=vat_200/v": ["experiment=vat_200/vat"],
+    "genreg train -m experiment=smoke/none,smoke/v": ["experiment=smoke/none,smoke/vat"],
+    "genreg train regularizer=[vat,entr": ["regularizer=[vat,entropy"],
+    "genreg train exper": ["experiment="],
+    "genreg train --dry-run regularizer=vat regularizer.vat.e": ["regularizer.vat.epsilon="],
+    "genreg train optimizer.l": ["optimizer.lr="],
+    "genreg train steps=": ["steps=2000"],
+    "genreg train hydra/launcher=sl": ["hydra/launcher=slurm"],
+    "genreg train --config-dir mine model=ti": ["model=tiny"],
+}
+
+
+@pytest.mark.parametrize("line", COMPLETED)
+def test_completion(genreg: Genreg, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str) -> None:
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "tiny.yaml").write_text("_target_: genreg.model.MLP\n")
     monkeypatch.setenv("COMP_LINE", line)
-    assert expected in genreg("-sc", "query=bash").out.split()
+    answer = genreg("-sc", "query=bash")
+    assert (answer.code, answer.err) == (0, "")
+    assert [found for found in answer.out.split("\n") if found] == COMPLETED[line]
+
+
+@pytest.mark.parametrize("line", ["genreg train experiment=vat_200/va", "genreg sy"])
+def test_completion_in_bash(genreg: Genreg, tmp_path: Path, line: str) -> None:
+    """As readline calls it: of a word with = it completes the part behind."""
+    script = genreg("-sc", "install=bash").out
+    assert genreg("train", "-sc", "install=bash").out == script
+    assert "compdef _genreg genreg" in genreg("-sc", "install=zsh").out
+    assert "hydra_fish_completion" in genreg("-sc", "install=fish").out
+    assert genreg("-sc", "install=cmd").code == 2
+    called = f"genreg() {{ {sys.executable} -m genreg \"$@\"; }}\nCOMP_LINE='{line}' COMP_POINT={len(line)}\n"
+    show = '_genreg; printf "[%s]" "${COMPREPLY[@]}"'
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(["bash", "-c", f"{script}\n{called}{show}"], capture_output=True, env=environment)
+    assert done.stdout.decode() == ("[vat_200/vat]" if "=" in line else "[sync ]")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["data", "list"], ["train", "--help"]])

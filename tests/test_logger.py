@@ -156,3 +156,93 @@ def test_a_repeated_run_is_a_run_of_its_own_in_wandb(tmp_path: Path, monkeypatch
         WandB(mode="offline").start(folder, CONFIG)
         folder.set_aside()
     assert ids[1] == f"{ids[0]}-again-1"
+
+
+class Recorded:
+    """A W&B run that keeps what it is told."""
+
+    starting_step = 0
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}
+        self.rows: list[dict[str, Any]] = []
+        self.summary: dict[str, Any] = {}
+
+    def define_metric(self, name: str, *, step_metric: str, summary: str | None) -> None:
+        self.metrics[name] = (step_metric, summary)
+
+    def log(self, row: dict[str, Any], step: int) -> None:
+        self.rows.append(row)
+
+    def finish(self, exit_code: int) -> None:
+        pass
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
+    """The W&B runs that were started, each with the arguments of `wandb.init`."""
+    runs: list[Recorded] = []
+
+    def init(**given: Any) -> Recorded:
+        runs.append(Recorded())
+        runs[-1].given = given
+        return runs[-1]
+
+    monkeypatch.setattr("wandb.init", init)
+    return runs
+
+
+VARIABLES = {"WANDB_PROJECT": "p", "WANDB_ENTITY": "e", "WANDB_RUN_GROUP": "g", "WANDB_NAME": "n",
+             "WANDB_TAGS": "s,t", "WANDB_JOB_TYPE": "j", "WANDB_MODE": "offline"}  # fmt: skip
+
+
+def test_the_environment_is_heard_unless_the_configuration_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, recorded: list[Recorded], tmp_path: Path
+) -> None:
+    explicit: dict[str, Any] = {"project": "P", "entity": "E", "group": "G", "name": "N", "tags": ["T"],
+                                "mode": "online"}  # fmt: skip
+    for variable, value in VARIABLES.items():
+        monkeypatch.setenv(variable, value)
+    for chosen in ({}, explicit):
+        WandB(**chosen).start(RunFolder(tmp_path), CONFIG)
+    keys = ("project", "entity", "group", "name", "tags", "job_type", "mode")
+    heard, overridden = ([run.given[key] for key in keys] for run in recorded)
+    assert heard == ["p", "e", "g", "n", ["digits", "s", "t"], "j", "offline"]
+    assert overridden == ["P", "E", "G", "N", ["T", "digits"], "j", "online"]
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable)
+    WandB(mode="offline").start(RunFolder(tmp_path), CONFIG)
+    assert recorded[2].given["project"] == "genreg"
+
+
+def test_wandb_knows_steps_methods_and_which_way_is_better(
+    genreg: Callable[..., Result], recorded: list[Recorded]
+) -> None:
+    given = ["regularizer=[vat,entropy]", "logger=wandb", "quiet=true"]
+    assert genreg("train", *SMOKE, *given).code == 0
+    (run,) = recorded
+    assert run.given["config"]["method"] == "vat+entropy"
+    assert run.metrics["validation/accuracy"] == ("step", "max")
+    assert run.metrics["test/cross_entropy"] == ("step", "min")
+    assert run.metrics["train/vat"] == ("step", None)
+    assert set().union(*run.rows) == {"step", *run.metrics}
+
+
+def test_a_trial_of_an_agent(
+    genreg: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, recorded: list[Recorded], tmp_path: Path
+) -> None:
+    """Its --key=value is an override, and a trial that was finished before reports all the same."""
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    for _ in range(2):
+        answer = genreg("train", *SMOKE, "--logger=wandb", "--regularizer.vat.epsilon=0.25")
+        assert answer.code == 0, answer.err
+    assert "finished already" in answer.out
+    first, second = recorded
+    assert second.rows == first.rows
+    assert len(first.rows) == 6
+    assert second.summary == first.summary
+    assert "best/validation/accuracy" in second.summary
+    assert second.given["config"]["regularizer"]["vat"]["epsilon"] == 0.25
+    assert genreg("train", *SMOKE, "--logger=none", "--regularizer.vat.epsilon=0.25").code == 0
+    assert len(recorded) == 2

@@ -119,6 +119,19 @@ def test_another_project_and_artifacts_are_something_new(genreg: Genreg, tmp_pat
         assert run["project"] == (more[1] if len(more) == 2 else "genreg")
 
 
+def test_the_environment_names_another_place(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "seed=3")
+    for variable in ("", "WANDB_PROJECT", "WANDB_ENTITY"):
+        if variable:
+            monkeypatch.setenv(variable, "other")
+        for result in ("synced", "unchanged"):
+            assert genreg("sync", str(tmp_path)).out.startswith(f"{result} "), variable
+    (run,) = map(content, offline_runs(tmp_path))
+    assert run["project"] == "other"
+
+
 def test_killed_and_resumed(genreg: Genreg, tmp_path: Path) -> None:
     """Synced after the kill, and again when the run is done: every step once, as the folder has it."""
     process = start(tmp_path)

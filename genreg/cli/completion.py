@@ -1,17 +1,125 @@
-"""Completion with Tab: of the verbs here, of what follows `genreg train` by Hydra."""
+"""Completion with Tab: verbs and options here, groups and flags of `genreg train` too, its keys by Hydra."""
 
+import argparse
+import io
 import os
+import re
+from collections.abc import Iterable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
 
-VERBS = ("train", "report", "show", "sync", "data")
+from genreg.cli.help import GROUPS, options
+from genreg.errors import InputError
+
+SCRIPTS = {
+    "bash": r"""_genreg() {
+    local IFS=$'\n' line=${COMP_LINE:0:COMP_POINT}
+    local word=${line##* }
+    COMPREPLY=($(COMP_LINE=$line genreg -sc query=bash 2>/dev/null))
+    if [[ $COMP_WORDBREAKS == *=* && $word == *=* ]]; then  # readline completes what is behind the last =
+        COMPREPLY=("${COMPREPLY[@]#"${word%=*}="}")
+    fi
+}
+complete -o nospace -o default -F _genreg genreg""",
+    "zsh": r"""_genreg() {
+    local -a found
+    found=(${(f)"$(COMP_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX" genreg -sc query=zsh 2>/dev/null)"})
+    if (( $#found )); then compadd -Q -S '' -- $found; else _files; fi
+}
+compdef _genreg genreg""",
+}
+"""What `eval` makes of a shell; a candidate that ends with a space is a whole word."""
+
+VALUES = {
+    "--to": ("wandb", "tensorboard"),
+    "--mode": ("auto", "online", "offline"),
+    "--format": ("html", "markdown", "csv", "json", "latex"),
+    "--cfg": ("job", "hydra", "all"),
+    "-c": ("job", "hydra", "all"),
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+FOLDER = ("--like", "--config-dir", "-cd", "--output")  # what follows is a path: the shell knows those
+REFUSED = {"--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun"}
 
 
-def answer(arguments: list[str]) -> None:
-    """What the shell asks for in COMP_LINE; Hydra's script for the shell calls back without the verb."""
-    verb, _, rest = os.environ.get("COMP_LINE", "").partition(" ")[2].partition(" ")
-    if verb == "train" and (rest or os.environ["COMP_LINE"].endswith(" ")):
+def answer(asked: str) -> None:
+    """Print a shell's script (install=bash), or the candidates for the line in COMP_LINE (query=bash)."""
+    what, _, shell = asked.partition("=")
+    if what == "query":
+        print(*candidates(os.environ.get("COMP_LINE", "")), sep="\n")
+    elif what == "install" and shell in SCRIPTS:
+        print(SCRIPTS[shell])
+    elif re.fullmatch("(un)?install=(bash|zsh|fish)", asked):
         from genreg.cli.train import main
 
-        os.environ["COMP_LINE"] = f"genreg {rest}"
-        main(arguments)
-    elif arguments[1:2] == ["query=bash"]:
-        print(" ".join(name for name in VERBS if name.startswith(verb)))
+        main(["-sc", asked])  # Hydra's own, which calls back as ours does
+    else:
+        raise InputError("-sc", "install=bash, install=zsh or install=fish", asked)
+
+
+def candidates(line: str) -> list[str]:
+    """What the last word of a command line may become."""
+    *before, word = line.split(" ")
+    words = [each for each in before[1:] if each]
+    if words and words[-1] in FOLDER:
+        return []
+    if words and words[-1] in VALUES:
+        return _whole(VALUES[words[-1]], word)
+    if words[:1] == ["train"]:
+        return _of_train(words[1:], word)
+    return _of_commands(words, word)
+
+
+def _whole(found: Iterable[str], word: str) -> list[str]:
+    return [f"{each} " for each in sorted(found) if each.startswith(word)]
+
+
+def _of_commands(words: list[str], word: str) -> list[str]:
+    """Verbs, and the options of the one that was typed."""
+    import typer
+
+    from genreg.cli.verbs import app
+
+    command: Any = typer.main.get_command(app)
+    for name in words:
+        command = getattr(command, "commands", {}).get(name, command)
+    flags = [flag for each in command.params for flag in each.opts if flag.startswith("-")]
+    if words[:2] == ["data", "fetch"] and not word.startswith("-"):
+        from genreg.download import SOURCES
+
+        return _whole(SOURCES, word)
+    return _whole([*getattr(command, "commands", {}), *(flags if word.startswith("-") else ())], word)
+
+
+def _of_train(words: list[str], word: str) -> list[str]:
+    if word.startswith("-"):
+        from genreg.cli.train import make_parser
+
+        known: Any = make_parser()._option_string_actions
+        return _whole((f for f in known if f not in REFUSED and known[f].help != argparse.SUPPRESS), word)
+    folder = next((words[i + 1] for i, w in enumerate(words[:-1]) if w in ("--config-dir", "-cd")), None)
+    group, equals, _ = word.partition("=")
+    if equals and group in GROUPS:
+        return _options(group, word, Path(folder) if folder else None)
+    found = [each for each in _by_hydra(words, word, folder) if each.partition("/")[0] not in GROUPS]
+    return sorted({*found, *(f"{name}=" for name in GROUPS if f"{name}=".startswith(word))})
+
+
+def _options(group: str, word: str, extra: Path | None) -> list[str]:
+    """The options of a group, also behind others: experiment=vat_200/v, regularizer=[vat,e."""
+    typed = re.split(r"[=\[,]", word)[-1]
+    start = word[: len(word) - len(typed)]
+    return [f"{start}{name}" for name in options(group, extra) if name.startswith(typed)]
+
+
+def _by_hydra(words: list[str], word: str, folder: str | None) -> list[str]:
+    """Keys and values of the configuration that is composed so far."""
+    from genreg.cli.train import main
+
+    typed = [each for each in words if "=" in each and not each.startswith("-")]
+    os.environ["COMP_LINE"] = " ".join(["genreg", *typed, word])
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(io.StringIO()):
+        main([*(["--config-dir", folder] if folder else []), "-sc", "query=bash"])
+    return said.getvalue().split()

@@ -26,6 +26,7 @@ KEYED = ("regularizer", "measure", "logger")
 
 FIXED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", "'.': output_dir says where runs lie"),
+    "sweep.subdir": (".", "'.': output_dir says where runs lie"),
     "output_subdir": (None, "null: a run folder holds its config.yaml"),
     "job.chdir": (False, "false: a run stays in the folder it was started in"),
     "callbacks": ({}, "none: genreg calls no callbacks"),
@@ -60,14 +61,21 @@ def compose(overrides: list[str]) -> DictConfig:
     """The configuration with its hydra node; InputError for what genreg cannot honour of that."""
     with explaining(overrides):
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
-        for path, (only, expected) in FIXED.items():
-            found = OmegaConf.select(cfg.hydra, path)
-            if found != only:
-                raise InputError(f"hydra.{path}", expected, str(found))
+        check(cfg.hydra, cfg.output_dir)
         with read_write(cfg.hydra.runtime), open_dict(cfg.hydra.runtime):
             cfg.hydra.runtime.output_dir = os.path.abspath(cfg.hydra.run.dir)
     HydraConfig.instance().set_config(cfg)  # what ${hydra:...} refers to
     return cfg
+
+
+def check(node: DictConfig, output_dir: str) -> None:
+    """InputError for what a hydra node asks that genreg does not honour."""
+    for path, (only, expected) in FIXED.items():
+        found = OmegaConf.select(node, path)
+        if found != only:
+            raise InputError(f"hydra.{path}", expected, str(found))
+    if node.sweep.dir != output_dir:
+        raise InputError("hydra.sweep.dir", "output_dir, which says where runs lie", node.sweep.dir)
 
 
 def surroundings(cfg: DictConfig) -> Surroundings:
@@ -82,9 +90,15 @@ def surroundings(cfg: DictConfig) -> Surroundings:
     return Surroundings(variables, log if log.get("root") else {}, verbose)
 
 
+def hydra_part(cfg: DictConfig, part: str) -> dict[str, Any]:
+    """The launcher or the sweeper that a configuration asks for, as it is written."""
+    return OmegaConf.to_container(cfg.hydra[part])  # type: ignore[return-value]
+
+
 def job_of(cfg: DictConfig, overrides: list[str]) -> Job:
     """The job of a composed configuration, its scalars checked."""
-    job = Job(overrides, plain(cfg), surroundings(cfg))
+    hydra_parts = {part: hydra_part(cfg, part) for part in ("launcher", "sweeper")}
+    job = Job(overrides, plain(cfg), surroundings(cfg), hydra=hydra_parts)
     _ = job.settings  # complains here, not in the middle of a sweep
     return job
 

@@ -30,6 +30,8 @@ examples:
   genreg train experiment=vat_200/vat seed=3
   genreg train -m regularizer=none,vat 'seed=range(5)'
   genreg train sweep=smoke
+
+Tab completes verbs, flags, options and keys:   eval "$(genreg -sc install=bash)"   (or zsh, in ~/.zshrc)
 """
 
 TAIL = """\
@@ -40,7 +42,7 @@ flags:
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --cfg job        print the configuration and stop; --info shows where each part comes from
   --config-dir D   look for more options of every group in folder D, and for their modules
-  --hydra-help     Hydra's own flags; `eval "$(genreg train -sc install=bash)"` completes with Tab
+  --hydra-help     Hydra's own flags
 """
 
 

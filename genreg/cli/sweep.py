@@ -9,28 +9,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from genreg.cli.compose import about_hydra, compose, configs, job_of, plain, surroundings
+from genreg.cli.compose import about_hydra, compose, configs, hydra_part, job_of, surroundings
 from genreg.cli.explain import explaining
+from genreg.cli.help import GROUPS
+from genreg.cli.launch import agree, launch
 from genreg.cli.needs import with_needs
 from genreg.errors import GenregError, InputError
-from genreg.launcher import batch, job, plan
+from genreg.launcher import batch, plan
 from genreg.launcher import sweep as sweep_file
 from genreg.launcher.batch import SweepFailedError
-from genreg.launcher.job import Job, Outcome
-from genreg.launcher.overrides import key, of_hydra, value
-from genreg.launcher.table import Table
+from genreg.launcher.job import Job
+from genreg.launcher.overrides import group, key, merged, of_hydra, value
+
+BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
 
-def sweep(flags: Namespace) -> None:
-    """Run a sweep file, or with -m every combination of values.
+def sweep(flags: Namespace) -> bool:
+    """Run a sweep file, or with -m every combination of values; False if a file asks for another sweeper.
 
     Overrides of hydra's and of the sweep's own keys are about the sweep, all others hold for every job.
     """
@@ -39,16 +39,37 @@ def sweep(flags: Namespace) -> None:
     about = about_hydra(flags)
     with configs():
         forced = [f"++{o}" if o.startswith("sweep.") else o for o in own]
-        master = compose([*about, *forced])
+        master = _master([*about, *forced], [] if own else given)
         node: Any = OmegaConf.to_container(master.sweep, resolve=True) if "sweep" in master else {}
         dry_run = flags.dry_run or node.get("dry_run") is True
         name = next((value(o) for o in own if o.startswith("sweep=")), None)
+        sweeper = hydra_part(master, "sweeper")
+        if sweeper["_target_"] != BASIC or sweeper["max_batch_size"] is not None:
+            if own or dry_run:
+                raise InputError(
+                    "hydra/sweeper", "none beside a sweep file or --dry-run", sweeper["_target_"]
+                )
+            return False
         with surroundings(master).entered():
             if name is None:
-                jobs = compose_jobs(grid(given), about)
+                params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
+                jobs = compose_jobs(grid(merged(params, given)), about)
             else:
                 jobs = of_file(name, node, given, about, None if dry_run else flags.overrides)
-            _launch(jobs, master, dry_run, flags.again)
+            agree(jobs, master, about)
+            launch(jobs, master, dry_run, flags.again)
+    return True
+
+
+def _master(about: list[str], given: list[str]) -> DictConfig:
+    """What the sweep itself goes by: Hydra's own keys, as typed and as the options say that hold for all."""
+    parser = OverridesParser.create()
+    with explaining(given):
+        chosen = [o for o in given if group(o) in GROUPS and not parser.parse_override(o).is_sweep_override()]
+    try:
+        return compose([*about, *chosen])
+    except InputError:  # what is wrong with an option is said of its combinations
+        return compose(about)
 
 
 def of_file(
@@ -118,33 +139,3 @@ def _refuse(wrong: dict[tuple[str, ...], GenregError], arms: int) -> None:
         line = str(error).partition("\n")[0]
         print(f"genreg: {line}  ({shlex.join(overrides)})", file=sys.stderr, flush=True)
     raise SweepFailedError(f"{len(wrong)} of {arms} combinations are wrong, nothing was run", first.exit_code)
-
-
-def _launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool) -> None:
-    """Give the jobs to the chosen launcher: one of genreg's, or any that Hydra knows."""
-    hydra_config = GlobalHydra.instance()
-    context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
-    with explaining([]):
-        launcher: Any = Plugins.instance().instantiate_launcher(context, _run_by_hydra, master)
-    options: dict[str, Any] = getattr(launcher, "options", {})
-    retry_failed = options.get("retry_failed", False)
-
-    def run(jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
-        if hasattr(launcher, "run"):
-            return list(launcher.run(jobs, table))
-        return [ended.return_value for ended in launcher.launch([job.overrides for job in jobs], 0)]
-
-    if dry_run:
-        workers = launcher.workers(jobs) if hasattr(launcher, "workers") else 1
-        batch.dry_run(jobs, workers, retry_failed)
-    else:
-        keep_going = options.get("keep_going", True)
-        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going, again=again)
-
-
-def _run_by_hydra(cfg: DictConfig) -> Outcome:
-    """One job under a launcher that composes for itself."""
-    from hydra.core.hydra_config import HydraConfig
-
-    overrides = list(HydraConfig.get().overrides.task)
-    return job.run(Job(overrides, plain(cfg)), retry_failed=True)

@@ -2,25 +2,24 @@
 
 import logging
 import os
+import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.types import RunMode
-from omegaconf import DictConfig
 
-from genreg import CONFIGS
 from genreg.cli import compose
 from genreg.cli import help as help_page
-from genreg.cli.explain import explaining
+from genreg.cli.by_hydra import by_hydra
 from genreg.cli.needs import with_needs
 from genreg.cli.next import next_command
-from genreg.errors import GenregError, InputError, explained, report
+from genreg.errors import GenregError, InputError, explained
 from genreg.launcher.job import Job, prepare
 from genreg.launcher.overrides import key, of_hydra
+from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.train import train
 
@@ -29,6 +28,7 @@ log = logging.getLogger("genreg")
 
 def main(arguments: list[str]) -> None:
     """Run `genreg train` with these arguments. Raises GenregError or KeyboardInterrupt."""
+    arguments = [_without_dashes(argument) for argument in arguments]
     flags = parse(arguments)
     if flags.config_dir:
         sys.path.append(str(Path(flags.config_dir).resolve()))  # last: nothing else is found differently
@@ -43,11 +43,12 @@ def main(arguments: list[str]) -> None:
         if flags.like:
             _repeat(flags)
         elif flags.cfg or flags.info or flags.hydra_help or flags.shell_completion or own_sweeper:
-            _by_hydra(flags, arguments)
+            by_hydra(flags, arguments)
         elif many:
             from genreg.cli import sweep
 
-            sweep.sweep(flags)
+            if not sweep.sweep(flags):
+                by_hydra(flags, arguments)
         else:
             _one(flags)
     except GenregError:
@@ -56,14 +57,19 @@ def main(arguments: list[str]) -> None:
         raise explained(error) from error
 
 
-def parse(arguments: list[str]) -> Namespace:
-    """Hydra's flags and ours; InputError for one that neither knows, or that genreg cannot honour."""
+def make_parser() -> ArgumentParser:
+    """Hydra's flags and ours."""
     parser = get_args_parser()
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--like", type=Path)
     parser.error = _bad_flag  # type: ignore[method-assign]
-    flags = parser.parse_intermixed_args(arguments)
+    return parser
+
+
+def parse(arguments: list[str]) -> Namespace:
+    """Hydra's flags and ours; InputError for one that neither knows, or that genreg cannot honour."""
+    flags = make_parser().parse_intermixed_args(arguments)
     if flags.config_path is not None:
         raise InputError("--config-path", "--config-dir, which adds a folder of options", flags.config_path)
     if flags.config_name is not None:
@@ -73,6 +79,13 @@ def parse(arguments: list[str]) -> Namespace:
     if flags.resolve and not flags.cfg:
         raise InputError("--resolve", "--cfg beside it")
     return flags
+
+
+def _without_dashes(argument: str) -> str:
+    """A W&B agent types --optimizer.lr=0.1: what is no flag but looks like a key is an override."""
+    match = re.fullmatch(r"--([\w.@/]+)=.*", argument, re.DOTALL)
+    known = match and f"--{match[1]}" in make_parser()._option_string_actions
+    return argument[2:] if match and not known else argument
 
 
 def _bad_flag(message: str) -> Any:
@@ -92,8 +105,29 @@ def _one(flags: Namespace) -> None:
         with compose.surroundings(cfg).entered():
             config = compose.plain(cfg)
             prepare(*with_needs([Job(others, config)], about))
-            train(config, again=flags.again)
-            _tell_next(config, flags)
+            _train(config, flags)
+
+
+def _train(config: Config, flags: Namespace) -> None:
+    """Make one run, and tell whoever asked for it."""
+    folder = RunFolder(run_path(config))
+    finished = folder.summary().get("status") == "done" and not flags.again
+    summary = train(config, again=flags.again)
+    if finished and os.environ.get("WANDB_SWEEP_ID"):
+        _tell_agent(config, folder, summary)
+    _tell_next(config, flags)
+
+
+def _tell_agent(config: Config, folder: RunFolder, summary: Row) -> None:
+    """A trial that was finished before is shown to the W&B agent that asks for it again."""
+    from genreg.build import build_each
+    from genreg.run.view import Guarded
+
+    for name, logger in build_each({"logger": config["logger"]}, "logger").items():
+        if name == "wandb":
+            view = Guarded(name, logger)
+            view.start(folder, config)
+            view.finish(summary)
 
 
 def _repeat(flags: Namespace) -> None:
@@ -118,26 +152,3 @@ def _repeat(flags: Namespace) -> None:
 def _tell_next(config: Config, flags: Namespace) -> None:
     if not config["quiet"]:
         print(f"next: {next_command(config, flags)}", flush=True)
-
-
-def _by_hydra(flags: Namespace, arguments: list[str]) -> None:
-    """What only Hydra's own main does: --cfg, --info, --hydra-help, completion, and other sweepers."""
-    if flags.again:
-        raise InputError("--again", "one run, or a sweep by Hydra's basic sweeper")
-    if flags.dry_run:
-        raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that the error can be explained
-    first = [argument for argument in arguments if argument not in flags.overrides]
-    sys.argv = ["genreg", *first, *flags.overrides]  # Hydra itself takes no override after a flag
-    with explaining(flags.overrides):
-        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(_job)()
-
-
-def _job(cfg: DictConfig) -> None:
-    """One run of another sweeper. A failure is told here; Hydra raises the first when all have been tried."""
-    try:
-        train(compose.plain(cfg), in_sweep=True)
-    except Exception as error:
-        failure = explained(error)
-        report(failure)
-        raise failure from error

@@ -26,8 +26,8 @@ def main() -> None:
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
-        elif arguments[:1] == ["-sc"]:  # Hydra's shell completion calls back without the verb
-            completion.answer(arguments)
+        elif arguments[:1] == ["-sc"]:  # what the shell calls back
+            completion.answer("".join(arguments[1:2]))
         else:
             app(arguments, standalone_mode=True)
     except GenregError as error:
@@ -43,6 +43,9 @@ def _train(arguments: list[str]) -> None:
     extended = any(argument.startswith(("--config-dir", "-cd")) for argument in arguments)
     if {"--help", "-h"} & set(arguments) and not extended:
         print(help_page.text())
+        return
+    if arguments[:1] in (["-sc"], ["--shell-completion"]):
+        completion.answer("".join(arguments[1:2]))
         return
     from genreg.cli import train as cli
 
@@ -92,8 +95,10 @@ def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a fo
 def sync_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
     to: Annotated[str, typer.Option(help="wandb or tensorboard")] = "wandb",
-    project: Annotated[str, typer.Option(help="of W&B")] = "genreg",
-    entity: Annotated[str | None, typer.Option(help="of W&B; default: the account's own")] = None,
+    project: Annotated[str | None, typer.Option(help="of W&B; default: $WANDB_PROJECT, or genreg")] = None,
+    entity: Annotated[
+        str | None, typer.Option(help="of W&B; default: $WANDB_ENTITY, or the account's own")
+    ] = None,
     mode: Annotated[str, typer.Option(help="of W&B: auto, online or offline")] = "auto",
     artifacts: Annotated[
         bool, typer.Option("--artifacts", help="also weights.pt, curves.png, pictures and config.yaml")

@@ -1,9 +1,11 @@
 """Jobs as a whole: which are over, which are left, what became of them."""
 
+import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from genreg.errors import GenregError, InputError, Interrupted
+from genreg.errors import GenregError, InputError, Interrupted, report
 from genreg.launcher.job import Job, Outcome, finished
 from genreg.launcher.table import Table, clock
 from genreg.run.code import changed
@@ -13,20 +15,27 @@ Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
 """What a launcher does: the outcome of each job, None where it was not started."""
 
 SHOWN = 5  # first commands of a dry run
+COMMANDS = 3  # of jobs that failed for one reason
 
 
 class SweepFailedError(GenregError):
-    """Jobs failed, and were listed."""
+    """Jobs failed, and were listed. outcomes: of all jobs, if any was run."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
+    def __init__(self, message: str, exit_code: int, outcomes: Sequence[Outcome | None] = ()) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code, self.outcomes = exit_code, outcomes
 
 
 def run_batch(
-    jobs: list[Job], run: Run, *, retry_failed: bool, keep_going: bool, again: bool = False
+    jobs: list[Job],
+    run: Run,
+    *,
+    retry_failed: bool,
+    keep_going: bool,
+    again: bool = False,
+    whole: bool = True,
 ) -> list[Outcome | None]:
-    """Run what is not over yet, and tell what became of all.
+    """Run what is not over yet, and tell what became of all; less of it if the batch is not the whole sweep.
 
     again: set finished runs of other code aside, and run them too.
 
@@ -40,7 +49,7 @@ def run_batch(
         jobs[number].folder.set_aside()
         outcomes[number] = None
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
-    quiet = all(job.settings.quiet for job in jobs)
+    quiet = not whole or all(job.settings.quiet for job in jobs)
     if not quiet:
         print(_counts(jobs, outcomes), flush=True)
     if left:
@@ -66,8 +75,11 @@ def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
     return [None if o and o.status == "failed" and retry_failed else o for o in found]
 
 
-def dry_run(jobs: list[Job], workers: int, retry_failed: bool) -> None:
-    """Print how many jobs there are, how many are over, how long the others may take, and the first."""
+def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: bool) -> None:
+    """Print how many jobs there are, how many are over, how long the others may take, and the first.
+
+    workers: how many of some jobs run at once; asked only where it matters, since the answer may need torch.
+    """
     outcomes = look(jobs, retry_failed)
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
     print(_counts(jobs, outcomes))
@@ -96,7 +108,7 @@ def _of_other_code(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int,
     return {number: other for number in done if (other := changed(jobs[number].folder))}
 
 
-def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: int) -> str:
+def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: Callable[[list[Job]], int]) -> str:
     """From the mean seconds of finished jobs of one arm, or of all where an arm has none."""
     took: dict[object, list[float]] = {}
     for job, outcome in zip(jobs, outcomes, strict=True):
@@ -108,29 +120,48 @@ def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: int) -> 
     means = {key: sum(seconds) / len(seconds) for key, seconds in took.items()}
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
     total = sum(means.get(job.folder.path.parent, means["all"]) for job in left)
-    return (
-        f"estimated time: {clock(total / workers)} with {workers} at once, from {len(took['all'])} finished"
-    )
+    once = workers(left)
+    return f"estimated time: {clock(total / once)} with {once} at once, from {len(took['all'])} finished"
 
 
 def _conclude(
     jobs: list[Job], outcomes: list[Outcome | None], ran: set[int], keep_going: bool, quiet: bool
 ) -> None:
-    """Tell what is not done; raise what the exit code follows from."""
-    pairs = [(number, jobs[number], outcome) for number, outcome in enumerate(outcomes)]
-    failed = [
-        (number, job, outcome) for number, job, outcome in pairs if outcome and outcome.status == "failed"
-    ]
+    """Tell what is not done and what to type next; raise what the exit code follows from."""
+    failed = {n: outcome for n, outcome in enumerate(outcomes) if outcome and outcome.status == "failed"}
     elsewhere = sum(bool(outcome and outcome.status == "in use") for outcome in outcomes)
     stopped = sum(outcome is None or outcome.status == "interrupted" for outcome in outcomes)
-    for number, job, outcome in failed:
-        before = "" if number in ran else " (failed before, not run again)"
-        print(f"genreg: {outcome.reason}{before}\n  {job.command}", file=sys.stderr, flush=True)
+    _tell_failures(jobs, failed, ran)
     if elsewhere and not quiet:
         print(f"{elsewhere} jobs were passed over: another process runs them")
     if stopped and (keep_going or not failed):
         raise Interrupted(f"interrupted: {stopped} of {len(jobs)} jobs are left; the same command goes on")
+    error = None
     if failed:
-        code = 2 if all(outcome.exit_code == 2 for _, _, outcome in failed) else 1
+        code = 2 if all(outcome.exit_code == 2 for outcome in failed.values()) else 1
         left = f", {stopped} are left" if stopped else ""
-        raise SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code)
+        error = SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code, outcomes)
+        report(error)
+    if not quiet and any(outcome and outcome.status == "done" for outcome in outcomes):
+        folders = dict.fromkeys(job.settings.output_dir for job in jobs)
+        print(f"next: {shlex.join(['genreg', 'report', *folders])}", flush=True)
+    if error:
+        raise error
+
+
+def _tell_failures(jobs: list[Job], failed: dict[int, Outcome], ran: set[int]) -> None:
+    """Each reason once, with its count and the commands of the first jobs that failed for it."""
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for number, outcome in failed.items():
+        reason = re.sub(r" at step \d+", "", outcome.reason)
+        alike.setdefault((reason, number in ran), []).append(number)
+    for (_, now), numbers in alike.items():
+        notes = [f"{len(numbers)} jobs"] if len(numbers) > 1 else []
+        notes += [] if now else ["failed before, not run again"]
+        said = f" ({', '.join(notes)})" if notes else ""
+        print(f"genreg: {failed[numbers[0]].reason}{said}", file=sys.stderr)
+        for number in numbers[:COMMANDS]:
+            print(f"  {jobs[number].command}", file=sys.stderr)
+        if len(numbers) > COMMANDS:
+            print(f"  ... {len(numbers) - COMMANDS} more", file=sys.stderr)
+    sys.stderr.flush()

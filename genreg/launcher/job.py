@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from genreg.errors import FolderInUseError, explained, report
 from genreg.launcher.surroundings import Surroundings
@@ -24,12 +24,16 @@ Status = Literal["done", "failed", "interrupted", "in use"]
 
 @dataclass(frozen=True)
 class Job:
-    """overrides: what `genreg train` takes to make this run alone. need: a job to be done before it."""
+    """overrides: what `genreg train` takes to make this run alone. need: a job to be done before it.
+
+    hydra: the launcher and the sweeper that its files ask for.
+    """
 
     overrides: list[str]
     config: Config
     surroundings: Surroundings = field(default_factory=Surroundings)
     need: Self | None = None
+    hydra: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def settings(self) -> Settings:
@@ -39,11 +43,6 @@ class Job:
     @property
     def folder(self) -> RunFolder:
         return RunFolder(run_path(self.config))
-
-    @property
-    def group(self) -> str:
-        """The first part of the run's name: arms of one experiment stand in one line of the table."""
-        return experiment_name(self.config).partition("/")[0]
 
     @property
     def command(self) -> str:

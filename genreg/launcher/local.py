@@ -176,11 +176,11 @@ def cores() -> int:
 
 def uses_cuda(jobs: Sequence[Job]) -> bool:
     """Whether any job runs on CUDA; asks how many devices there are without starting CUDA."""
+    if not any(job.settings.device.startswith(("cuda", "auto")) for job in jobs):
+        return False
     import torch
 
-    devices = {job.settings.device for job in jobs}
-    named = any(device.startswith("cuda") for device in devices)
-    return bool(torch.cuda.device_count()) and (named or "auto" in devices)
+    return bool(torch.cuda.device_count())
 
 
 def preload(jobs: Sequence[Job]) -> None:

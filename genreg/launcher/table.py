@@ -4,26 +4,57 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from genreg.launcher.job import Job, Outcome
+from genreg.launcher.overrides import key
 from genreg.run.display import print_line
+from genreg.run.identity import experiment_name
+from genreg.run.metric import judged
 
 COLUMNS = ("running", "done", "failed", "in use", "left")
+ROWS = 20  # arms at most; the others are summed in one row
+
+
+class Arm:
+    """What the table says of one arm: how its jobs stand, the values so far, why the first of them failed."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.reason = name, ""
+        self.counts: Counter[str] = Counter()
+        self.values: list[tuple[str, float]] = []
+
+    def take(self, outcome: Outcome) -> None:
+        """Note how a job ended."""
+        if outcome.status == "failed":
+            self.reason = self.reason or outcome.reason.splitlines()[0]
+        elif outcome.status == "done" and (found := judged(outcome.summary)):
+            self.values.append(found[:2])
+
+    @property
+    def mean(self) -> str:
+        """The mean of the metric that chose the steps, with its name."""
+        if not self.values:
+            return ""
+        return f"{self.values[0][0]} {sum(value for _, value in self.values) / len(self.values):.4g}"
 
 
 class Table(AbstractContextManager["Table"]):
-    """One live table of all jobs on a terminal; elsewhere one line for each job that ends."""
+    """One live table of all arms on a terminal; elsewhere one line for each job that ends."""
 
     def __init__(self, jobs: Sequence[Job], outcomes: Sequence[Outcome | None]) -> None:
         """outcomes: of the jobs that were over before, None for the others."""
-        self.counts: dict[str, Counter[str]] = {job.group: Counter() for job in jobs}
+        self.arms = {path: Arm(name) for path, name in arm_names(jobs).items()}
         for job, outcome in zip(jobs, outcomes, strict=True):
-            self.counts[job.group][outcome.status if outcome else "left"] += 1
+            self._arm(job).counts[outcome.status if outcome else "left"] += 1
+            if outcome:
+                self._arm(job).take(outcome)
         self.quiet = all(job.settings.quiet for job in jobs)
         self.started_at, self.ended_here = time.monotonic(), 0
         self.console = Console(stderr=True)
@@ -51,6 +82,7 @@ class Table(AbstractContextManager["Table"]):
     def ended(self, job: Job, outcome: Outcome) -> None:
         """Count a job's end, and tell it."""
         self._move(job, "running", "left" if outcome.status == "interrupted" else outcome.status)
+        self._arm(job).take(outcome)
         self.ended_here += outcome.status in ("done", "failed")
         if job.settings.quiet or self.live:
             return
@@ -59,27 +91,71 @@ class Table(AbstractContextManager["Table"]):
         else:
             print(f"{job.folder.path}: {outcome.status}: {outcome.reason.splitlines()[0]}", flush=True)
 
+    def _arm(self, job: Job) -> Arm:
+        return self.arms[job.folder.path.parent]
+
     def _move(self, job: Job, before: str, after: str) -> None:
-        self.counts[job.group][before] -= 1
-        self.counts[job.group][after] += 1
+        self._arm(job).counts[before] -= 1
+        self._arm(job).counts[after] += 1
 
     def show(self) -> None:
         if self.live:
             self.live.update(self._rendered(), refresh=True)
 
     def _rendered(self) -> RichTable:
-        total: Counter[str] = sum(self.counts.values(), Counter())
+        arms = list(self.arms.values())
+        total: Counter[str] = sum((arm.counts for arm in arms), Counter())
         seconds = time.monotonic() - self.started_at
         open_jobs = total["left"] + total["running"]
         left = f", {clock(seconds / self.ended_here * open_jobs)} left" if self.ended_here else ""
         table = RichTable(title=f"{clock(seconds)}{left}", title_justify="left")
-        table.add_column("experiment")
+        table.add_column("arm", overflow="fold")
         for column in COLUMNS:
             table.add_column(column, justify="right")
-        rows = [*self.counts.items(), *([("all", total)] if len(self.counts) > 1 else [])]
-        for name, counts in rows:
-            table.add_row(name, *(str(counts[column]) for column in COLUMNS))
+        table.add_column("mean so far", justify="right")
+        if total["failed"]:
+            table.add_column("first failure", overflow="ellipsis", no_wrap=True)
+        shown = self._shown(arms)
+        hidden = [arm for arm in arms if arm not in shown]
+        for arm in shown:
+            _add(table, arm.name, arm.counts, arm.mean, arm.reason)
+        if hidden:
+            counts: Counter[str] = sum((arm.counts for arm in hidden), Counter())
+            _add(
+                table,
+                f"{len(hidden)} more arms",
+                counts,
+                "",
+                next((a.reason for a in hidden if a.reason), ""),
+            )
+        if len(arms) > 1:
+            _add(table, "all", total, "", "")
         return table
+
+    def _shown(self, arms: list[Arm]) -> list[Arm]:
+        """As many arms as there is room for, in their order; those first where something happens."""
+        room = max(3, min(ROWS, self.console.height - 8))
+        chosen = sorted(arms, key=lambda arm: not (arm.counts["running"] or arm.reason))[:room]
+        return [arm for arm in arms if arm in chosen]
+
+
+def _add(table: RichTable, name: str, counts: Counter[str], mean: str, reason: str) -> None:
+    cells = [escape(name), *(str(counts[column]) for column in COLUMNS), mean, escape(reason)]
+    table.add_row(*cells[: len(table.columns)])
+
+
+def arm_names(jobs: Sequence[Job]) -> dict[Path, str]:
+    """What each arm is called, by its folder: its name, and the overrides that no other of this name has."""
+    overrides = {job.folder.path.parent: [o for o in job.overrides if key(o) != "seed"] for job in jobs}
+    names = {job.folder.path.parent: experiment_name(job.config) for job in jobs}
+    alike: dict[str, list[list[str]]] = {}
+    for path, name in names.items():
+        alike.setdefault(name, []).append(overrides[path])
+    shared = {name: set.intersection(*map(set, lists)) for name, lists in alike.items()}
+    return {
+        path: " ".join([name, *(o for o in overrides[path] if o not in shared[name])])
+        for path, name in names.items()
+    }
 
 
 def clock(seconds: float) -> str:

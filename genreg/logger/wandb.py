@@ -12,6 +12,7 @@ from genreg.errors import InputError
 from genreg.parameters import checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, hash_in, option_name
+from genreg.run.metric import metric_of
 
 PATIENCE = 2.0  # seconds to wait for a connection before the run goes on offline
 INIT_PATIENCE = 10.0  # seconds to wait for the server's answer to a new run
@@ -20,24 +21,35 @@ INIT_PATIENCE = 10.0  # seconds to wait for the server's answer to a new run
 class WandB:
     """Rows and summary as a W&B run; never asks, never waits for a network.
 
-    project, entity: where the run belongs. mode: `online`, `offline` (written into the run folder, for
-    `wandb sync`), or `auto`: online if there is a key and the server answers within two seconds. The
-    environment variable WANDB_MODE overrides it. The run's id is that of its folder, so a resumed run
-    continues its own; its group is the arm, its job type the regularizers.
+    project, entity, group, name, tags: where the run belongs and what it is called; None: what the variables
+    WANDB_PROJECT, WANDB_ENTITY, WANDB_RUN_GROUP, WANDB_NAME and WANDB_TAGS say, else `genreg`, the account's
+    own, the arm, the arm and its seed. Tags are added to the methods and the data set. mode: `online`,
+    `offline` (written into the run folder, for `wandb sync`), or `auto`: WANDB_MODE, else online if there is
+    a key and the server answers within two seconds. The run's id is that of its folder, so a resumed run
+    continues its own; its job type and the key `method` of its configuration are the regularizers.
     """
 
     @checked
     def __init__(
         self,
         *,
-        project: str = "genreg",
+        project: str | None = None,
         entity: str | None = None,
+        group: str | None = None,
+        name: str | None = None,
+        tags: list[str] | None = None,
         mode: Literal["auto", "online", "offline"] = "auto",
     ) -> None:
-        self.project, self.entity, self.mode = project, entity, mode
+        self.project = project or os.environ.get("WANDB_PROJECT") or "genreg"
+        self.entity = entity or os.environ.get("WANDB_ENTITY") or None
+        self.group = group or os.environ.get("WANDB_RUN_GROUP")
+        self.name = name or os.environ.get("WANDB_NAME")
+        self.tags = os.environ.get("WANDB_TAGS", "").split(",") if tags is None else tags
+        self.mode = mode
         self.run: Any = None
 
     def start(self, folder: RunFolder, config: Config) -> None:
+        self.folder, self.defined = folder, {"step"}
         try:
             self.run = self._init(folder, config)
         except Exception:
@@ -48,11 +60,13 @@ class WandB:
             wandb.teardown()  # the server took the connection and was silent; its run id is still taken
             self.delivery = "offline"
             self.run = self._init(folder, config)
+        for row in folder.rows() if in_trial() else ():  # its W&B run is new, whatever the folder has
+            self.show(row, {})
 
     @cached_property
     def delivery(self) -> str:
-        """`online` or `offline`: what the environment or `mode` says, and what `auto` found."""
-        mode = os.environ.get("WANDB_MODE") or self.mode
+        """`online` or `offline`: what `mode` or the environment says, and what `auto` found."""
+        mode = self.mode if self.mode != "auto" else os.environ.get("WANDB_MODE") or "auto"
         return mode if mode != "auto" else "online" if reachable() else "offline"
 
     @property
@@ -83,11 +97,11 @@ class WandB:
             entity=self.entity,
             dir=str(folder.path.resolve()),  # wandb's own process keeps the folder it was started in
             id=f"{arm}-{config['seed']}{again}",
-            name=f"{experiment_name(config)} seed={config['seed']}",
-            group=f"{experiment_name(config)}-{arm}",
-            job_type=methods,
-            tags=sorted({*config["regularizer"], option_name(config["dataset"])}),
-            config=config,
+            name=self.name or f"{experiment_name(config)} seed={config['seed']}",
+            group=self.group or f"{experiment_name(config)}-{arm}",
+            job_type=os.environ.get("WANDB_JOB_TYPE") or methods,
+            tags=sorted({*config["regularizer"], option_name(config["dataset"]), *filter(None, self.tags)}),
+            config={**config, "method": methods},
             mode=self.delivery,  # type: ignore[arg-type]
             resume="allow",
             settings=wandb.Settings(
@@ -102,7 +116,16 @@ class WandB:
         if row["step"] < self.run.starting_step:
             return
         images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
+        self._define({**row, **images}.keys() - self.defined)
         self.run.log({**row, **images}, step=row["step"])
+
+    def _define(self, names: set[str]) -> None:
+        """Tell W&B what each new name is drawn over, and whether its largest or smallest value is best."""
+        described = self.folder.summary().get("metrics") if names else None
+        for name in sorted(names):
+            better = None if "_stderr/" in name else metric_of(name, described or {}).better
+            self.run.define_metric(name, step_metric="step", summary=better)
+        self.defined |= names
 
     def keep(self, folder: RunFolder) -> None:
         """Weights, pictures and configuration as one artifact; the same bytes are no new version of it."""
@@ -120,6 +143,11 @@ class WandB:
         self.run.summary.update({f"best/{k}": v for k, v in (summary.get("best") or {}).items()})
         self.run.summary.update({"status": summary["status"], "seconds": summary["seconds"]})
         self.run.finish(exit_code=0 if summary["status"] == "done" else 1)
+
+
+def in_trial() -> bool:
+    """Whether a W&B agent has started this process, and waits for what it reports."""
+    return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
 def reachable() -> bool:

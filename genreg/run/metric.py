@@ -50,6 +50,22 @@ def metric_of(key: str, metrics: Mapping[str, dict[str, Any]] | None) -> Metric:
     return Metric(name, found.get("better"), found.get("unit", ""))
 
 
+def judged(summary: Mapping[str, Any]) -> tuple[str, float, Better] | None:
+    """What a finished run is judged by: a metric, its value, which way is better; None without a metric.
+
+    The metric that chose the step, there; without one, the first of the last row that has a better way.
+    """
+    if summary.get("selection") and summary.get("best"):
+        name, better = summary["selection"]
+        return name, summary["best"][name], better
+    for name, value in (summary.get("last") or {}).items():
+        if "/" in name and "_stderr/" not in name and not isinstance(value, str):
+            better = metric_of(name, summary.get("metrics")).better
+            if better:
+                return name, value, better
+    return None
+
+
 def is_described(metrics: object) -> bool:
     """Whether `metric_of` can read these descriptions."""
     return isinstance(metrics, dict) and all(
