@@ -31,7 +31,6 @@ from genreg import streams
 from genreg.dataset.base import Dataset, Split
 from genreg.factory import factory
 from genreg.forward.perturbation import kl_divergence, unit
-from genreg.model.statistics import RunningStatistics
 from genreg.run import loop
 from genreg.run.folder import RunFolder
 from genreg.task.classify import Classify
@@ -111,9 +110,11 @@ def bare_seconds(task: Clocked, steps: int) -> float:
     """The same updates written out; batches are slices of an order drawn beforehand."""
     model, optimizer, data, device = task.model, task.optimizer, task.dataset, task.device
     vat, labeled, unlabeled = task.methods.get("vat"), task.labeled_batch, task.unlabeled_batch
-    orders = [torch.cat([sampler(s) for s in range(steps)]) for sampler in (labeled, unlabeled)]
+    orders, statistics = (
+        [torch.cat([b(s) for s in range(steps)]) for b in (labeled, unlabeled)],
+        task.statistics,
+    )
     masks = [[streams.derive(0, f"dropout/{x}labeled", s) for x in ("", "un")] for s in range(steps)]
-    statistics = RunningStatistics(model)
     share = unlabeled.batch / (labeled.batch + unlabeled.batch)
 
     def logits(x: Tensor, seed: int) -> Tensor:

@@ -34,7 +34,7 @@ def run(
     second one ends it at once).
     """
     state = State(task, folder)
-    try:
+    with recorded(state):
         with stop_signals() as stopping:
             while state.step < steps and not stopping:
                 state.record(task.step(state.step))
@@ -48,11 +48,18 @@ def run(
                 state.save()
                 raise Interrupted(f"interrupted at step {state.step}; the same command resumes it")
         return state.finish()
+
+
+@contextmanager
+def recorded(state: State) -> Iterator[None]:
+    """Whatever ends the run inside stands in its summary."""
+    try:
+        yield
     except KeyboardInterrupt:
         state.stop("interrupted")
         raise
     except OutOfMemoryError as error:
-        short = DeviceMemoryError(task.device, state.step, task.sizes)
+        short = DeviceMemoryError(state.task.device, state.step, state.task.sizes)
         state.stop("failed", reason=str(short))
         raise short from error
     except Exception as error:

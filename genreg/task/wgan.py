@@ -91,6 +91,10 @@ class WGAN(Task):
         players = (self.optimizer, self.generator_optimizer)
         self.schedulers = [scheduler(player) for player in players] if scheduler else []
         self.evaluation = GanEvaluation(data, measure or {}, features, select, self.critic)
+        self._describe(data, features)
+
+    def _describe(self, data: Dataset, features: Any) -> None:
+        """What an evaluation's numbers are, which of them chooses the step, and what they rest on."""
         self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
         self.metrics = self.evaluation.metrics
         self.conditions = {"features": features.name} if features else {}
