@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -37,12 +38,12 @@ class Arm:
         elif outcome.status == "done" and (found := judged(outcome.summary)):
             self.values.append(found[:2])
 
-    @property
-    def mean(self) -> str:
-        """The mean of the metric that chose the steps, with its name."""
+    def mean(self, named: bool) -> str:
+        """The mean of the metric that chose the steps, with its name or not."""
         if not self.values:
             return ""
-        return f"{self.values[0][0]} {sum(value for _, value in self.values) / len(self.values):.4g}"
+        mean = sum(value for _, value in self.values) / len(self.values)
+        return f"{self.values[0][0]} {mean:.4g}" if named else f"{mean:.4g}"
 
 
 class Table(AbstractContextManager["Table"]):
@@ -108,40 +109,37 @@ class Table(AbstractContextManager["Table"]):
         seconds = time.monotonic() - self.started_at
         open_jobs = total["left"] + total["running"]
         left = f", {clock(seconds / self.ended_here * open_jobs)} left" if self.ended_here else ""
-        table = RichTable(title=f"{clock(seconds)}{left}", title_justify="left")
-        table.add_column("arm", overflow="fold")
-        for column in COLUMNS:
-            table.add_column(column, justify="right")
-        table.add_column("mean so far", justify="right")
-        if total["failed"]:
-            table.add_column("first failure", overflow="ellipsis", no_wrap=True)
+        columns = [column for column in COLUMNS if column != "in use" or total[column]]
+        metrics = {name for arm in arms for name, _ in arm.values}
         shown = self._shown(arms)
         hidden = [arm for arm in arms if arm not in shown]
-        for arm in shown:
-            _add(table, arm.name, arm.counts, arm.mean, arm.reason)
+        rows = [(arm.name, arm.counts, arm.mean(len(metrics) > 1)) for arm in shown]
         if hidden:
-            counts: Counter[str] = sum((arm.counts for arm in hidden), Counter())
-            _add(
-                table,
-                f"{len(hidden)} more arms",
-                counts,
-                "",
-                next((a.reason for a in hidden if a.reason), ""),
-            )
-        if len(arms) > 1:
-            _add(table, "all", total, "", "")
+            rows.append((f"{len(hidden)} more arms", sum((arm.counts for arm in hidden), Counter()), ""))
+        rows += [("all", total, "")] if len(arms) > 1 else []
+        table = RichTable(title=f"{clock(seconds)}{left}", title_justify="left", box=SIMPLE_HEAD,
+                          caption=_reasons(arms), caption_justify="left")  # fmt: skip
+        table.add_column("arm", overflow="fold")
+        for column in [*columns, f"mean {''.join(metrics)}" if len(metrics) == 1 else "mean so far"]:
+            table.add_column(column, justify="right", no_wrap=True)
+        for name, counts, mean in rows:
+            table.add_row(escape(name), *(str(counts[column]) for column in columns), mean)
         return table
 
     def _shown(self, arms: list[Arm]) -> list[Arm]:
         """As many arms as there is room for, in their order; those first where something happens."""
-        room = max(3, min(ROWS, self.console.height - 8))
+        room = max(3, min(ROWS, self.console.height - 11))
         chosen = sorted(arms, key=lambda arm: not (arm.counts["running"] or arm.reason))[:room]
         return [arm for arm in arms if arm in chosen]
 
 
-def _add(table: RichTable, name: str, counts: Counter[str], mean: str, reason: str) -> None:
-    cells = [escape(name), *(str(counts[column]) for column in COLUMNS), mean, escape(reason)]
-    table.add_row(*cells[: len(table.columns)])
+def _reasons(arms: list[Arm]) -> str | None:
+    """The first reason of each arm that has failures, equal ones once; three at most."""
+    first: dict[str, str] = {}
+    for arm in arms:
+        first.setdefault(arm.reason, arm.name)
+    told = [escape(f"{name} failed: {reason}") for reason, name in first.items() if reason]
+    return "\n".join(told[:3]) or None
 
 
 def arm_names(jobs: Sequence[Job]) -> dict[Path, str]:
