@@ -159,8 +159,14 @@ def test_several_methods_at_once(genreg: Genreg, tmp_path: Path) -> None:
     answer = genreg("train", *SMOKE, "regularizer=[vat,entropy]", "regularizer.vat.epsilon=0.5", "name=null")
     assert answer.code == 0
     (path,) = runs(tmp_path)
-    assert path.parent.name.startswith("vat+entropy-")
+    assert path.parent.name.startswith("entropy+vat-")
     assert {"train/vat", "train/entropy"} <= set(RunFolder(path).rows()[0])
+
+
+def test_the_order_in_which_methods_are_typed_names_nothing(genreg: Genreg, tmp_path: Path) -> None:
+    for methods in ("[vat,noise_consistency]", "[noise_consistency,vat]"):
+        assert genreg("train", *SMOKE, "name=null", f"regularizer={methods}").code == 0
+    assert len(runs(tmp_path)) == 1
 
 
 def test_what_an_unchosen_option_leaves_behind_is_dropped_and_said(genreg: Genreg, tmp_path: Path) -> None:

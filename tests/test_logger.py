@@ -222,7 +222,7 @@ def test_wandb_knows_steps_methods_and_which_way_is_better(
     given = ["regularizer=[vat,entropy]", "logger=wandb", "quiet=true"]
     assert genreg("train", *SMOKE, *given).code == 0
     (run,) = recorded
-    assert run.given["config"]["method"] == "vat+entropy"
+    assert run.given["config"]["method"] == "entropy+vat"
     assert run.metrics["validation/accuracy"] == ("step", "max")
     assert run.metrics["test/cross_entropy"] == ("step", "min")
     assert run.metrics["train/vat"] == ("step", None)

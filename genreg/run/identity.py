@@ -54,14 +54,18 @@ def _normal(value: Any) -> Any:
 
 def experiment_name(config: Config) -> str:
     """`name` of the configuration, or dataset/regularizers, or landscape/optimizer without data."""
-    methods = "+".join(config["regularizer"]) or "none"
-    subject = f"{option_name(config['dataset'])}/{methods}" if config["dataset"] else None
+    subject = f"{option_name(config['dataset'])}/{methods(config)}" if config["dataset"] else None
     name = config["name"] or subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
     if not isinstance(name, str) or not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     if any(len(part.encode()) > LONGEST for part in name.split("/")):
         raise InputError("name", f"parts of at most {LONGEST} bytes: they name folders", name)
     return name
+
+
+def methods(config: Config) -> str:
+    """The methods under study in one word, in the order in which they run: that of their names."""
+    return "+".join(sorted(config["regularizer"])) or "none"
 
 
 def run_path(config: Config) -> Path:
