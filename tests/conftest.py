@@ -36,9 +36,9 @@ class Result:
 
 @pytest.fixture(autouse=True)
 def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the caller's data folder, debug switch or W&B account."""
+    """No test reads the caller's data folder, debug switch, width of the terminal or W&B account."""
     wandb = [name for name in os.environ if name.startswith("WANDB_")]
-    for name in ("GENREG_DATA", "GENREG_DEBUG", *wandb):
+    for name in ("GENREG_DATA", "GENREG_DEBUG", "COLUMNS", *wandb):
         monkeypatch.delenv(name, raising=False)
 
 

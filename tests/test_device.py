@@ -139,10 +139,11 @@ CLOSE = 1e-5  # another device, another order of sums
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a file of sixty random pictures of 32 x 32 in three classes."""
+    """A folder with sixty random pictures of 32 x 32 in three classes, and a table of sixty lines in two."""
     folder = tmp_path_factory.mktemp("data")
     x, y = np.random.default_rng(0).integers(256, size=(60, 32, 32), dtype=np.uint8), np.arange(60) % 3
     np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:20], y_test=y[:20])
+    (folder / "table.csv").write_text("a,b,target\n" + "".join(f"{i % 7},{i}.5,{i % 2}\n" for i in range(60)))
     return folder
 
 
@@ -257,7 +258,7 @@ def test_the_pretend_device_refuses_what_cuda_would() -> None:
 OPERATIONS = {
     "vat step of the mlp": (["task.batch_size=32", "regularizer=vat"], 107),
     "critic step with gradient penalty": (["task=wgan", "regularizer=gradient_penalty"], 113),
-    "critic step with spectral normalization": (["task=wgan", "regularizer=spectral_normalization"], 140),
+    "critic step with spectral normalization": (["task=wgan", "regularizer=spectral_normalization"], 156),
     "valley step of anti_pgd": (["task=landscape", "model.replicas=10", "optimizer=anti_pgd"], 22),
 }
 """Overrides of each main path, and how many operations its step launches (views not counted)."""

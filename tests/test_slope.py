@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.regularizer import (
     GradientPenalty,
 )
-from genreg.run.identity import experiment_hash
+from genreg.run.identity import run_path
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -77,10 +78,12 @@ def test_by_default_a_classifier_becomes_flatter() -> None:
     [("wgan_sn/gp", "99bdd174"), ("wgan_sn/gp_one_sided", "cc136c32"),
      ("wgan_sn_toy/gp", "7f3a6a40"), ("wgan_sn_toy/gp_one_sided", "219c883e")],
 )  # fmt: skip
-def test_the_experiments_keep_their_folders(experiment: str, known: str) -> None:
+def test_the_experiments_keep_their_folders(experiment: str, known: str, tmp_path: Path) -> None:
+    """A folder that an earlier version began, when the target was always 1, is that of the run."""
+    (tmp_path / f"{experiment}-{known}").mkdir(parents=True)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = plain(compose("train", [f"experiment={experiment}"]))
-    assert experiment_hash(config) == known
+        config = plain(compose("train", [f"experiment={experiment}", f"output_dir={tmp_path}"]))
+    assert run_path(config).parent == tmp_path / f"{experiment}-{known}"
 
 
 class Alone(nn.Module):
