@@ -110,10 +110,7 @@ def bare_seconds(task: Clocked, steps: int) -> float:
     """The same updates written out; batches are slices of an order drawn beforehand."""
     model, optimizer, data, device = task.model, task.optimizer, task.dataset, task.device
     vat, labeled, unlabeled = task.methods.get("vat"), task.labeled_batch, task.unlabeled_batch
-    orders, statistics = (
-        [torch.cat([b(s) for s in range(steps)]) for b in (labeled, unlabeled)],
-        task.statistics,
-    )
+    orders = [torch.cat([sampler(s) for s in range(steps)]) for sampler in (labeled, unlabeled)]
     masks = [[streams.derive(0, f"dropout/{x}labeled", s) for x in ("", "un")] for s in range(steps)]
     share = unlabeled.batch / (labeled.batch + unlabeled.batch)
 
@@ -122,7 +119,7 @@ def bare_seconds(task: Clocked, steps: int) -> float:
         return model(x)
 
     def frozen(x: Tensor, seed: int) -> Tensor:
-        with statistics.frozen():
+        with task.statistics.frozen():
             return logits(x, seed)
 
     began = clock(device)
@@ -130,11 +127,11 @@ def bare_seconds(task: Clocked, steps: int) -> float:
         i = orders[0][step * labeled.batch : (step + 1) * labeled.batch]
         x, y = data.labeled.x[i], data.labeled.y[i]
         if vat:
-            statistics.begin()
+            task.statistics.begin()
         loss = F.cross_entropy(logits(x, seed), y)
         if vat:
             u = data.unlabeled[orders[1][step * unlabeled.batch : (step + 1) * unlabeled.batch]]
-            with torch.no_grad(), statistics.second(share):
+            with torch.no_grad(), task.statistics.second(share):
                 clean = logits(u, seed_u)
             generator = streams.generator(0, "noise", step, device)
             d = unit(torch.randn(u.shape, device=device, generator=generator), "example")
@@ -146,7 +143,7 @@ def bare_seconds(task: Clocked, steps: int) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        statistics.settle()
+        task.statistics.settle()
     return clock(device) - began
 
 
