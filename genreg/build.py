@@ -8,10 +8,7 @@ import torch
 
 from genreg.download import default_data_dir
 from genreg.errors import InputError
-from genreg.factory import GROUPS, factory, find_target
-
-KEYED = ("regularizer", "measure", "logger")
-"""Groups of which several options may be chosen, each keyed by its own name."""
+from genreg.factory import GROUPS, KEYED, factory, find_target
 
 
 def build_task(config: dict[str, Any], device: torch.device) -> Any:

@@ -15,6 +15,9 @@ GROUPS = (
 )  # fmt: skip
 """What a configuration holds beside its scalars: nodes of which objects are made."""
 
+KEYED = ("regularizer", "measure", "logger")
+"""Groups of which several options may be chosen, each keyed by its own name."""
+
 
 def factory(node: Any, key: str) -> Callable[..., Any]:
     """What `_target_` names, with the other values of `node` bound; its errors name `key` and parameter.

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from genreg import CONFIGS
 from genreg.__main__ import main
-from genreg.dataset import digits
+from genreg.dataset import Batch, digits
+from genreg.forward.classifier import ClassifierForward
 from genreg.measure import Generated
-from genreg.model import MLP
+from genreg.model import MLP, Classifier
 from genreg.task.classify import Classify
 
 REPOSITORY = Path(__file__).parent.parent
@@ -85,8 +86,19 @@ def draw(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=draw(seed), dtype=torch.float64)
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=draw(seed), dtype=dtype)
+
+
+def classifier(**options: Any) -> MLP:
+    """A smooth MLP in float64 for inputs of (5,) and 3 classes, the same at every call."""
+    torch.manual_seed(0)
+    given: dict[str, Any] = {"input_shape": [5], "outputs": 3, "widths": [6, 4], "activation": "tanh"}
+    return MLP(**{**given, **options}).double()
+
+
+def forward_of(model: Classifier, e: Tensor, y: Tensor) -> ClassifierForward:
+    return ClassifierForward(model, Batch(e, y, classes=3))
 
 
 def seen(critic: Callable[[Tensor], Tensor], layers: list[nn.Module], **more: Any) -> Generated:

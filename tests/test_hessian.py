@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import small_task
+from conftest import draw, small_task
 from torch import Tensor, nn
 
 from genreg.measure import (
@@ -30,10 +30,6 @@ from genreg.model import MLP, Conv
 from genreg.model.landscape import MatrixSensing, Quadratic, QuadraticParametrized, WideningValley
 
 SPECTRUM = [9.0, 4.0, 4.0, 1.0, 0.5, 0.1, 0.0, -0.3, -2.0]
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def network(kind: str = "mlp") -> tuple[nn.Module, Tensor, Tensor]:
@@ -71,7 +67,7 @@ def test_products_are_those_of_the_explicit_hessian(kind: str, memory: float) ->
     hessian = classifier_hessian(model, x, y, F.cross_entropy, memory)
     assert (len(hessian.losses) > 1) == (memory < 1e6)
     matrix = explicit(model, x, y)
-    v = torch.randn(hessian.size, 3, dtype=torch.float64, generator=generator())
+    v = torch.randn(hessian.size, 3, dtype=torch.float64, generator=draw())
     torch.testing.assert_close(hessian @ v, matrix @ v, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(hessian @ v[:, 0], matrix @ v[:, 0], rtol=1e-9, atol=1e-11)
 
@@ -97,7 +93,7 @@ LANDSCAPES = [
 @pytest.mark.parametrize("method", ["exact", "hutchinson", "hutch++"])
 def test_trace_of_landscapes_is_the_closed_form(model: Any, method: Any) -> None:
     truth = model.hessian_trace().sum().item()
-    options = {"relative_error": 2e-2, "max_samples": 8000, "sketch": 3, "generator": generator(1)}
+    options = {"relative_error": 2e-2, "max_samples": 8000, "sketch": 3, "generator": draw(1)}
     found = hessian_trace(landscape_hessian(model), method=method, **options)
     assert found.value == pytest.approx(truth, rel=1e-9, abs=4 * found.stderr)
     assert found.stderr <= 2e-2 * abs(found.value)
@@ -113,7 +109,7 @@ def test_the_standard_error_of_a_trace_is_honest(method: Any) -> None:
     for seed in range(100):
         hessian = classifier_hessian(model, x, y, F.cross_entropy)
         found = hessian_trace(
-            hessian, method=method, relative_error=0, max_samples=24, sketch=4, generator=generator(seed)
+            hessian, method=method, relative_error=0, max_samples=24, sketch=4, generator=draw(seed)
         )
         assert found.n == 24
         inside += abs(found.value - truth) < 2.07 * found.stderr  # t of 23 degrees of freedom
@@ -133,7 +129,7 @@ def test_hutch_plus_plus_is_sharper_where_few_eigenvalues_make_the_trace() -> No
     for method in ("hutchinson", "hutch++"):
         hessian = Hessian([w], [lambda: 0.5 * w @ matrix @ w])
         found = hessian_trace(
-            hessian, method=method, relative_error=0, max_samples=16, sketch=6, generator=generator()
+            hessian, method=method, relative_error=0, max_samples=16, sketch=6, generator=draw()
         )  # type: ignore[arg-type]
         errors[method] = found.stderr
         assert found.value == pytest.approx(175.7, abs=4 * found.stderr)
@@ -153,7 +149,7 @@ def test_eigenvalues_are_those_of_the_explicit_hessian(kind: str) -> None:
     model, x, y = network(kind)
     truth = torch.linalg.eigvalsh(explicit(model, x, y)).flip(0)
     hessian = classifier_hessian(model, x, y, F.cross_entropy)
-    found = hessian_eigenvalues(hessian, k=3, relative_error=1e-6, generator=generator())
+    found = hessian_eigenvalues(hessian, k=3, relative_error=1e-6, generator=draw())
     assert list(found.values) == pytest.approx(truth[:3].tolist(), rel=1e-5)
     assert max(found.residuals) <= 1e-6 * truth.abs().max()
     assert found.n == hessian.products
@@ -164,9 +160,7 @@ def test_a_residual_bounds_the_error() -> None:
     truth = torch.linalg.eigvalsh(explicit(model, x, y))
     for budget in (12, 40):
         hessian = classifier_hessian(model, x, y, F.cross_entropy)
-        found = hessian_eigenvalues(
-            hessian, k=3, relative_error=1e-12, max_products=budget, generator=generator()
-        )
+        found = hessian_eigenvalues(hessian, k=3, relative_error=1e-12, max_products=budget, generator=draw())
         assert found.n <= max(budget, 10)
         for value, residual in zip(found.values, found.residuals, strict=True):
             assert (truth - value).abs().min() <= residual + 1e-12
@@ -175,10 +169,10 @@ def test_a_residual_bounds_the_error() -> None:
 def test_lanczos_stops_where_the_krylov_space_ends() -> None:
     """Of the identity a single product shows everything; of a spectrum with repeats, no value is invented."""
     flat = landscape_hessian(Quadratic(spectrum=[2.0] * 6, dtype="float64"))
-    found = hessian_eigenvalues(flat, k=3, generator=generator())
+    found = hessian_eigenvalues(flat, k=3, generator=draw())
     assert (found.values, found.residuals, found.n) == (pytest.approx((2.0,)), (0.0,), 1)
     hessian = landscape_hessian(Quadratic(spectrum=SPECTRUM, dtype="float64"))
-    values = hessian_eigenvalues(hessian, k=9, relative_error=1e-9, generator=generator()).values
+    values = hessian_eigenvalues(hessian, k=9, relative_error=1e-9, generator=draw()).values
     assert all(min(abs(value - true) for true in SPECTRUM) < 1e-6 for value in values)
     assert {round(value, 6) for value in values} >= {9.0, 4.0, 1.0, -2.0}
 
@@ -187,7 +181,7 @@ def test_density_has_the_moments_of_the_spectrum() -> None:
     model, x, y = network()
     matrix = explicit(model, x, y)
     hessian = classifier_hessian(model, x, y, F.cross_entropy)
-    found = hessian_density(hessian, steps=30, relative_error=0, max_samples=60, generator=generator())
+    found = hessian_density(hessian, steps=30, relative_error=0, max_samples=60, generator=draw())
     assert torch.trapezoid(found.density, found.grid).item() == pytest.approx(1, abs=1e-3)
     assert found.stderr.max() > 0
     power = matrix

@@ -5,20 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import draw, normal
 from scipy.stats import t as student
 from torch import Tensor
 
 from genreg.measure import Estimate, hessian_trace
 from genreg.measure.hessian import Hessian
 from genreg.measure.lanczos import lanczos
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, generator=generator(seed), dtype=dtype)
 
 
 def test_an_interval_is_students() -> None:
@@ -43,7 +36,7 @@ def test_the_interval_of_few_probes_holds_the_trace_as_often_as_it_says() -> Non
 
         rademacher = Hessian.rademacher
 
-    draw, held, by_normal = generator(1), 0, 0
+    probes, held, by_normal = draw(1), 0, 0
     for _ in range(1000):
         found = hessian_trace(
             Matrix(),
@@ -51,7 +44,7 @@ def test_the_interval_of_few_probes_holds_the_trace_as_often_as_it_says() -> Non
             max_samples=8,
             relative_error=1e-9,
             sketch=5,
-            generator=draw,  # type: ignore[arg-type]
+            generator=probes,  # type: ignore[arg-type]
         )
         assert found.n == 8
         low, high = found.interval

@@ -1,26 +1,13 @@
 """An eigenvector has no sign: what rests on one tries both."""
 
-from typing import Any
-
 import pytest
 import torch
+from conftest import classifier, normal
 from torch import Tensor
 
 from genreg.measure import LDS
 from genreg.model import MLP
-from genreg.regularizer import (
-    VAT,
-)
-
-
-def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def classifier(**options: Any) -> MLP:
-    torch.manual_seed(0)
-    given: dict[str, Any] = {"input_shape": [5], "outputs": 3, "widths": [6, 4], "activation": "tanh"}
-    return MLP(**{**given, **options}).double()
+from genreg.regularizer import VAT
 
 
 def test_lds_is_the_worse_of_both_signs() -> None:

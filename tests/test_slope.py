@@ -8,38 +8,20 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import small_task
+from conftest import classifier, forward_of, normal, small_task
 from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from genreg import CONFIGS
 from genreg.cli.compose import plain
-from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.forward.base import Draws
-from genreg.forward.classifier import ClassifierForward
 from genreg.forward.critic import CriticForward
-from genreg.model import MLP, Classifier, DCGan, MLPGan
+from genreg.model import MLP, DCGan, MLPGan
 from genreg.model.gan import Critic
 from genreg.model.statistics import RunningStatistics
-from genreg.regularizer import (
-    GradientPenalty,
-)
+from genreg.regularizer import GradientPenalty
 from genreg.run.identity import run_path
-
-
-def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def classifier(**options: Any) -> MLP:
-    torch.manual_seed(0)
-    given: dict[str, Any] = {"input_shape": [5], "outputs": 3, "widths": [6, 4], "activation": "tanh"}
-    return MLP(**{**given, **options}).double()
-
-
-def forward_of(model: Classifier, e: Tensor, y: Tensor) -> ClassifierForward:
-    return ClassifierForward(model, Batch(e, y, classes=3))
 
 
 def critic_forward(critic: Critic, real: Tensor, fake: Tensor) -> CriticForward:

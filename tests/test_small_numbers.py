@@ -7,40 +7,16 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import classifier, draw, forward_of, normal
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from genreg.dataset import Batch
-from genreg.forward.classifier import ClassifierForward
 from genreg.measure import hessian_eigenvalues, sharpness
 from genreg.measure.hessian import Hessian
 from genreg.measure.lipschitz import convolution_norm
-from genreg.model import MLP, Classifier
 from genreg.norm import norm, power_of_two
 from genreg.optimizer import gradient_norm, sam
-from genreg.regularizer import (
-    Frobenius,
-    FrobeniusProjection,
-    SpectralNormalization,
-)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(*shape, generator=generator(seed), dtype=dtype)
-
-
-def classifier(**options: Any) -> MLP:
-    torch.manual_seed(0)
-    given: dict[str, Any] = {"input_shape": [5], "outputs": 3, "widths": [6, 4], "activation": "tanh"}
-    return MLP(**{**given, **options}).double()
-
-
-def forward_of(model: Classifier, e: Tensor, y: Tensor) -> ClassifierForward:
-    return ClassifierForward(model, Batch(e, y, classes=3))
+from genreg.regularizer import Frobenius, FrobeniusProjection, SpectralNormalization
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-40, 1e-23, 1e-3, 1.0, 1e25])
@@ -137,7 +113,7 @@ def test_lanczos_finds_the_largest_eigenvalue_of_a_tiny_hessian() -> None:
     values = torch.linspace(1, 30, 30) * 1e-24
     w = torch.zeros(30, requires_grad=True)
     hessian = Hessian([w], [lambda: 0.5 * (values * w * w).sum()])
-    found = hessian_eigenvalues(hessian, generator=generator())
+    found = hessian_eigenvalues(hessian, generator=draw())
     assert found.values[0] == pytest.approx(30e-24, rel=1e-3, abs=0)
 
 
@@ -210,4 +186,4 @@ def test_the_norm_of_a_convolution_of_any_size(shape: tuple[int, int, int], zero
     rows = torch.eye(math.prod(shape), dtype=torch.float64).reshape(-1, *shape)
     matrix = F.conv2d(rows, layer.weight, padding=1).flatten(1)
     expected = torch.linalg.matrix_norm(matrix, 2).item()
-    assert convolution_norm(layer, shape, generator()) == pytest.approx(expected, rel=1e-5)
+    assert convolution_norm(layer, shape, draw()) == pytest.approx(expected, rel=1e-5)

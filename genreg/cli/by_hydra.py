@@ -13,6 +13,7 @@ from genreg import CONFIGS
 from genreg.cli import compose
 from genreg.cli.explain import explaining
 from genreg.errors import InputError, explained, report
+from genreg.launcher.overrides import key
 from genreg.run.folder import Row
 from genreg.run.metric import judged
 from genreg.run.train import train
@@ -31,7 +32,7 @@ def by_hydra(flags: Namespace, arguments: list[str]) -> None:
         raise InputError("--again", "one run, or a sweep by Hydra's basic sweeper")
     if flags.dry_run:
         raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
-    if flags.multirun and any(override.startswith("sweep=") for override in flags.overrides):
+    if flags.multirun and "sweep" in map(key, flags.overrides):
         raise InputError("hydra/sweeper", "a grid: what the runs of a sweep file are stands in it")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that the error can be explained
     first = [argument for argument in arguments if argument not in flags.overrides]
@@ -58,15 +59,15 @@ def value(summary: Row, sweeper: DictConfig) -> float | None:
     if found is None:
         return None
     name, number, better = found
-    for key, ways in SWITCHES.items():
-        typed: Any = OmegaConf.select(sweeper, key)
+    for switch, ways in SWITCHES.items():
+        typed: Any = OmegaConf.select(sweeper, switch)
         if isinstance(typed, ListConfig):
             if len(typed) != 1:
-                raise InputError(f"hydra.sweeper.{key}", "one direction: a run has one value", list(typed))
+                raise InputError(f"hydra.sweeper.{switch}", "one direction: a run has one value", list(typed))
             typed = typed[0]
         word = str(getattr(typed, "name", typed))
         if ways.get(word, better) != better:
             right = next(word for word, way in ways.items() if way == better)
             larger = "larger" if better == "max" else "smaller"
-            raise InputError(f"hydra.sweeper.{key}", f"{right}: of {name} the {larger} is better", word)
+            raise InputError(f"hydra.sweeper.{switch}", f"{right}: of {name} the {larger} is better", word)
     return number

@@ -14,15 +14,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from genreg import CONFIGS
 from genreg.cli.explain import explaining
 from genreg.errors import InputError
+from genreg.factory import KEYED
 from genreg.launcher.job import Job
 from genreg.launcher.overrides import key, of_hydra
 from genreg.launcher.surroundings import Surroundings
 from genreg.run.identity import Config
 
 log = logging.getLogger("genreg")
-
-KEYED = ("regularizer", "measure", "logger")
-"""Groups of which several options may be chosen, each keyed by its own name."""
 
 FIXED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", "'.': output_dir says where runs lie"),

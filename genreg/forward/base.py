@@ -13,12 +13,10 @@ class Draws(dict[str, torch.Generator]):
     """A generator for each method, from a stream of its name: none can change the draws of another."""
 
     def __init__(self, seed: int, step: int, device: torch.device) -> None:
-        self.place = seed, step, device
-        self.step = step
+        self.seed, self.step, self.device = seed, step, device
 
     def __missing__(self, method: str) -> torch.Generator:
-        seed, step, device = self.place
-        self[method] = streams.generator(seed, streams.of_method(method), step, device)
+        self[method] = streams.generator(self.seed, streams.of_method(method), self.step, self.device)
         return self[method]
 
 

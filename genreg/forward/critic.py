@@ -30,7 +30,7 @@ class CriticForward(Forward):
     ) -> None:  # fmt: skip
         super().__init__(model, draws)
         self.real, self.fake, self.y, self.statistics = real, fake, y, statistics
-        streams.begin_pass(streams.derive(draws.place[0], "dropout/critic", self.step), real.device)
+        streams.begin_pass(streams.derive(draws.seed, "dropout/critic", self.step), real.device)
         with autocast():
             scores = self._apart() if statistics.layers else self._together()
         self.real_scores, self.fake_scores = (s.float() for s in scores)
@@ -56,8 +56,8 @@ class CriticForward(Forward):
     @cached_property
     def points(self) -> Tensor:
         """Interpolates t real + (1 - t) fake, one t ~ U[0, 1] for each pair; the same for every method."""
-        seed, step, device = self.draws.place
-        draw = streams.generator(seed, "noise", step, device)
+        device = self.draws.device
+        draw = streams.generator(self.draws.seed, "noise", self.step, device)
         t = torch.rand((len(self.real), *(1 for _ in self.real.shape[1:])), generator=draw, device=device)
         return self.fake + t * (self.real - self.fake)
 

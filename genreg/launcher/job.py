@@ -40,7 +40,7 @@ class Job:
         """InputError for a bad one."""
         return Settings.of(self.config)
 
-    @property
+    @cached_property
     def folder(self) -> RunFolder:
         return RunFolder(run_path(self.config))
 

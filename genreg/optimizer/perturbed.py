@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genreg.optimizer.noise import Kind, Noise
-from genreg.optimizer.wrapped import Base, Betas, Closure, Wrapped, make_base
+from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
 from genreg.parameters import Count, Fraction, NonNegative, checked
 
 Iterate = Literal["w", "z"]
@@ -113,7 +113,7 @@ def pgd(
     base: Base = "sgd",
     lr: NonNegative = 0.01,
     momentum: Fraction = 0.0,
-    betas: Betas = (0.9, 0.999),
+    betas: Betas = BETAS,
     weight_decay: NonNegative = 0.0,
     seed: int = 0,
     stream: str = "perturbation",
@@ -142,7 +142,7 @@ def anti_pgd(
     base: Base = "sgd",
     lr: NonNegative = 0.01,
     momentum: Fraction = 0.0,
-    betas: Betas = (0.9, 0.999),
+    betas: Betas = BETAS,
     weight_decay: NonNegative = 0.0,
     seed: int = 0,
     stream: str = "perturbation",

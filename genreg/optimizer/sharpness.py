@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genreg.norm import power_of_two
-from genreg.optimizer.wrapped import Base, Betas, Closure, Wrapped, make_base
+from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
 from genreg.parameters import Fraction, NonNegative, checked
 
 
@@ -84,7 +84,7 @@ def sam(
     base: Base = "sgd",
     lr: NonNegative = 0.01,
     momentum: Fraction = 0.0,
-    betas: Betas = (0.9, 0.999),
+    betas: Betas = BETAS,
     weight_decay: NonNegative = 0.0,
     replicas: range | None = None,
 ) -> Uphill:
@@ -105,7 +105,7 @@ def gradient_norm(
     base: Base = "sgd",
     lr: NonNegative = 0.01,
     momentum: Fraction = 0.0,
-    betas: Betas = (0.9, 0.999),
+    betas: Betas = BETAS,
     weight_decay: NonNegative = 0.0,
     replicas: range | None = None,
 ) -> Uphill:

@@ -105,9 +105,8 @@ def weight_at(method: Regularizer, step: int) -> float:
 def added(loss: Tensor, method: Regularizer, penalty: Tensor, step: int) -> Tensor:
     """The loss and the method's penalty, times its weight at that update."""
     weight = weight_at(method, step)
-    return loss + (
-        penalty if weight == 1 else weight * penalty
-    )  # the common product costs 1 % of a small step
+    weighted = penalty if weight == 1 else weight * penalty  # the product is 1 % of a small step
+    return loss + weighted
 
 
 def active(methods: Mapping[str, Regularizer]) -> dict[str, Regularizer]:
