@@ -7,8 +7,8 @@ from pathlib import Path
 
 from genreg.errors import InputError
 from genreg.report.grouping import plain_parts
-from genreg.report.parts import Arm, Part, check_select, tell_apart
-from genreg.report.runs import read_run
+from genreg.report.parts import Arm, Part, Tried, check_select, tell_apart
+from genreg.report.runs import Run, read_run
 from genreg.run.folder import Row, find_runs, printable
 
 
@@ -52,8 +52,9 @@ def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) ->
     claimed: set[Path] = set()
     for part in found:
         part.arms = [arm for arm in part.arms if _related(arm.folder.resolve(), within)]
-        claimed |= {run.path.resolve() for arm in part.arms for run in arm.runs.values()}
-        if part.arms and not {run.path.resolve() for arm in part.arms for run in arm.runs.values()} <= seen:
+        own = {run.path.resolve() for arm in part.arms for run in (*arm.runs.values(), *arm.tried)}
+        claimed |= own
+        if part.arms and not own <= seen:
             parts.append(part)
     return claimed
 
@@ -63,23 +64,19 @@ def _related(folder: Path, within: Path) -> bool:
 
 
 def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
-    arms = []
-    for arm in given["arms"]:
-        folder = root / arm["folder"]
-        if not folder.resolve().is_relative_to(root.resolve()):
-            raise ValueError(f"the folder {arm['folder']} leaves {root}")
-        seeds = {
-            int(seed): read_run(folder / f"seed={int(seed)}") for seed in arm.get("seeds", given["seeds"])
-        }
-        command = printable(arm.get("command") or "")
-        arms.append(Arm(printable(arm["name"]), folder, seeds, dict(arm.get("values") or {}), command))
+    arms = [_arm(root, given, arm) for arm in given["arms"]]
     if not arms:
         raise ValueError(f"part {given['name']} has no arms")
+    margin = given.get("margin")
     part = Part(
         name=printable(given["name"]), arms=arms, baseline=printable(given.get("baseline") or arms[0].name),
         metric=printable(given["metric"]), mode=given.get("mode"),
         select=given.get("select"), threshold=given.get("threshold"),
-        command=printable(sweep.get("command") or ""),
+        command=printable(sweep.get("command") or ""), question=printable(sweep.get("question") or ""),
+        margin=(float(margin["value"]), margin["unit"]) if margin else None,
+        looks=tuple(map(int, given.get("looks") or ())), planned=given.get("planned", True) is True,
+        seeds=tuple(map(int, given["seeds"])),
+        group=printable(given.get("group") or ""), dataset=printable(given.get("dataset") or ""),
     )  # fmt: skip
     check_select(part.select, f"part {part.name}: select")
     if part.mode not in ("max", "min", None):
@@ -87,6 +84,29 @@ def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
     _check_threshold(part)
     tell_apart(part)
     return part
+
+
+def _arm(root: Path, part: Row, given: Row) -> Arm:
+    """An arm and its runs; one whose tuning is not over has no folder yet."""
+    name, tuning = printable(given["name"]), given.get("tuning")
+    tried = tuning and Tried(
+        metric=printable(tuning["metric"]), planned=int(tuning["planned"]), space=dict(tuning["space"]),
+        trials=[(dict(t["values"]), list(_runs(root, t["folder"], tuning["seeds"]).values()))
+                for t in tuning["trials"]],
+    )  # fmt: skip
+    if tried:
+        check_select(tried.metric, f"part {part['name']}: tune.metric")
+    folder, seeds = given["folder"], given.get("seeds") or part["seeds"]
+    runs = {} if folder is None else _runs(root, folder, seeds)
+    command = printable(given.get("command") or "")
+    return Arm(name, root / (folder or name), runs, dict(given.get("values") or {}), command, tried)
+
+
+def _runs(root: Path, name: str, seeds: list[int]) -> dict[int, Run]:
+    folder = root / name
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"the folder {name} leaves {root}")
+    return {int(seed): read_run(folder / f"seed={int(seed)}") for seed in seeds}
 
 
 def _check_threshold(part: Part) -> None:

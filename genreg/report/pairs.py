@@ -2,10 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from genreg.report.outcomes import Outcomes
-from genreg.report.statistics import LEVEL, Comparison, compare, compare_ranks, is_skewed
+from genreg.report.sequential import Plan, level_at, repeated_p
+from genreg.report.statistics import (
+    LEVEL,
+    Comparison,
+    Ranks,
+    Tested,
+    compare,
+    compare_ranks,
+    decide,
+    is_skewed,
+)  # fmt: skip
 from genreg.report.values import Key
 from genreg.run.metric import Better
 
@@ -20,23 +30,82 @@ def is_judged(found: Comparison | None) -> bool:
     return found is not None and found.pairs >= FEWEST and not math.isnan(found.p)
 
 
+@dataclass(frozen=True)
+class Rule:
+    """How pairs are judged.
+
+    margin: a difference smaller than that is not worth having; NaN: none is said. plan: the numbers of
+    seeds, in the order of `seeds`, at which a comparison is looked at; empty: once, at all of them.
+    """
+
+    margin: float = math.nan
+    plan: Plan = ()
+    seeds: tuple[int, ...] = ()
+
+    def looks(self, arm: Outcomes, base: Outcomes) -> list[int]:
+        """Those for which all runs are over, of which it can be said what became of them."""
+        over, of_base = ({seed for seed, _ in one.values.keys() | one.failed} for one in (arm, base))
+        left = (n for n, seed in enumerate(self.seeds) if seed not in over & of_base)
+        first = next(left, len(self.seeds))
+        return [n for n in self.plan if n <= first]
+
+
+ONCE = Rule()
+
+
 def compare_arms(
-    arm: Outcomes, base: Outcomes, better: Better | None, timed: bool = False
+    arm: Outcomes, base: Outcomes, better: Better | None, timed: bool = False, rule: Rule = ONCE
 ) -> Comparison | None:
     """Arm minus baseline over the pairs of which at least one run finished; None with fewer than two.
 
     Student's t decides where all of these have a difference. Where one run of a pair failed, and for
-    times, ranks decide, a failed run behind every other.
+    times, ranks decide, a failed run behind every other. With a plan, what decides at each look so far.
     """
     pairs = paired(arm, base)
-    if len(pairs) < 2:
+    if not rule.plan:
+        return _compare(arm, base, pairs, better, timed, rule.margin) if len(pairs) > 1 else None
+    at = {n: [k for k in pairs if k[0] in rule.seeds[:n]] for n in rule.looks(arm, base)}
+    at = {n: own for n, own in at.items() if len(own) >= FEWEST}
+    if not at:
         return None
-    both = [key for key in pairs if key in arm.values and key in base.values]
+    last = max(at)
+    found = _compare(arm, base, at[last], better, timed, rule.margin, level_at(last, rule.plan, LEVEL))
+    looks = {n: _decide(arm, base, own, better, timed, rule.margin) for n, own in at.items()}
+    telling = min(looks, key=lambda n: looks[n].p / n)
+    inside = {n: one.equivalent for n, one in looks.items() if not math.isnan(one.equivalent)}
+    nothing = math.isnan(found.p)
+    return replace(
+        found, looks=tuple(looks), sign=looks[telling].sign,
+        p=math.nan if nothing else repeated_p({n: one.p for n, one in looks.items()}, rule.plan),
+        equivalent=repeated_p(inside, rule.plan, 1) if inside else math.nan,
+    )  # fmt: skip
+
+
+def _decide(
+    arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None, timed: bool, margin: float
+) -> Tested:
+    """What the test of these pairs says."""
+    both = _both(arm, base, pairs)
+    if not timed and len(both) == len(pairs):
+        return decide([arm.values[key] - base.values[key] for key in both], margin)
+    if better is None:
+        return Tested(math.nan, 0, math.nan, "nothing")
+    way, ranks = _ranks(arm, base, pairs, better)
+    return Tested(ranks.p, way * ranks.sign, math.nan, "ranks")
+
+
+def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None, timed: bool,
+             margin: float, level: float = LEVEL) -> Comparison:  # fmt: skip
+    both = _both(arm, base, pairs)
     differences = [arm.values[key] - base.values[key] for key in both]
-    found = _estimate(differences)
+    found = _estimate(differences, margin, level)
     if timed or len(both) < len(pairs):
         return _ranked(found, arm, base, pairs, better)
     return replace(found, remark=_remark(found, differences))
+
+
+def _both(arm: Outcomes, base: Outcomes, pairs: Sequence[Key]) -> list[Key]:
+    return [key for key in pairs if key in arm.values and key in base.values]
 
 
 def paired(arm: Outcomes, base: Outcomes) -> list[Key]:
@@ -47,10 +116,10 @@ def paired(arm: Outcomes, base: Outcomes) -> list[Key]:
     )
 
 
-def _estimate(differences: Sequence[float]) -> Comparison:
+def _estimate(differences: Sequence[float], margin: float, level: float) -> Comparison:
     """Mean and interval, as far as there are differences to compute them from."""
     if len(differences) > 1 and all(map(math.isfinite, differences)):
-        return compare(differences)
+        return compare(differences, margin, level)
     nan, n = math.nan, len(differences)
     mean = differences[0] if n == 1 else nan
     return Comparison(n, mean, nan, nan, nan, nan, nan, None, 0, n, "nothing")
@@ -64,18 +133,24 @@ def _ranked(
     words = f"failed: {failed[0]} against {failed[1]} of {len(pairs)} pairs"
     if better is None:
         remark = f"{words}, and nothing says which way is better"
-        return replace(found, p=math.nan, sign=0, pairs=len(pairs), by="nothing", remark=remark)
-    way = 1 if better == "min" else -1
-    scores = [[math.inf if one.lost(k) else way * one.values[k] for k in pairs] for one in (arm, base)]
-    ranks = compare_ranks(*scores)
+        return replace(found, p=math.nan, equivalent=math.nan, sign=0, pairs=len(pairs), by="nothing",
+                       remark=remark)  # fmt: skip
+    way, ranks = _ranks(arm, base, pairs, better)
     remarks = []
     if any(failed):
         remarks += [f"{words}, ranked worst: judged by rank; mean and difference are of those that finished"]
     if ranks.contradicted:
         remarks += [OTHER_WAY]
     medians = tuple(way * median for median in ranks.medians)
-    return replace(found, p=ranks.p, sign=way * ranks.sign, pairs=len(pairs), by="ranks",
+    return replace(found, p=ranks.p, equivalent=math.nan, sign=way * ranks.sign, pairs=len(pairs), by="ranks",
                    medians=medians, remark="; ".join(remarks))  # fmt: skip
+
+
+def _ranks(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better) -> tuple[int, Ranks]:
+    """Ranks of scores of which the smaller is better, and what a score is multiplied with to be a value."""
+    way = 1 if better == "min" else -1
+    first, second = ([math.inf if one.lost(k) else way * one.values[k] for k in pairs] for one in (arm, base))
+    return way, compare_ranks(first, second)
 
 
 def _remark(found: Comparison, differences: Sequence[float]) -> str:
@@ -86,8 +161,10 @@ def _remark(found: Comparison, differences: Sequence[float]) -> str:
         return f"all {found.n} differences are equal (no spread): judged by sign flips"
     remarks = []
     exact = found.permutation
-    if exact is not None and (found.p < LEVEL) != (exact < LEVEL):
-        remarks.append(f"t test p = {found.p:.2g}, sign flips p = {exact:.2g}: they disagree at {LEVEL}")
+    if exact is not None and (found.p < found.level) != (exact < found.level):
+        remarks.append(
+            f"t test p = {found.p:.2g}, sign flips p = {exact:.2g}: they disagree at {found.level:.2g}"
+        )
     if is_skewed(differences):
         remarks.append("differences are skewed: Student's p and interval are rough")
     return "; ".join(remarks)

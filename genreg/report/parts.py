@@ -1,5 +1,6 @@
 """Parts and arms: which runs are compared, and on what."""
 
+import math
 from collections import ChainMap
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,16 @@ TIMES = {name: Metric(name, "min") for name in (PER_STEP, STEPS, SECONDS)}
 """What the report itself measures of a run."""
 
 
+@dataclass(frozen=True)
+class Tried:
+    """The trials of an arm that a sweep file names: values, and runs over the tuning seeds."""
+
+    metric: str
+    planned: int
+    space: Row
+    trials: list[tuple[Row, list[Run]]]
+
+
 @dataclass
 class Arm:
     """One configuration over its seeds. values: what was varied. command: how to make it, with seed=N."""
@@ -26,6 +37,7 @@ class Arm:
     runs: dict[int, Run]
     values: Row = field(default_factory=dict)
     command: str = ""
+    tuning: Tried | None = None
 
     @property
     def done(self) -> list[Run]:
@@ -34,6 +46,11 @@ class Arm:
     @property
     def failed(self) -> list[Run]:
         return [run for run in self.runs.values() if run.status == "failed"]
+
+    @property
+    def tried(self) -> list[Run]:
+        """The runs of tuning."""
+        return [run for _, runs in self.tuning.trials for run in runs] if self.tuning else []
 
     def command_of(self, seed: int) -> str:
         """How that run is made: the sweep's command, or what the run itself recorded."""
@@ -45,7 +62,10 @@ class Arm:
 class Part:
     """Arms that are compared with one another on one metric.
 
-    mode: `max` or `min` is better, where the sweep file says it; otherwise the runs do.
+    mode: `max` or `min` is better, where the sweep file says it; otherwise the runs do. margin: a difference
+    that is not worth having, in its unit (`points` of a share, or `absolute`). looks: how the seeds
+    came about: numbers of them at which they are looked at; planned: beforehand, or by hand. group: what
+    parts of several data sets have in common, dataset: which one this is. question: of the whole sweep.
     """
 
     name: str
@@ -58,6 +78,24 @@ class Part:
     command: str = ""
     reselect: bool = False  # rows are chosen anew by `select`
     notes: list[str] = field(default_factory=list)
+    margin: tuple[float, str] | None = None
+    looks: tuple[int, ...] = ()
+    planned: bool = True
+    seeds: tuple[int, ...] = ()
+    group: str = ""
+    dataset: str = ""
+    question: str = ""
+
+    def margin_in(self, metric: Metric) -> float:
+        """The margin in the metric's own scale, NaN without one; InputError for points of no share."""
+        if self.margin is None:
+            return math.nan
+        value, unit = self.margin
+        if unit == "points" and not metric.percent:
+            raise InputError(
+                f"part {self.name}: margin", f"absolute: {metric.name} is no share", f"{value:g} points"
+            )
+        return value / 100 if unit == "points" else value
 
     def runs(self) -> Iterator[Run]:
         return (run for arm in self.arms for run in arm.runs.values())

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from genreg.report.outcomes import Outcomes
-from genreg.report.pairs import OTHER_WAY
+from genreg.report.pairs import ONCE, OTHER_WAY, Rule
 from genreg.report.parts import Arm, Part
 from genreg.report.statistics import Comparison, Ranks, Reach
+from genreg.report.tuning import Tuning
 from genreg.report.values import Key
 from genreg.run.metric import Metric
 
@@ -18,7 +19,7 @@ class ArmResult:
     """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key.
 
     failed: runs that failed, and replicas or values of finished ones that did. time_ranks: of the steps until
-    the threshold against the baseline's.
+    the threshold against the baseline's. tuning: what was tried before, if anything was.
     """
 
     arm: Arm
@@ -30,6 +31,7 @@ class ArmResult:
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
     time_ranks: Ranks | None = None
+    tuning: Tuning | None = None
 
     @property
     def values(self) -> dict[Key, float]:
@@ -71,7 +73,10 @@ class ArmResult:
 
 @dataclass
 class PartResult:
-    """A part with its table. metric: what is reported. replicas: values are of replicas, several in a run."""
+    """A part with its table.
+
+    metric: what is reported. replicas: values are of replicas, several in a run. rule: how pairs are judged.
+    """
 
     part: Part
     metric: Metric
@@ -79,6 +84,7 @@ class PartResult:
     replicas: bool
     notes: list[str]
     claims: list[Any] = field(default_factory=list)
+    rule: Rule = ONCE
 
     @property
     def selection(self) -> str | None:

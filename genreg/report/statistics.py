@@ -17,6 +17,9 @@ POWER = 0.8
 EXACT = 10  # pairs up to which all 2^n sign patterns are counted
 
 
+By = Literal["t", "signs", "ranks", "nothing"]
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Paired differences: their mean with its 95 % interval, and the test that decides.
@@ -24,8 +27,10 @@ class Comparison:
     n: pairs that have a difference. pairs: those that the test saw, also such of which one run failed.
     by: `t` (Student's), `signs` (exact sign flips of differences without spread), `ranks` (sign flips of
     differences in rank) or `nothing`. p and sign are that test's. permutation: exact sign flips of the
-    differences, None with more than EXACT. adjusted and detectable are of a family (`family`). medians: of
-    both arms, where ranks decide. remark: what a reader must know of the test.
+    differences, None with more than EXACT. equivalent: p that the difference is not within the margin, NaN
+    without one. adjusted, equivalent and detectable are corrected for a family by `family`. medians: of both
+    arms, where ranks decide. looks: numbers of seeds at which the pairs were looked at, empty for once; then
+    p is over all looks, and level that of the last, for the interval. remark: what a reader must know.
     """
 
     n: int
@@ -38,28 +43,64 @@ class Comparison:
     permutation: float | None
     sign: int
     pairs: int
-    by: Literal["t", "signs", "ranks", "nothing"]
+    by: By
+    equivalent: float = math.nan
     adjusted: float = math.nan
     detectable: float = math.nan
     medians: tuple[float, ...] = ()
+    looks: tuple[int, ...] = ()
+    level: float = LEVEL
     remark: str = ""
 
 
-def compare(differences: Sequence[float]) -> Comparison:
-    """Test whether the mean paired difference is zero. Raises ValueError with fewer than two pairs."""
+@dataclass(frozen=True)
+class Tested:
+    """One test: its p, the sign that it shows, p of both tests against a margin, and which test it is."""
+
+    p: float
+    sign: int
+    equivalent: float
+    by: By
+
+
+def compare(differences: Sequence[float], margin: float = math.nan, level: float = LEVEL) -> Comparison:
+    """Test whether the mean paired difference is zero, and whether it is within the margin.
+
+    The interval misses with the level. Raises ValueError with fewer than two pairs.
+    """
+    tested = decide(differences, margin)
     d = np.asarray(differences, float)
-    n = len(d)
-    if n < 2:
-        raise ValueError(f"a paired test needs two pairs, got {n}")
-    mean, sd = float(d.mean()), float(d.std(ddof=1))
-    if sd <= 1e-12 * float(np.abs(d).max()):
-        sd = 0.0  # equal up to rounding: t would be a ratio of rounding errors
-    half = float(stats.t.ppf(1 - LEVEL / 2, n - 1)) * sd / math.sqrt(n)
+    n, mean, sd = len(d), float(d.mean()), spread(d)
+    half = float(stats.t.ppf(1 - level / 2, n - 1)) * sd / math.sqrt(n)
     exact = sign_flip(d) if n <= EXACT or not sd else None
-    p = float(stats.ttest_1samp(d, 0).pvalue) if sd else exact or 1.0
+    return Comparison(n, mean, sd, mean - half, mean + half, tested.p, _wilcoxon(d), exact, tested.sign, n,
+                      tested.by, tested.equivalent, level=level)  # fmt: skip
+
+
+def decide(differences: Sequence[float], margin: float = math.nan) -> Tested:
+    """Student's paired t, or exact sign flips where there is no spread; with a margin both one-sided tests.
+
+    Schuirmann (1987): the difference is within the margin if it is shown to be above minus the margin and
+    below the margin, each one-sided. Raises ValueError with fewer than two pairs.
+    """
+    d = np.asarray(differences, float)
+    n, mean, sd = len(d), float(d.mean()), spread(d)
     sign = int(np.sign(mean))
-    by: Literal["t", "signs"] = "t" if sd else "signs"
-    return Comparison(n, mean, sd, mean - half, mean + half, p, _wilcoxon(d), exact, sign, n, by)
+    if not sd:
+        inside = (sign_flip(d + margin) if abs(mean) < margin else 2.0) / 2
+        return Tested(sign_flip(d), sign, math.nan if math.isnan(margin) else inside, "signs")
+    error = sd / math.sqrt(n)
+    p = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
+    return Tested(p, sign, float(stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
+
+
+def spread(differences: Sequence[float] | np.ndarray) -> float:
+    """Standard deviation; 0 for differences equal up to rounding, of which t would be a ratio of errors."""
+    d = np.asarray(differences, float)
+    if len(d) < 2:
+        raise ValueError(f"a paired test needs two pairs, got {len(d)}")
+    sd = float(d.std(ddof=1))
+    return sd if sd > 1e-12 * float(np.abs(d).max()) else 0.0
 
 
 def is_skewed(differences: Sequence[float]) -> bool:
@@ -87,20 +128,29 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def family(found: Sequence[Comparison]) -> list[Comparison]:
-    """The same with Holm's p over all of them, and what each t test could show as one of so many."""
-    level = LEVEL / max(1, len(found))
+    """The same with Holm's p over all of them, and what each t test could show as one of so many.
+
+    Differences and equivalences are two families: each has a false positive with at most the level.
+    """
+    many = max(1, len(found))
+    both = zip(holm([one.p for one in found]), holm([one.equivalent for one in found]), strict=True)
     return [
-        replace(one, adjusted=p, detectable=detectable(one.sd, one.n, level) if one.by == "t" else math.nan)
-        for one, p in zip(found, holm([one.p for one in found]), strict=True)
-    ]
+        replace(one, adjusted=p, equivalent=equivalent,
+                detectable=detectable(one.sd, one.n, one.level / many) if one.by == "t" else math.nan)
+        for one, (p, equivalent) in zip(found, both, strict=True)
+    ]  # fmt: skip
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values: a family of true nulls has a false positive with at most the level."""
+    """Holm's adjusted p values: a family of true nulls has a false positive with at most the level.
+
+    NaN counts as one that was tested and shows nothing.
+    """
     adjusted, largest = [math.nan] * len(p), 0.0
     for rank, index in enumerate(np.argsort(p)):
-        largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
-        adjusted[index] = largest
+        if not math.isnan(p[index]):
+            largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
+            adjusted[index] = largest
     return adjusted
 
 

@@ -5,10 +5,11 @@ import math
 from genreg.errors import InputError, nearest
 from genreg.report.notes import notes
 from genreg.report.outcomes import outcomes
-from genreg.report.pairs import FEWEST, compare_arms, is_judged
+from genreg.report.pairs import FEWEST, Rule, compare_arms, is_judged
 from genreg.report.parts import PER_STEP, SECONDS, STEPS, Arm, Part
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.statistics import LEVEL, Comparison, Ranks, Reach, compare_ranks, family
+from genreg.report.tuning import read_tuning
 from genreg.report.values import chosen_row, first_time
 from genreg.run.metric import Better
 
@@ -23,7 +24,9 @@ def evaluate(part: Part) -> PartResult:
         names = {name for arm in part.arms for run in arm.done for name in chosen_row(part, run) or {}}
         near = nearest(part.metric, (names | {PER_STEP}) - {"step"})
         raise InputError("metric", f"a metric of the runs of {part.name}", part.metric, near)
-    result = PartResult(part, part.describe(part.metric), arms, replicas, [])
+    metric = part.describe(part.metric)
+    rule = Rule(part.margin_in(metric), part.looks, part.seeds)
+    result = PartResult(part, metric, arms, replicas, [], rule=rule)
     base = result.find(part.baseline)
     if base:
         _compare_all(result, base)
@@ -50,21 +53,25 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
     times = {run.seed: reach for run in arm.done if (reach := first_time(part, run))}
     if part.threshold:
         times |= {run.seed: NEVER for run in arm.failed}
-    return ArmResult(arm, found, chosen, len(arm.failed) + len(inside), unfinished, times=times)
+    tuning = read_tuning(part, arm)
+    return ArmResult(
+        arm, found, chosen, len(arm.failed) + len(inside), unfinished, times=times, tuning=tuning
+    )
 
 
 def _compare_all(result: PartResult, base: ArmResult) -> None:
     """Fill in every comparison with the baseline; Holm over those of the part."""
+    part = result.part
     others = [arm for arm in result.arms if arm is not base]
-    timed = result.part.metric in (STEPS, SECONDS)
+    timed = part.metric in (STEPS, SECONDS)
     for arm in others:
-        arm.comparison = compare_arms(arm.outcomes, base.outcomes, result.metric.better, timed)
+        arm.comparison = compare_arms(arm.outcomes, base.outcomes, result.metric.better, timed, result.rule)
         arm.time_ranks = _time_ranks(arm, base)
     judged = [arm for arm in others if is_judged(arm.comparison)]
     for arm, found in zip(judged, family([a.comparison for a in judged if a.comparison]), strict=True):
         arm.comparison = found
     for arm in others:
-        arm.verdict = verdict(arm.comparison, result.metric.better)
+        arm.verdict = verdict(arm.comparison, result.metric.better, bool(part.looks and part.planned))
 
 
 def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:
@@ -74,17 +81,20 @@ def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:
     return compare_ranks([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
 
 
-def verdict(found: Comparison | None, better: Better | None) -> str:
-    """better, worse (differs, where nothing says which) or no difference shown, at level 0.05 after Holm.
+def verdict(found: Comparison | None, better: Better | None, goes_on: bool = False) -> str:
+    """better, worse (differs, where nothing says which), equivalent, or no difference shown; 0.05 after Holm.
 
-    Or why there is none: too few pairs, or failed runs that nothing says how to rank.
+    Or why there is none: too few pairs, failed runs that nothing says how to rank; or not decided, where
+    seeds are added until it is (`goes_on`).
     """
     if found is None or found.pairs < FEWEST:
         return "too few pairs"
     if not is_judged(found):
         return "not judged"
     if found.adjusted >= LEVEL:
-        return "no difference shown"
+        if found.equivalent < LEVEL:
+            return "equivalent"
+        return "not decided" if goes_on else "no difference shown"
     if better is None:
         return "differs"
     return "better" if (found.sign > 0) == (better == "max") else "worse"
