@@ -8,7 +8,8 @@ Streams: `model` (initial weights), `labeled` (which items are labeled), `batch/
 `dropout/...` (masks of a pass), `noise/METHOD` (a method's own draws), `noise` (a critic's interpolates, and
 vat's draws, which are older than streams by name), `layer/NAME` (of an attached layer in one pass),
 `perturbation/k` (an optimizer's noise on replica k; the generator's is `generator/perturbation/k`),
-`measure/...`; `model/k` starts replica k of a landscape, `landscape` makes its random problem.
+`measure/...`, `sample` (which labeled items are evaluated, whatever the seed); `model/k` starts replica k of
+a landscape, `landscape` makes its random problem.
 """
 
 import hashlib

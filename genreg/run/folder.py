@@ -4,7 +4,8 @@ config.yaml        the resolved configuration
 metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes however often it was resumed
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
 environment.json   versions, device, commit, sha256 of the code and data of every start
-summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics
+summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics,
+                   items of each split
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)

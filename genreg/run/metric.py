@@ -36,6 +36,9 @@ def described(metrics: Iterable[Metric]) -> Described:
     return {metric.name: {k: v for k, v in asdict(metric).items() if k != "name"} for metric in metrics}
 
 
+GAP = "generalization_gap"
+"""How much worse a metric is outside than on labeled items."""
+
 LARGER = [Metric(name, "max") for name in ("modes", "high_quality", "precision", "recall")]
 BEFORE = {metric.name: metric for metric in (Metric("accuracy", "max", "%"), *LARGER)}
 """Metrics of runs that were recorded before folders described them; of every other the smaller was better."""

@@ -19,7 +19,8 @@ class Task(ABC):
     of its model, and what to call one. metrics: what each number of an evaluation is. selection: the metric
     that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
     while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
-    for its metrics to mean anything. sizes: what the memory of a step grows with, by its key.
+    for its metrics to mean anything. sizes: what the memory of a step grows with, by its key. items: how many
+    each split of its data has.
     """
 
     groups: ClassVar[frozenset[str]]
@@ -31,6 +32,7 @@ class Task(ABC):
     checksums: dict[str, str]
     conditions: Mapping[str, str] = MappingProxyType({})
     sizes: Mapping[str, int] = MappingProxyType({})
+    items: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:

@@ -23,8 +23,9 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer, added
+from genreg.run.metric import GAP
 from genreg.run.task import Task
-from genreg.task.evaluation import evaluate
+from genreg.task.evaluation import evaluate, sample
 from genreg.task.fit import check_measures, check_methods
 from genreg.task.methods import attach, load, saved, with_hook
 from genreg.task.precision import Precision, set_precision
@@ -91,7 +92,8 @@ class Classify(Task):
         if data.classes == 1:
             raise InputError("dataset", "two classes or more for task=classify", "one class")
         self.loss.check(data.classes)
-        self.checksums = data.checksums
+        self.checksums, self.items = data.checksums, data.items
+        self.sample = sample(data.labeled)
         return data
 
     def _make_model(self, model: Callable[..., Classifier], regularizer: Mapping[str, Regularizer]) -> None:
@@ -108,7 +110,8 @@ class Classify(Task):
     def _describe(self) -> None:
         """What the numbers of an evaluation are, and which of them chooses the step."""
         own = self.loss.metrics(self.dataset.classes)
-        self.metrics = [*own, *(replace(m.metric, name=name) for name, m in self.measure.items())]
+        gap = replace(own[0], name=GAP, better="min")
+        self.metrics = [*own, gap, *(replace(m.metric, name=name) for name, m in self.measure.items())]
         self.selection = (f"validation/{own[0].name}", own[0].better or "max")
         self.progress = (self.loss.name, self.selection[0])
 
@@ -185,9 +188,9 @@ class Classify(Task):
         return Batch(self.model.embed(x), x.new_empty(0), self.dataset.classes, self.model.mask(x))
 
     def evaluate(self) -> dict[str, float]:
-        """Every measure on validation and test, also on their clean items where some are not."""
+        """The row of `evaluation.evaluate`, at the weights that the optimizer is to be judged by."""
         with evaluation_weights(self.optimizer):
-            return evaluate(self.model, self.dataset, self.loss, self.measure)
+            return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure)
 
     def weights(self) -> dict[str, Tensor]:
         """What a trained model is: its parameters and buffers, as evaluated."""

@@ -98,6 +98,7 @@ class WGAN(Task):
         self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
         self.metrics = self.evaluation.metrics
         self.conditions = {"features": features.name} if features else {}
+        self.items = data.items
         self.checksums = data.checksums | (features.checksums if features else {})
 
     def _read(self, dataset: Callable[..., Dataset], conditional: bool, batch_size: int) -> Dataset:
