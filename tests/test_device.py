@@ -125,6 +125,8 @@ VARIANTS = {
     "conditional average": [*GAN, "task.conditional=true", "task.ema_decay=0.9", "task.loss=hinge"],
     "double backward": [*GAN, "regularizer=gradient_penalty", "task.loss=nonsaturating",
                         "regularizer.gradient_penalty.implementation=double_backward"],
+    "interpolates across classes": [*GAN, "task.conditional=true", "regularizer=gradient_penalty",
+                                    "regularizer.gradient_penalty.interpolate=across"],
     "batch norm in the critic": [*PICTURE_GAN, "model=dcgan", "model.critic_norm=batch",
                                  "regularizer=spectral_normalization"],
     "fully conditional pictures": [*PICTURE_GAN, "model=resnet_gan", "task.conditional=true",

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from genreg.dataset import gaussian_ring
+from genreg.forward.critic import CriticForward
 from genreg.measure import Wasserstein
 from genreg.model import MLPGan
 from genreg.regularizer import GradientPenalty, SpectralNormalization, WeightClipping
@@ -97,6 +98,24 @@ def test_real_and_fake_share_one_pass(method: str) -> None:
     task.critic.register_forward_hook(lambda _module, inputs, _out: sizes.append(len(inputs[0])))
     task.critic_step(0)
     assert sizes == [64]
+
+
+@pytest.mark.parametrize(("interpolate", "least", "most"), [("within", 1.0, 1.0), ("across", 0.0, 0.5)])
+def test_interpolates_of_one_class_stay_at_its_mode(
+    interpolate: Any, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a generator that puts every item on the center of its class."""
+    penalty = GradientPenalty(interpolate=interpolate)
+    task = small_gan(regularizer={"gradient_penalty": penalty}, conditional=True, batch_size=200)
+    modes, seen = task.evaluation.data.modes, []
+    assert modes
+    task.generate = lambda n, stream, counter, y=None: modes.centers[y]  # type: ignore[method-assign]
+    score = CriticForward.score
+    monkeypatch.setattr(CriticForward, "score", lambda self, x: seen.append(x) or score(self, x))  # type: ignore[func-returns-value]
+    penalty.implementation = "double_backward"
+    task.critic_step(0)
+    near = torch.cdist(seen[0].detach(), modes.centers).min(1).values < 5 * modes.sigma
+    assert least <= near.float().mean().item() <= most
 
 
 def test_the_average_follows_the_generator() -> None:
