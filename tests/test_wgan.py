@@ -15,7 +15,7 @@ from torch import Tensor
 
 from genreg.dataset import gaussian_ring
 from genreg.forward.critic import CriticForward
-from genreg.measure import Wasserstein
+from genreg.measure import ConditionalWasserstein, Wasserstein
 from genreg.model import MLPGan
 from genreg.regularizer import GradientPenalty, SpectralNormalization, WeightClipping
 from genreg.run import checkpoint, loop
@@ -214,9 +214,13 @@ def test_a_ring_is_learned() -> None:
 
 
 def test_a_conditional_generator_is_given_each_class() -> None:
-    task = small_gan("sn", conditional=True, ema_decay=0.95)
+    within = {"conditional_wasserstein": ConditionalWasserstein(splits=["validation"], samples=400)}
+    task = small_gan("sn", conditional=True, ema_decay=0.95, measure=within)
+    assert task.selection == ("validation/conditional_wasserstein", "min")
+    before = task.evaluate()["validation/conditional_wasserstein"]
     for step in range(400):
         task.step(step)
+    assert task.evaluate()["validation/conditional_wasserstein"] < before / 2
     x = task.evaluation.sample(task.average, 0, 800)
     nearest = torch.cdist(x, task.evaluation.data.modes.centers).argmin(1)  # type: ignore[union-attr]
     assert (nearest == torch.arange(800) % 8).float().mean() > 0.5  # by chance: 1 / 8
