@@ -119,6 +119,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
         given += ["task=wgan"]
+    if option == "conditional_wasserstein":
+        given += ["task.conditional=true"]
     if option == "wasserstein":
         given += ["measure.wasserstein.samples=100"]
     if option in ("fid", "kid", "precision_recall"):
