@@ -12,8 +12,10 @@ from conftest import normal, small_task
 from synthetic import METRICS, SELECTION, write_run
 
 from genreg.dataset import Dataset, Split, two_moons
+from genreg.errors import InputError
 from genreg.loss import MSE, CrossEntropy, Loss
 from genreg.model import MLP
+from genreg.regularizer import VAT
 from genreg.run import loop
 from genreg.run.display import print_line, print_summary
 from genreg.run.folder import RunFolder
@@ -161,3 +163,17 @@ def test_a_report_reads_runs_of_before_beside_runs_with_gaps(genreg: Any, tmp_pa
     gaps = genreg("report", "out", "--metric", f"test/{GAP}", "--format", "markdown").out
     assert f"a-1: no run has test/{GAP}" in gaps
     assert "75.00" in gaps
+
+
+def test_few_validation_items_are_drawn_by_the_seed_alone() -> None:
+    whole = small_task({"vat": VAT()})
+    few = [small_task({}, seed=seed, validation_items=20) for seed in (0, 0, 1)]
+    assert [len(task.dataset.validation) for task in (whole, *few)] == [300, 20, 20, 20]
+    own = [{tuple(x.flatten().tolist()) for x in task.dataset.validation.x} for task in (whole, *few)]
+    assert own[1] == own[2] != own[3]
+    assert all(rows <= own[0] and len(rows) == 20 for rows in own[1:])
+    assert torch.equal(whole.dataset.labeled.x, few[0].dataset.labeled.x)
+    assert whole.items["validation"] == 300
+    assert few[0].items["validation"] == 20
+    with pytest.raises(InputError, match="task.validation_items: expected at most 300"):
+        small_task({}, validation_items=301)

@@ -185,6 +185,15 @@ def shuffled(n: int, validation: int, test: int) -> tuple[Tensor, Tensor, Tensor
     return order[validation + test :], order[:validation], order[validation : validation + test]
 
 
+def drawn(split: Split, key: str, n: int, seed: int) -> Split:
+    """`n` of its items, drawn by the stream `validation`; InputError, naming `key`, for too many."""
+    if n > len(split):
+        raise InputError(key, f"at most {len(split)} (items)", n)
+    chosen = torch.randperm(len(split), generator=streams.generator(seed, "validation"))[:n]
+    chosen = chosen.to(split.y.device)
+    return Split(split.x[chosen], split.y[chosen], split.clean[chosen])
+
+
 def not_in(pool: Iterable[Hashable], items: Iterable[Hashable]) -> Tensor:
     """For each item, whether it stands nowhere in `pool`: the `clean` mask of a split."""
     seen = set(pool)

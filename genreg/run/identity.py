@@ -15,6 +15,7 @@ LATER: dict[str, tuple[Any, ...]] = {
     "loss": ({"_target_": "genreg.loss.CrossEntropy"}, {}),
     "dataset.test": (0.2,),
     "dataset.targets": ("auto",),
+    "task.validation_items": (None,),
     "regularizer.gradient_penalty.interpolate": ("within",),
 }
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Batch, Dataset
+from genreg.dataset import Batch, Dataset, drawn
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
@@ -38,8 +38,8 @@ class Classify(Task):
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
-    unlabeled_batch_size: items of the pool a step, drawn if a term uses them. Everything random follows
-    from `seed`.
+    unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
+    choose the step, drawn by `seed`; None: all of the data set's. Everything random follows from `seed`.
     """
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
@@ -60,6 +60,7 @@ class Classify(Task):
         measure: Mapping[str, Any] | None = None,
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
+        validation_items: Count | None = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",
@@ -69,7 +70,7 @@ class Classify(Task):
         self.sizes = {"task.batch_size": batch_size, "task.unlabeled_batch_size": unlabeled_batch_size}
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
-        self.dataset = self._read(dataset)
+        self.dataset = self._read(dataset, validation_items)
         known = {"classes"} if self.dataset.classes else set()
         check_methods(regularizer, self.offers | known, "real targets")
         check_measures(measure or {}, self.measures, bool(known))
@@ -85,8 +86,11 @@ class Classify(Task):
             pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
         )
 
-    def _read(self, dataset: Callable[..., Dataset]) -> Dataset:
+    def _read(self, dataset: Callable[..., Dataset], validation_items: int | None) -> Dataset:
         data = dataset(seed=self.seed).to(self.device)
+        if validation_items:
+            few = drawn(data.validation, "task.validation_items", validation_items, self.seed)
+            data = replace(data, validation=few)
         if not data.outputs:
             raise InputError("dataset", "one with labels for task=classify", "no labels")
         if data.classes == 1:
