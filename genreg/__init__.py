@@ -1,9 +1,4 @@
 """genreg: a command-line experiment runner for people who study why models generalize."""
 
-from pathlib import Path
-
-__version__ = "0.1.0"
-
-_package = Path(__file__).parent
-CONFIGS = next(p for p in (_package / "configs", _package.parent / "configs") if p.is_dir())
-"""The YAML groups: inside an installed wheel, or beside the package in a checkout."""
+from genreg.installed import CONFIGS as CONFIGS
+from genreg.installed import __version__ as __version__
