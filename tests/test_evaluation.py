@@ -175,5 +175,5 @@ def test_few_validation_items_are_drawn_by_the_seed_alone() -> None:
     assert torch.equal(whole.dataset.labeled.x, few[0].dataset.labeled.x)
     assert whole.items["validation"] == 300
     assert few[0].items["validation"] == 20
-    with pytest.raises(InputError, match="task.validation_items: expected at most 300"):
+    with pytest.raises(InputError, match=r"task\.validation_items: expected at most 300"):
         small_task({}, validation_items=301)

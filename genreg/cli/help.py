@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from genreg import CONFIGS
+from genreg.installed import CONFIGS
 
 GROUPS = {
     "task": "how one update is made",

@@ -4,10 +4,10 @@ import csv
 import dataclasses
 import io
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
+from genreg.report.numbers import finite
 from genreg.report.result import ArmResult, PartResult
 
 
@@ -24,7 +24,7 @@ def as_csv(results: Sequence[PartResult]) -> str:
 def as_json(results: Sequence[PartResult]) -> str:
     """Everything, down to each run's value, folder and the command that makes it."""
     parts = [_part(result) for result in results]
-    return json.dumps(_finite({"parts": parts}), indent=1, allow_nan=False) + "\n"
+    return json.dumps(finite({"parts": parts}), indent=1, allow_nan=False) + "\n"
 
 
 def _part(result: PartResult) -> dict[str, Any]:
@@ -65,12 +65,3 @@ def _plain(result: PartResult, arm: ArmResult) -> dict[str, Any]:
         "median_seconds": arm.median_time("seconds") if arm.times else None,
         "time_p": arm.time_ranks.p if arm.time_ranks else None, "time_way": arm.time_way or None,
     }  # fmt: skip
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: both become null."""
-    if isinstance(value, dict):
-        return {key: _finite(node) for key, node in value.items()}
-    if isinstance(value, list):
-        return [_finite(node) for node in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

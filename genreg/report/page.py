@@ -13,7 +13,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from genreg import __version__
+from genreg.installed import __version__
 from genreg.report.cells import caption, columns, number, titled
 from genreg.report.charts import drawn, figures, samples
 from genreg.report.pairs import is_judged

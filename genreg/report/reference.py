@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genreg import CONFIGS
 from genreg.errors import InputError
+from genreg.installed import CONFIGS
 from genreg.report.cells import difference, number, p_value
 from genreg.report.outcomes import Outcomes, outcomes
 from genreg.report.pairs import FEWEST, compare_arms, is_judged, paired

@@ -30,7 +30,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from genreg.errors import FolderInUseError
+from genreg.errors import FolderInUseError, InputError
 from genreg.run import rows
 from genreg.run.metric import is_described
 from genreg.run.rows import Row as Row
@@ -60,6 +60,14 @@ def find_runs(folder: Path) -> Iterator[Path]:
         runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
         yield from runs
         names[:] = sorted(set(names) - {run.name for run in runs})
+
+
+def some_runs(folder: Path) -> list[Path]:
+    """The run folders at or below `folder`. Raises InputError where there is none."""
+    found = list(find_runs(folder))
+    if not found:
+        raise InputError("FOLDER", "a folder with runs at or below it", str(folder))
+    return found
 
 
 def finished_runs(output_dir: Path, name: str, seed: int) -> list[Path]:

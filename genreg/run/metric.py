@@ -58,7 +58,7 @@ def judged(summary: Mapping[str, Any]) -> tuple[str, float, Better] | None:
 
     The metric that chose the step, there; without one, the first of the last row that has a better way.
     """
-    if summary.get("selection") and summary.get("best"):
+    if summary.get("selection") and summary["selection"][0] in (summary.get("best") or {}):
         name, better = summary["selection"]
         return name, summary["best"][name], better
     for name, value in (summary.get("last") or {}).items():

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genreg.run.metric import Metric
 
@@ -26,6 +26,7 @@ class Task(ABC):
     groups: ClassVar[frozenset[str]]
     trains: ClassVar[tuple[type, str]]
     metrics: Sequence[Metric] = ()
+    model: nn.Module
     selection: tuple[str, str] | None
     progress: Sequence[str]
     device: torch.device
@@ -45,6 +46,10 @@ class Task(ABC):
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """A copy of what a trained model is."""
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up `weights()` of another process, which come on the CPU, to be judged: training ends here."""
+        self.model.load_state_dict(weights)
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

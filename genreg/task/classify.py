@@ -45,6 +45,7 @@ class Classify(Task):
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
     measures = (ClassifierMeasure, "a measure of a classifier")
+    model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
 
     @checked

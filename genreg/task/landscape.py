@@ -33,6 +33,7 @@ class Minimize(Task):
 
     groups = frozenset({"model", "optimizer", "scheduler"})
     trains = (Landscape, "a landscape")
+    model: Landscape
     selection = None
     progress = ("w/trace", "replicas/alive")
 
@@ -117,6 +118,10 @@ class Minimize(Task):
         """The parameters of every replica, at the iterate that the optimizer is to be judged by."""
         with evaluation_weights(self.optimizer):
             return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up the parameters; what makes the landscape follows from the configuration."""
+        super().load_weights({**self.model.state_dict(), **weights})
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""
