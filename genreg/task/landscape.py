@@ -88,10 +88,11 @@ class Minimize(Task):
         return self._row(observed)
 
     def _observe(self) -> dict[str, Tensor]:
+        """What there is to see at these parameters, also after they have moved."""
         loss, gradient = self.model.value_and_gradient()
         squared = torch.stack([g.flatten(1).square().sum(1) for g in gradient]).sum(0)
         named = {"loss": loss, "gradient_squared": squared, "trace": self.model.hessian_trace()}
-        return named | self.model.coordinates()
+        return named | {name: value.clone() for name, value in self.model.coordinates().items()}
 
     def _row(self, observed: dict[str, Tensor]) -> dict[str, float]:
         alive = self.died < 0
