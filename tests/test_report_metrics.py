@@ -62,7 +62,8 @@ def test_the_runs_say_what_is_a_share(genreg: Genreg, tmp_path: Path) -> None:
     assert part(genreg, "part")["arms"][1]["mean"] == pytest.approx(0.92)  # data stay as they were measured
     assert genreg("report", "part").code == 0
     page = Path("part/report.html").read_text()
-    assert page.count("test/recall %") == 3  # the axis of the curves, and the runs of both arms
+    assert page.count(">test/recall %</text>") == 2  # the axes of the dots and of the curves
+    assert page.count(">test/recall %</th>") == 2  # the runs of both arms
     assert "92.00" in page
 
 

@@ -1,98 +1,25 @@
-"""The report's page in a real browser, driven through Chromium's own pipe."""
+"""The report's page in a real browser."""
 
 import base64
-import json
-import os
 import re
-import select
 import shutil
-import struct
-import subprocess
-import zlib
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from browser import CHROMIUM, Browser
+from study import png, write_study
 from synthetic import write_landscape, write_run, write_sweep
 
 from genreg.report.command import report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium")
-
-
-class Browser:
-    """Chromium without a window; `errors` holds whatever the page complained of."""
-
-    def __init__(self, folder: Path) -> None:
-        self.number, self.errors = 0, []  # type: ignore[var-annotated]
-        read_commands, write_commands = os.pipe()
-        read_answers, write_answers = os.pipe()
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
-        command = [CHROMIUM, *flags, f"--user-data-dir={folder}", "about:blank"]
-        self.process = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3<&{read_commands} 4>&{write_answers}', "bash", *map(str, command)],
-            pass_fds=(read_commands, write_answers), stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        os.close(read_commands)
-        os.close(write_answers)
-        self.commands, self.answers, self.unread = write_commands, read_answers, b""
-        self.session = ""
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self(f"{domain}.enable")
-
-    def __call__(self, method: str, **params: Any) -> dict[str, Any]:
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": params}
-        message |= {"sessionId": self.session} if self.session else {}
-        os.write(self.commands, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self.number:
-            pass
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def _read(self) -> dict[str, Any]:
-        """The next message; the browser's complaints are kept."""
-        while b"\0" not in self.unread:
-            assert select.select([self.answers], [], [], 60)[0], "the browser is silent"
-            self.unread += os.read(self.answers, 2**20)
-        message, _, self.unread = self.unread.partition(b"\0")
-        answer: dict[str, Any] = json.loads(message)
-        if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"):
-            self.errors.append(answer)
-        if answer.get("method") == "Network.requestWillBeSent":
-            url = answer["params"]["request"]["url"]
-            self.errors += [] if url.startswith(("file:", "data:")) else [url]
-        return answer
-
-    def open(self, path: Path, width: int = 1600) -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        self("Emulation.setDeviceMetricsOverride", **size)
-        self("Page.navigate", url=path.as_uri())
-        while self._read().get("method") != "Page.loadEventFired":
-            pass
-
-    def js(self, expression: str) -> Any:
-        answer = self("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def key(self, name: str, code: int) -> None:
-        for kind in ("keyDown", "keyUp"):
-            text = {"text": "\r"} if name == "Enter" and kind == "keyDown" else {}
-            self("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **text)
-
-    def close(self) -> None:
-        os.close(self.commands)
-        os.close(self.answers)
-        self.process.terminate()
-        self.process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -128,19 +55,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "report.html"
 
 
-def png() -> bytes:
-    """A gray picture of 8 by 8 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + header
-        + chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 8) * 8))
-        + chunk(b"IEND", b"")
-    )
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_study(tmp_path_factory.mktemp("study"))
+    report([root], form="html")
+    return root / "report.html"
 
 
 def test_the_page_needs_nothing_else(pages: Path) -> None:
@@ -158,21 +77,42 @@ def test_the_page_needs_nothing_else(pages: Path) -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [400, 1600])
-def test_everything_is_visible_and_nothing_complains(browser: Browser, pages: Path, width: int) -> None:
+@pytest.mark.parametrize("width", [400, 1000, 1440])
+@pytest.mark.parametrize("which", ["pages", "study"])
+def test_everything_is_visible_and_nothing_complains(
+    browser: Browser, request: pytest.FixtureRequest, width: int, which: str
+) -> None:
     browser.errors.clear()
-    browser.open(pages, width)
+    browser.open(request.getfixturevalue(which), width)
     sizes = browser.js(
         "[...document.querySelectorAll('svg.chart, img')].map(e => e.getBoundingClientRect())"
-        ".map(r => [r.width, r.height, r.left, r.right])"
+        ".filter(r => r.width).map(r => [r.width, r.height, r.left, r.right])"
     )
-    assert len(sizes) >= 6  # heat map, two curves, a sample; trace, paths
-    assert all(w > 200 and h > 130 and left >= 0 and right <= width for w, h, left, right in sizes)
-    assert browser.js("document.documentElement.scrollWidth") <= width  # tables scroll in their own frame
+    assert len(sizes) >= 8  # effects; dots, heat map or curves; a sample; trace, paths
+    assert all(w > 200 and h > 80 and left >= 0 and right <= width for w, h, left, right in sizes)
+    assert (
+        browser.js("document.documentElement.scrollWidth") <= width
+    )  # lists of runs scroll in their own frame
     assert browser.js("[...document.images].every(image => image.naturalWidth === 8)")
     shot = base64.b64decode(browser("Page.captureScreenshot", captureBeyondViewport=True)["data"])
     assert len(shot) > 20_000  # an empty page of that size takes less
     assert browser.errors == []
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [400, 1000, 1440])
+def test_verdict_difference_and_interval_are_never_cut(browser: Browser, study: Path, width: int) -> None:
+    browser.open(study, width)
+    cells = browser.js("""
+        const names = ['.verdict', '.difference', '.picture svg'];
+        [...document.querySelectorAll('tr.arm')].flatMap(row => names.map(name => {
+            const found = row.querySelector(name), box = found?.getBoundingClientRect();
+            return found && [box.left, box.right, box.height, found.scrollWidth > found.clientWidth + 1];
+        })).filter(Boolean)
+    """)
+    boxes = [box for box in cells if box[2]]
+    assert len(boxes) >= 8 * 3  # of eight comparisons
+    assert all(left >= 0 and right <= width and not cut for left, right, _, cut in boxes)
 
 
 @needs_browser
@@ -190,14 +130,14 @@ def test_hostile_names_are_text(browser: Browser, pages: Path) -> None:
 @needs_browser
 def test_tables_sort_by_mouse_and_keyboard(browser: Browser, pages: Path) -> None:
     browser.open(pages)
-    rows = "[...document.querySelector('table.results').tBodies[0].rows]"
-    means = f"{rows}.map(row => Number(row.cells[3].dataset.value))"
+    rows = "[...document.querySelector('table.results').tBodies].map(body => body.rows[0])"
+    means = f"{rows}.map(row => Number(row.cells[1].dataset.value))"
     before = browser.js(means)
-    browser.js("document.querySelectorAll('table.results th button')[3].focus()")
+    browser.js("document.querySelectorAll('table.results th button')[1].focus()")
     browser.key("Enter", 13)
     assert browser.js(means) == sorted(before)
-    assert browser.js("document.querySelectorAll('table.results th')[3].ariaSort") == "ascending"
-    browser.js("document.querySelectorAll('table.results th button')[3].click()")
+    assert browser.js("document.querySelectorAll('table.results th')[1].ariaSort") == "ascending"
+    browser.js("document.querySelectorAll('table.results th button')[1].click()")
     assert browser.js(means) == sorted(before, reverse=True)
     names = f"{rows}.map(row => row.cells[0].textContent.trim())"
     browser.js("document.querySelectorAll('table.results th button')[0].click()")
@@ -205,14 +145,72 @@ def test_tables_sort_by_mouse_and_keyboard(browser: Browser, pages: Path) -> Non
 
 
 @needs_browser
-def test_a_number_leads_to_its_runs_and_their_command(browser: Browser, pages: Path) -> None:
+def test_an_effect_leads_to_its_row_which_opens_runs_and_commands(browser: Browser, pages: Path) -> None:
     browser.open(pages)
-    browser.js("document.querySelector('table.results tbody td.number a').click()")
+    browser.js(
+        "document.querySelectorAll('.wide a.row')[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
     opened = "document.querySelector('details[open]')"
     browser.js("new Promise(done => setTimeout(done, 300))")
-    assert browser.js(f"{opened}.querySelectorAll('tbody tr').length") == 3
+    assert browser.js(f"{opened}.querySelectorAll(':scope tbody tr').length") == 3
+    assert (
+        browser.js(f"{opened}.closest('tbody').rows[0].cells[0].textContent.trim()") == "vat,xi=0.1,epsilon=1"
+    )
+    browser.js("document.querySelector('#arm-0-0').nextElementSibling.querySelector('summary').click()")
     assert "genreg train seed=1" in browser.js(f"{opened}.textContent")
-    links = browser.js(f"[...{opened}.querySelectorAll('tbody a')].map(a => a.href)")
+    links = browser.js(f"[...{opened}.querySelectorAll(':scope tbody a')].map(a => a.href)")
     assert [link.removeprefix("file://") for link in links] == [
         str(pages.parent / f"sweep/grid/none/seed%3D{seed}") for seed in range(3)
     ]
+
+
+@needs_browser
+def test_the_value_of_the_nearest_point_is_shown(browser: Browser, study: Path) -> None:
+    browser.open(study)
+    browser.js("""
+        const line = document.querySelector('polyline[data-name="vat"]');
+        const point = line.points[line.points.length - 1];
+        line.scrollIntoView({behavior: 'instant', block: 'center'});
+        const at = new DOMPoint(point.x, point.y).matrixTransform(line.getScreenCTM());
+        const over = {clientX: at.x + 2, clientY: at.y, bubbles: true};
+        line.dispatchEvent(new PointerEvent('pointermove', over));
+    """)
+    shown = browser.js(
+        "document.querySelector('#value').hidden ? '' : document.querySelector('#value').textContent"
+    )
+    name, value, step = re.fullmatch(r"(\w+): ([\d.]+) at ([\d.]+)", shown).groups()  # type: ignore[union-attr]
+    mean = browser.js("document.querySelector('#arm-0-2').cells[1].dataset.value")
+    assert (name, float(step)) == ("vat", 1000)
+    assert float(value) == pytest.approx(100 * float(mean), rel=2e-3)
+
+
+@needs_browser
+def test_a_picture_is_saved_with_its_colors(browser: Browser, study: Path, tmp_path: Path) -> None:
+    browser.errors.clear()
+    browser.open(study)
+    browser("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser.js("document.querySelector('.pictures button.save').click()")
+    for _ in range(100):
+        time.sleep(0.05)
+        if files := list(tmp_path.glob("*.svg")):
+            break
+    root = ElementTree.fromstring(files[0].read_text())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    fills = {element.get("fill") for element in root.iter()}
+    assert {"rgb(0, 104, 166)", "rgb(255, 255, 255)"} <= fills  # the color of an arm, and the paper
+    assert not [element for element in root.iter() if element.get("class")]
+    assert browser.errors == []
+
+
+@needs_browser
+def test_paper_loses_nothing(browser: Browser, study: Path) -> None:
+    browser.open(study)
+    browser("Emulation.setEmulatedMedia", media="print")
+    browser.js("dispatchEvent(new Event('beforeprint'))")
+    boxes = browser.js("[...document.querySelectorAll('details *')].filter(e => e.matches('td, dd, li'))"
+                       ".map(e => e.getBoundingClientRect().height)")  # fmt: skip
+    assert len(boxes) > 500
+    assert all(boxes)
+    browser.js("dispatchEvent(new Event('afterprint'))")
+    browser("Emulation.setEmulatedMedia", media="")
+    assert browser.js("document.querySelectorAll('details[open]').length") == 0

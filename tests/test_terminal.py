@@ -67,7 +67,8 @@ def test_page_and_text_formats_say_the_remark(result: PartResult) -> None:
         assert words.count(remark) == 1
     assert "sign flips of differences in rank, 8 pairs: p =" in page([result], Path())
     few = page([evaluate(part_of({"gp": [0.0, 0.0, 0.0], "sn": [0.02, 0.02, 0.022]}))], Path())
-    assert "+0.02067, sd 0.001155; too few pairs." in few
+    assert "3 that both finished, their differences +0.02067 with sd 0.001155" in few
+    assert "<dd>too few pairs</dd>" in few
 
 
 def test_a_pipe_gets_whole_lines(genreg: Callable[..., Result], tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def version(
 @app.command("report")
 def report_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
-    format: Annotated[str | None, typer.Option(help="html, markdown, csv, json or latex")] = None,
+    format: Annotated[str | None, typer.Option(help="html, markdown, csv, json, latex or summary")] = None,
     output: Annotated[
         Path | None, typer.Option(help="a file; default: FOLDER/report.html, or stdout")
     ] = None,

@@ -55,7 +55,11 @@ def columns(result: PartResult) -> list[Column]:
     return [
         *found,
         *(TIMES if part.threshold else []),
-        Column(f"minus {part.baseline} [95 %]", lambda arm: _difference(arm, metric), "difference"),
+        Column(
+            f"minus {part.baseline} [{'level of the last look' if part.looks else '95 %'}]",
+            lambda arm: _difference(arm, metric),
+            "difference",
+        ),
         Column("p (Holm)", lambda arm: p_value(arm.comparison.adjusted if arm.comparison else None)),
         Column("could show", lambda arm: _detectable(arm, metric)),
         Column("verdict", lambda arm: Cell(arm.verdict), "verdict"),

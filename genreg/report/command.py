@@ -10,13 +10,14 @@ from genreg.report.find import read_parts
 from genreg.report.parts import Part, check_select
 from genreg.report.reference import judge
 from genreg.report.result import PartResult
+from genreg.report.summary import summary
 from genreg.report.tables import evaluate
 from genreg.report.text import latex, markdown, show
 
-FORMATS = ("html", "markdown", "csv", "json", "latex")
+FORMATS = ("html", "markdown", "csv", "json", "latex", "summary")
 SUFFIXES = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}
 TEXTS: dict[str, Callable[[Sequence[PartResult]], str]] = {
-    "markdown": markdown, "csv": as_csv, "json": as_json, "latex": latex,
+    "markdown": markdown, "csv": as_csv, "json": as_json, "latex": latex, "summary": summary,
 }  # fmt: skip
 
 

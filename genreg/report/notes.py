@@ -1,5 +1,9 @@
 """What a reader of a part's table must know beside it."""
 
+import math
+from collections.abc import Sequence
+
+from genreg.report.numbers import number
 from genreg.report.outcomes import Outcomes
 from genreg.report.parts import Part, in_words
 from genreg.report.result import ArmResult, PartResult
@@ -11,12 +15,20 @@ from genreg.run.metric import Metric, metric_of
 def notes(result: PartResult, base: ArmResult | None) -> list[str]:
     """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
     part = result.part
-    found = [*part.notes, *_labels(part), *_contradictions(part), *_codes(part)]
+    found = [
+        *part.notes,
+        *_looks(part),
+        *_margin(part),
+        *_labels(part),
+        *_contradictions(part),
+        *_codes(part),
+    ]
     if not base:
         found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
     elif not base.values and not base.outcomes.failed:
         found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
     for arm in result.arms:
+        found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
         found += _run_notes(arm)
         done = len(arm.arm.done)
         if done and not arm.values:
@@ -31,6 +43,53 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         orders = " (and orders the arms)" if result.metric.better else ""
         found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
     return found
+
+
+def _looks(part: Part) -> list[str]:
+    """How the seeds came about, where not all of them were asked for at once."""
+    if not part.looks:
+        return []
+    how = "until every comparison was decided" if part.planned else "by hand, after looks"
+    return [
+        f"seeds were added {how}: looks at {numbers(part.looks)}; p is over all looks, "
+        "an interval has the level of the last one"
+    ]
+
+
+def _margin(part: Part) -> list[str]:
+    if part.margin is None:
+        return []
+    value, unit = part.margin
+    return [
+        f"a difference below {value:g}{' points' if unit == 'points' else ''} is not worth having (margin)"
+    ]
+
+
+def tuned(result: ArmResult) -> str:
+    """How many trials there were, which one won, whether at an end, and how much of it was luck."""
+    found = result.tuning
+    if not found:
+        return ""
+    if not found.whole:
+        over = sum(trial.whole for trial in found.trials)
+        return f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
+    if not found.winner:
+        return f"all {len(found.trials)} trials of tuning failed"
+    values = ", ".join(f"{key}={value}" for key, value in found.winner.values.items())
+    words = f"best of {len(found.trials)} trials on {found.key}: {values}"
+    if not math.isnan(found.luck):
+        fresh = sum(found.fresh) / len(found.fresh)
+        words += f" ({number(found.winner.mean, found.metric)} there, {number(fresh, found.metric)} on these"
+        words += f" seeds: luck {number(found.luck, found.metric, '+')})"
+    edges = found.edges()
+    return words + (f"; at an end of its range: {', '.join(edges)}" if edges else "")
+
+
+def numbers(found: Sequence[int]) -> str:
+    """`5, 6, ..., 20` of neighbors, else each."""
+    if len(found) > 3 and list(found) == list(range(found[0], found[-1] + 1)):
+        return f"{found[0]}, {found[1]}, ..., {found[-1]}"
+    return ", ".join(map(str, found))
 
 
 def _alone(arm: Outcomes, base: Outcomes) -> list[int]:

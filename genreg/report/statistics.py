@@ -70,11 +70,19 @@ def compare(differences: Sequence[float], margin: float = math.nan, level: float
     """
     tested = decide(differences, margin)
     d = np.asarray(differences, float)
-    n, mean, sd = len(d), float(d.mean()), spread(d)
-    half = float(stats.t.ppf(1 - level / 2, n - 1)) * sd / math.sqrt(n)
+    n, sd = len(d), spread(d)
+    mean, low, high = student(d, level)
     exact = sign_flip(d) if n <= EXACT or not sd else None
-    return Comparison(n, mean, sd, mean - half, mean + half, tested.p, _wilcoxon(d), exact, tested.sign, n,
+    return Comparison(n, mean, sd, low, high, tested.p, _wilcoxon(d), exact, tested.sign, n,
                       tested.by, tested.equivalent, level=level)  # fmt: skip
+
+
+def student(differences: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
+    """The mean with the interval that misses with the level, (mean, low, high). ValueError below two."""
+    d = np.asarray(differences, float)
+    mean = float(d.mean())
+    half = float(stats.t.ppf(1 - level / 2, len(d) - 1)) * spread(d) / math.sqrt(len(d))
+    return mean, mean - half, mean + half
 
 
 def decide(differences: Sequence[float], margin: float = math.nan) -> Tested:

@@ -8,6 +8,7 @@ summary.json       status (running, interrupted, failed, done), best and last ro
                    items of each split
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
+contours.npz       of a landscape of two coordinates: its loss on a grid around the paths
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
 samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
 curves.png         the rows as a picture; not drawn in a sweep

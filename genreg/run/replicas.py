@@ -36,3 +36,13 @@ def coordinates(folder: Path) -> list[str]:
             return [name for name in found.files if name.startswith("w/") and name not in QUANTITIES]
     except (OSError, ValueError, zipfile.BadZipFile):
         return []
+
+
+def contours(folder: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Where on both coordinates the loss is known, (X,) and (Y,), and the loss there, (Y, X)."""
+    try:
+        with np.load(folder / "contours.npz") as found:
+            x, y, loss = (found[name].astype(float) for name in (*names, "loss"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return (x, y, loss) if loss.shape == (len(y), len(x)) and min(loss.shape) > 1 else None

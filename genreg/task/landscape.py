@@ -12,6 +12,7 @@ from genreg.optimizer import Perturbed, build_optimizer, evaluation_weights, tra
 from genreg.parameters import checked
 from genreg.run.metric import Metric
 from genreg.run.task import Task
+from genreg.task.contours import contours
 
 CPU = torch.device("cpu")
 SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
@@ -110,10 +111,17 @@ class Minimize(Task):
             self.history.setdefault(name, []).append(values.detach().clone().cpu())
 
     def results(self) -> dict[str, dict[str, Tensor]]:
-        """`replicas`: `step` (E,), each observed quantity (E, N), and `died` (N,), -1 for the living."""
+        """`replicas`: `step` (E,), each observed quantity (E, N), and `died` (N,), -1 for the living.
+
+        `contours`, where there can be any: the loss on a grid around the paths (`task/contours.py`).
+        """
         stacked = {name: torch.stack(values) for name, values in self.history.items()}
-        numbers = torch.tensor(list(self.model.numbers))
-        return {"replicas": {**stacked, "replica": numbers, "died": self.died.cpu()}}
+        numbers, died = torch.tensor(list(self.model.numbers)), self.died.cpu()
+        grid = contours(self.model, stacked, died < 0)
+        return {
+            "replicas": {**stacked, "replica": numbers, "died": died},
+            **({"contours": grid} if grid else {}),
+        }
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters of every replica, at the iterate that the optimizer is to be judged by."""

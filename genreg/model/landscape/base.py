@@ -42,6 +42,10 @@ class Landscape(nn.Module, ABC):
         """What else is worth recording of each replica, (N,) each."""
         return {}
 
+    def loss_at(self, coordinates: dict[str, Tensor]) -> Tensor | None:
+        """L where `coordinates` have these values, of any shape; None where they do not determine it."""
+        return None
+
     def backward(self) -> Tensor:
         """Set `.grad` of every parameter; returns L(w), (N,)."""
         with torch.no_grad():

@@ -43,3 +43,9 @@ class Rosenbrock(Landscape):
 
     def coordinates(self) -> dict[str, Tensor]:
         return {"x": self.w[:, 0], "y": self.w[:, 1]}
+
+    def loss_at(self, coordinates: dict[str, Tensor]) -> Tensor | None:
+        if self.w.shape[1] > 2:  # x and y are two of its coordinates
+            return None
+        x, y = coordinates["x"], coordinates["y"]
+        return self.b * (y - x.square()).square() + (1 - x).square()

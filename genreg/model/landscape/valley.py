@@ -36,3 +36,6 @@ class WideningValley(Landscape):
 
     def coordinates(self) -> dict[str, Tensor]:
         return {"u_squared": row_sum(self.u.square()), "v": self.v[:, 0]}
+
+    def loss_at(self, coordinates: dict[str, Tensor]) -> Tensor:
+        return 0.5 * coordinates["v"].square() * coordinates["u_squared"]

@@ -1,0 +1,1 @@
+"""Pictures as SVG. Knows numbers and names, nothing of runs."""

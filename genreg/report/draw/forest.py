@@ -1,0 +1,135 @@
+"""All effects of a report on one scale, each a link to where it is told in full."""
+
+import math
+import statistics as simple
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from genreg.report.draw.axis import Axis
+from genreg.report.draw.svg import frame, short, tag, write
+
+SHAPES = {
+    "better": "M0-5.5L5.5 4.5H-5.5Z", "worse": "M0 5.5L5.5-4.5H-5.5Z", "differs": "M0-6L6 0 0 6-6 0Z",
+    "equivalent": "M-4.5-4.5H4.5V4.5H-4.5Z",
+}  # fmt: skip
+OPEN = "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z"
+ARROW = {-1: "M-6 0L2-4.5V4.5Z", 1: "M6 0L-2-4.5V4.5Z"}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A difference in units of a spread, larger is better; NaN where there is none. text: in its own unit."""
+
+    link: str
+    name: str
+    verdict: str
+    mean: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """The effects of one part."""
+
+    link: str
+    name: str
+    effects: Sequence[Effect]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things stand: the plot's ends, how high a row is, and what is above it."""
+
+    width: float
+    start: float
+    end: float
+    pitch: float
+    letters: int  # of a name
+    stacked: bool  # names and numbers above the line, not beside it
+
+    def row(self, top: float) -> tuple[float, float]:
+        """Where the words of a row stand, and where its line is drawn."""
+        return (top + 13, top + 26) if self.stacked else (top + 15, top + 11)
+
+
+WIDE = Layout(920, 250, 640, 22, 30, False)
+NARROW = Layout(380, 8, 372, 38, 19, True)
+HEADER, BOTTOM = 26, 66
+
+
+def forest(title: str, groups: Sequence[Group], layout: Layout) -> Markup:
+    """A header for each group, a row for each effect; those beyond the scale end in an arrow."""
+    reach = _reach([effect for group in groups for effect in group.effects])
+    x = Axis([-reach, reach], layout.start, layout.end)
+    height = HEADER * len(groups) + layout.pitch * sum(len(g.effects) for g in groups) + BOTTOM
+    marks, top = _scale(x, height - BOTTOM), 0.0
+    for group in groups:
+        words = write(short(group.name, int(layout.width / 8.2)), 0, top + 18, "start", "label group")
+        marks.append(tag("a", words, href=group.link))
+        top += HEADER
+        for effect in group.effects:
+            marks.append(_row(effect, x, top, layout))
+            top += layout.pitch
+    marks += _key([e.verdict for g in groups for e in g.effects], height - 8)
+    return frame(title, layout.width, height, marks, role="group")
+
+
+def _reach(effects: Sequence[Effect]) -> float:
+    """How far the scale goes to each side: a few effects far out do not flatten all others."""
+    means = sorted(abs(e.mean) for e in effects if math.isfinite(e.mean))
+    ends = [abs(v) for e in effects for v in (e.low, e.mean, e.high) if math.isfinite(v)]
+    return min(max(ends), max(4.0, 2 * simple.median(means))) if means else 1.0
+
+
+def _scale(x: Axis, bottom: float) -> list[Markup]:
+    marks = []
+    for value in x.ticks():
+        kind = "zero" if value == 0 else "grid"
+        marks.append(tag("line", x1=x(value), x2=x(value), y1=HEADER, y2=bottom, class_=kind))
+        marks.append(write(f"{value:g}", x(value), bottom + 15))
+    ends = (write("← worse", x.start, bottom + 32, "start"), write("better →", x.end, bottom + 32, "end"))
+    return [*marks, *ends]
+
+
+def _row(effect: Effect, x: Axis, top: float, layout: Layout) -> Markup:
+    words, line = layout.row(top)
+    place, anchor = (layout.width, "end") if layout.stacked else (layout.end + 14, "start")
+    inside = [
+        tag("title", f"{effect.name}: {effect.text}, {effect.verdict}"),
+        tag("rect", x=0, y=top, width=layout.width, height=layout.pitch, class_="hit"),
+        write(short(effect.name, layout.letters), 0 if layout.stacked else 12, words, "start", "label"),
+        write(effect.text, place, words, anchor),
+        *(_drawn(effect, x, line) if math.isfinite(effect.mean) else ()),
+    ]
+    return tag("a", Markup("").join(inside), href=effect.link, class_="row")
+
+
+def _drawn(effect: Effect, x: Axis, y: float) -> list[Markup]:
+    word = effect.verdict.split()[0]
+    marks = []
+    if math.isfinite(effect.low):
+        ends = {"x1": x.inside(effect.low), "x2": x.inside(effect.high)}
+        marks.append(tag("line", **ends, y1=y, y2=y, class_=f"effect {word}"))
+    out = (x(effect.mean) > x.end) - (x(effect.mean) < x.start)
+    shape = ARROW[out] if out else SHAPES.get(effect.verdict, OPEN)
+    kind = "" if effect.verdict in SHAPES else " open"
+    place = f"translate({x.inside(effect.mean):g} {y:g})"
+    return [*marks, tag("path", d=shape, transform=place, class_=f"effect {word}{kind}")]
+
+
+def _key(verdicts: Sequence[str], y: float) -> list[Markup]:
+    """What the shapes mean."""
+    marks, at = [], 8.0
+    for verdict in [v for v in SHAPES if v in verdicts] + ["undecided"] * any(
+        v not in SHAPES for v in verdicts
+    ):
+        kind = verdict if verdict in SHAPES else f"{verdict} open"
+        shape = SHAPES.get(verdict, OPEN)
+        marks.append(tag("path", d=shape, transform=f"translate({at:g} {y - 4:g})", class_=f"effect {kind}"))
+        marks.append(write(verdict, at + 10, y, "start"))
+        at += 26 + 7 * len(verdict)
+    return marks

@@ -1,0 +1,138 @@
+"""Lines with bands over two axes, each named where it ends."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from genreg.report.draw.axis import Axis, wide_range
+from genreg.report.draw.svg import LETTER, apart, frame, short, tag, write
+
+WIDTH, HEIGHT = 460, 300
+LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40
+LETTERS = 14  # of a name at the end of a line
+
+MARKERS = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z", "M0-5L5 4H-5Z", "M-4-4H4V4H-4Z", "M0-5.5L5.5 0 0 5.5-5.5 0Z",
+    "M0 5L5-4H-5Z", "M-1.5-5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5v-3h3.5Z", "M-5 0L4-5V5Z", "M5 0L-4-5V5Z",
+)  # fmt: skip
+"""A shape for each color."""
+
+Back = Callable[[Axis, Axis], Sequence[Markup]]
+"""What is drawn below the lines, given both axes."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points of one color; `low` and `high` bound a band, or are empty. dots: points alone, no line."""
+
+    color: int
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    name: str = ""
+    thin: bool = False
+    dots: bool = False
+
+
+def chart(
+    title: str,
+    x_label: str,
+    y_label: str,
+    lines: Sequence[Line],
+    *,
+    mark_ends: bool = False,
+    log_x: bool = False,
+    log_y: bool | None = None,
+    back: Back | None = None,
+    within: Sequence[float] | None = None,
+    rings: Sequence[tuple[int, float, float]] = (),
+) -> Markup:
+    """Lines over x.
+
+    log_y: None is where their values ask for it. within: what y shows beside the lines; None is their bands,
+    which are otherwise cut. rings: color and point of each.
+    """
+    ends = [v for line in lines for v in (*line.low, *line.high)] if within is None else within
+    values = [v for line in lines for v in line.y]
+    log_y = wide_range(values) if log_y is None else log_y
+    named = [line for line in lines if line.name and not line.dots]
+    right = max([RIGHT, *(12 + LETTER * len(short(line.name, LETTERS)) for line in named)])
+    y = Axis([*values, *(v for v in ends if v > 0 or not log_y)], HEIGHT - BOTTOM, TOP, log_y)
+    x = Axis([v for line in lines for v in line.x], LEFT, WIDTH - right, log_x)
+    marks = [*axes(x, y, x_label, y_label), *(back(x, y) if back else ())]
+    marks += [_band(line, x, y) for line in lines if len(line.low) > 1]
+    marks += [mark for line in lines for mark in _marks(line, x, y)]
+    if mark_ends:
+        marks += [mark(line.color, x(line.x[-1]), y(line.y[-1])) for line in lines]
+    marks += [tag("circle", cx=x(a), cy=y(b), r=7, class_=f"ring c{color}") for color, a, b in rings]
+    marks += _names(named, x, y)
+    return frame(title, WIDTH, HEIGHT, marks, data_x=x, data_y=y)
+
+
+def axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[Markup]:
+    """Grid, ticks and labels."""
+    marks, right, bottom = [], max(x.start, x.end), y.start
+    for value in y.ticks():
+        marks.append(tag("line", x1=LEFT, x2=right, y1=y(value), y2=y(value), class_="grid"))
+        marks.append(write(f"{value:g}", LEFT - 7, y(value) + 4, "end"))
+    for value in x.ticks():
+        marks.append(tag("line", x1=x(value), x2=x(value), y1=bottom, y2=bottom + 4, class_="tick"))
+        marks.append(write(f"{value:g}", x(value), bottom + 17))
+    return [*marks, *labels(x_label, y_label, (LEFT + right) / 2, (TOP + bottom) / 2, bottom + 35)]
+
+
+def labels(x_label: str, y_label: str, x: float, y: float, bottom: float) -> list[Markup]:
+    turned = tag("text", y_label, x=12, y=y, transform=f"rotate(-90 12 {y:g})", text_anchor="middle",
+                 class_="label")  # fmt: skip
+    return [write(x_label, x, bottom, class_="label"), turned]
+
+
+def mark(color: int, x: float, y: float, title: str = "") -> Markup:
+    """A point, in the shape of its color; its title is shown where a pointer rests on it."""
+    inside = tag("title", title) if title else ""
+    return tag("path", inside, d=MARKERS[color], transform=f"translate({x:g} {y:g})", class_=f"dot c{color}")
+
+
+def chip(color: int) -> Markup:
+    """What a legend shows of a line."""
+    line = tag("line", x1=0, x2=30, y1=6, y2=6, class_=f"line c{color}")
+    return tag("svg", line + mark(color, 15, 6), viewBox="0 0 30 12", class_="chip", aria_hidden="true")
+
+
+def _marks(line: Line, x: Axis, y: Axis) -> list[Markup]:
+    points = [(a, b) for a, b in zip(line.x, line.y, strict=True) if math.isfinite(b)]
+    if line.dots:
+        return [mark(line.color, x(a), y(b), f"{line.name}: {b:.4g} at {a:.4g}") for a, b in points]
+    words = {"data_name": line.name} if line.name else {}
+    kind = "thin line" if line.thin else "line"
+    places = " ".join(f"{x(a)},{y(b)}" for a, b in points)
+    return [tag("polyline", points=places, class_=f"{kind} c{line.color}", **words)]
+
+
+def _band(line: Line, x: Axis, y: Axis) -> Markup:
+    there, back = (
+        [f"{x(a)},{y.inside(b)}" for a, b in zip(line.x, edge, strict=True) if math.isfinite(b)]
+        for edge in (line.low, line.high)
+    )
+    return tag("polygon", points=" ".join([*there, *reversed(back)]), class_=f"band c{line.color}")
+
+
+def _names(lines: Sequence[Line], x: Axis, y: Axis) -> list[Markup]:
+    """Each name beside the end of its line, moved where two would meet; a thread leads to those moved."""
+    found = sorted((y.inside(_last(line)), k) for k, line in enumerate(lines))
+    marks, right = [], max(x.start, x.end)
+    for (place, k), moved in zip(found, apart([p for p, _ in found], 14, y.start), strict=True):
+        line, text = lines[k], short(lines[k].name, LETTERS)
+        if abs(moved - place) > 3:
+            marks.append(
+                tag("line", x1=right, x2=right + 6, y1=place, y2=moved, class_=f"thread c{line.color}")
+            )
+        marks.append(write(text, right + 8, moved + 4, "start", f"name c{line.color}"))
+    return marks
+
+
+def _last(line: Line) -> float:
+    return next((b for b in reversed(line.y) if math.isfinite(b)), 0.0)

@@ -1,0 +1,84 @@
+"""Where replicas went on a landscape of two coordinates, over the contours of its loss."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from genreg.report.draw.axis import Axis
+from genreg.report.draw.lines import Line, chart
+from genreg.report.draw.svg import tag
+from genreg.report.figures.arms import Figure, drawn
+from genreg.report.result import PartResult
+from genreg.run import replicas
+
+PATHS = 4  # drawn of an arm
+LEVELS = 9
+DECADES = 4  # below the highest contour
+
+Contour = tuple[int, np.ndarray]
+"""The number of its level, and its points (k, 2)."""
+
+
+def paths(result: PartResult) -> Figure | None:
+    """Paths of the first replicas of each arm's first run."""
+    lines: list[Line] = []
+    legend, names, folders = [], list[str](), []
+    for color, arm in drawn(result):
+        run = next(iter(arm.arm.done), None)
+        names = (replicas.coordinates(run.path) if run else []) or names
+        arrays = replicas.arrays(run.path, names) if run and len(names) == 2 else None
+        if run and arrays:
+            legend.append((color, arm.arm.name))
+            folders.append(run.path)
+            lines += _paths(color, *(arrays[name][:, :PATHS].astype(float).T for name in names))
+    if not lines:
+        return None
+    found = contours(folders, names)
+    caption = f"paths of up to {PATHS} replicas of one seed, from the first evaluation to the dot"
+    caption += ", over contours of the loss" if found else ""
+    image = chart(
+        caption, names[0], names[1], lines, mark_ends=True, log_y=False,
+        back=lambda x, y: [_contour(level, points, x, y) for level, points in found],
+    )  # fmt: skip
+    return Figure(caption, image, legend)
+
+
+def _paths(color: int, x: np.ndarray, y: np.ndarray) -> list[Line]:
+    alive = np.isfinite(x).all(1) & np.isfinite(y).all(1)
+    return [Line(color, a.tolist(), b.tolist(), thin=True) for a, b in zip(x[alive], y[alive], strict=True)]
+
+
+def contours(folders: Sequence[Path], names: Sequence[str]) -> list[Contour]:
+    """Lines of equal loss, at levels common to all runs: of the widest grid, then of what lies beside it."""
+    found = [g for folder in folders if (g := replicas.contours(folder, names))]
+    found.sort(key=lambda grid: -float(np.ptp(grid[0]) * np.ptp(grid[1])))
+    if not found:
+        return []
+    from contourpy import contour_generator
+
+    top = max(float(np.nanmax(z)) for _, _, z in found)
+    low = max(min(float(z[z > 0].min()) for _, _, z in found if (z > 0).any()), top / 10**DECADES)
+    levels = np.geomspace(low, top, LEVELS + 1)[:-1]
+    lines: list[Contour] = []
+    for k, (x, y, z) in enumerate(found):
+        hidden = np.zeros(z.shape, bool)
+        for a, b, _ in found[:k]:
+            hidden |= _inside(y, b)[:, None] & _inside(x, a)[None]
+        generator = contour_generator(x, y, np.ma.array(z, mask=hidden))
+        for n, level in enumerate(levels):
+            lines += [(n, np.asarray(points)) for points in generator.lines(level)]
+    return lines
+
+
+def _inside(at: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Which of these are within another grid, by a step at least: so that lines of both meet."""
+    step = at[1] - at[0]
+    found: np.ndarray = (at >= other[0] + step) & (at <= other[-1] - step)
+    return found
+
+
+def _contour(level: int, points: np.ndarray, x: Axis, y: Axis) -> Markup:
+    places = " ".join(f"{x.inside(a):.1f},{y.inside(b):.1f}" for a, b in points)
+    return tag("polyline", points=places, class_=f"contour l{level}")

@@ -1,0 +1,64 @@
+"""Grids of samples, as small as they can be embedded."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genreg.report.figures.arms import drawn
+from genreg.report.result import PartResult
+from genreg.report.runs import Run
+from genreg.report.values import chosen_row
+
+BYTES = 1_000_000  # of a file that is read
+EXACT = 20_000  # bytes up to which a picture is embedded without loss
+PIXELS = 4_000_000
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A grid of samples as the page embeds it."""
+
+    caption: str
+    uri: str
+
+
+def samples(result: PartResult) -> list[Samples]:
+    """Of each arm that is drawn, of its first finished run: at the step that was chosen, or the newest."""
+    found = []
+    for _, arm in drawn(result):
+        run = next((run for run in arm.arm.done if _files(run)), None)
+        if run:
+            files, row = _files(run), chosen_row(result.part, run) or {}
+            step = row.get("step") if row.get("step") in files else max(files)
+            if uri := embedded(files[step]):
+                found.append(Samples(f"{arm.arm.name}, seed {run.seed}, step {step}", uri))
+    return found
+
+
+def _files(run: Run) -> dict[Any, Path]:
+    """samples/step=<n>.png of a run, by step."""
+    files = (run.path / "samples").glob("step=*.png")
+    return {int(n): path for path in files if (n := path.stem.removeprefix("step=")).isdigit()}
+
+
+def embedded(path: Path) -> str:
+    """The picture as a data URI, in WebP, without loss if that is small; nothing if it is no picture."""
+    from PIL import Image
+
+    data = path.read_bytes()
+    if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) > BYTES:
+        return ""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.width * image.height > PIXELS:
+                return ""
+            exact, near = io.BytesIO(), io.BytesIO()
+            image.save(exact, "WEBP", lossless=True)
+            if exact.tell() > EXACT:
+                image.save(near, "WEBP", quality=80)
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    smallest = min(filter(None, (exact.getvalue(), near.getvalue())), key=len)
+    return "data:image/webp;base64," + base64.b64encode(smallest).decode()
