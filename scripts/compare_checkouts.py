@@ -29,6 +29,7 @@ SMALL = {  # what makes an experiment of each family small
     "features": ["steps=12", "eval_every=6", "log_every=3", "model.widths=[4,4,4,4,4]"],
     "smoke": [],
     "vat_200": ["steps=60", "eval_every=20", "log_every=10"],
+    "wgan_conditional": ["steps=20", "eval_every=10", "log_every=5"],
     "wgan_sn_toy": ["steps=20", "eval_every=10", "log_every=5"],
     "wgan_sn": ["steps=4", "eval_every=2", "log_every=2", "model.width=4", "features=random"],
 }
