@@ -1,9 +1,28 @@
-"""genreg: a command-line experiment runner for people who study why models generalize."""
+"""genreg: a command-line experiment runner for people who study why models generalize.
 
-from pathlib import Path
+In a notebook, `genreg.runs`, `genreg.rows` and `genreg.load` read what it recorded.
+"""
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-_package = Path(__file__).parent
-CONFIGS = next(p for p in (_package / "configs", _package.parent / "configs") if p.is_dir())
-"""The YAML groups: inside an installed wheel, or beside the package in a checkout."""
+from genreg.installed import CONFIGS as CONFIGS
+from genreg.installed import __version__ as __version__
+
+if TYPE_CHECKING:
+    from genreg.notebook.frames import rows as rows
+    from genreg.notebook.frames import runs as runs
+    from genreg.notebook.trained import load as load
+
+LATE = {"load": "trained", "rows": "frames", "runs": "frames"}
+"""What is imported when it is asked for: `import genreg` brings neither torch nor pandas."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATE:
+        raise AttributeError(f"module 'genreg' has no attribute {name!r}")
+    return getattr(import_module(f"genreg.notebook.{LATE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATE})

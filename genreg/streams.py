@@ -4,11 +4,12 @@ Two runs with one seed share initial weights, labeled subset and batch order wha
 because no stream is shared with another and none advances with what a method draws. And since a step's
 draws are replayed from its number, a checkpoint holds no generator at all.
 
-Streams: `model` (initial weights), `labeled` (which items are labeled), `batch/...` (batch order),
+Streams: `model` (initial weights), `labeled` and `validation` (which items are), `batch/...` (batch order),
 `dropout/...` (masks of a pass), `noise/METHOD` (a method's own draws), `noise` (a critic's interpolates, and
 vat's draws, which are older than streams by name), `layer/NAME` (of an attached layer in one pass),
 `perturbation/k` (an optimizer's noise on replica k; the generator's is `generator/perturbation/k`),
-`measure/...`; `model/k` starts replica k of a landscape, `landscape` makes its random problem.
+`measure/...`, `sample` (which labeled items are evaluated, whatever the seed); `model/k` starts replica k of
+a landscape, `landscape` makes its random problem.
 """
 
 import hashlib

@@ -103,8 +103,8 @@ def forward_of(model: Classifier, e: Tensor, y: Tensor) -> ClassifierForward:
 
 def seen(critic: Callable[[Tensor], Tensor], layers: list[nn.Module], **more: Any) -> Generated:
     """200 samples beside 300 items of (2,), a critic and its layers."""
-    given = {"fake": normal(200, 2).float(), "real": normal(300, 2, seed=1).float(), "modes": None,
-             "features": None, "draw": lambda _name: draw()}  # fmt: skip
+    given = {"fake": normal(200, 2).float(), "real": normal(300, 2, seed=1).float(), "labels": None,
+             "modes": None, "features": None, "draw": lambda _name: draw()}  # fmt: skip
     return Generated(critic=critic, layers=layers, **{**given, **more})
 
 

@@ -125,6 +125,8 @@ CASES: list[tuple[list[str], str, str]] = [
      "regularizer.gradient_penalty.implementation", "got 'Tanh"),
     (["regularizer=gradient_penalty", "regularizer.gradient_penalty.implementation=adjoint"],
      "regularizer.gradient_penalty.implementation", "not a chain of layers"),
+    (["task=wgan", "regularizer=gradient_penalty", "regularizer.gradient_penalty.interpolate=across"],
+     "regularizer.gradient_penalty.interpolate", "within where players see no labels"),
     (["task=landscape", "model=mlp"], "model", "a landscape"),
     (["task=wgan", "dataset=swiss_roll", "measure=modes"], "measure.modes", "a dataset of known modes"),
     (["scheduler=step", "scheduler.step_size=-3"], "scheduler.step_size", "-3"),

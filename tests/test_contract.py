@@ -24,6 +24,7 @@ from genreg.factory import find_target
 from genreg.measure import GanMeasure
 from genreg.model import Gan
 from genreg.model.landscape import Landscape
+from genreg.run.metric import GAP
 from genreg.run.settings import Settings
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
@@ -118,6 +119,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
         given += ["task=wgan"]
+    if option == "conditional_wasserstein":
+        given += ["task.conditional=true"]
     if option == "wasserstein":
         given += ["measure.wasserstein.samples=100"]
     if option in ("fid", "kid", "precision_recall"):
@@ -227,10 +230,10 @@ def write_folder(folder: Path) -> Path:
 
 
 def expected_metrics(config: dict[str, Any]) -> set[str]:
-    """Accuracy, the loss and every measure, on the splits that it says or on validation and test."""
+    """Accuracy and the loss on every split, the gap; every measure, on the splits that it says."""
     real = config["dataset"]["_target_"] == "genreg.dataset.diabetes"
     names = own_terms(config, "Classify") - {"loss"} | (set() if real else {"accuracy"})
-    measured = dict.fromkeys(names, ("validation", "test"))
+    measured = dict.fromkeys(names, ("validation", "test", "labeled")) | {GAP: ("validation", "test")}
     measured |= {name: node.get("splits", ("validation", "test")) for name, node in config["measure"].items()}
     return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 

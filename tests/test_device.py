@@ -47,8 +47,8 @@ VALLEY = ["task=landscape", "model.replicas=3"]
 NEEDS_FILES = ("emoji32", "fashion_mnist", "mnist", "zh_sentiment_ngram", "image_folder", "none")
 OF_A_CRITIC = ("frobenius", "frobenius_projection", "gradient_penalty", "l2", "spectral_normalization",
                "weight_clipping")  # fmt: skip
-OF_A_GENERATOR = ("critic_wasserstein", "fid", "gradient_norm", "kid", "lipschitz", "modes",
-                  "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
+OF_A_GENERATOR = ("conditional_wasserstein", "critic_wasserstein", "fid", "gradient_norm", "kid",
+                  "lipschitz", "modes", "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
 OF_PICTURES = ("fid", "kid", "precision_recall")
 LANDSCAPES = ("matrix_sensing", "quadratic", "quadratic_parametrized", "rosenbrock", "widening_valley")
 
@@ -106,6 +106,8 @@ def _measure(name: str) -> list[str]:
     if name in OF_PICTURES:
         return [*PICTURE_GAN, "model=dcgan", "features=random", "features.width=2", *chosen,
                 f"measure.{name}.samples=50"]  # fmt: skip
+    if name.startswith("conditional"):
+        chosen.append("task.conditional=true")
     if name in OF_A_GENERATOR:
         return [*GAN[:-1], *chosen, f"measure.{name}.samples=50"]
     return [*MLP, *chosen]
@@ -125,6 +127,8 @@ VARIANTS = {
     "conditional average": [*GAN, "task.conditional=true", "task.ema_decay=0.9", "task.loss=hinge"],
     "double backward": [*GAN, "regularizer=gradient_penalty", "task.loss=nonsaturating",
                         "regularizer.gradient_penalty.implementation=double_backward"],
+    "interpolates across classes": [*GAN, "task.conditional=true", "regularizer=gradient_penalty",
+                                    "regularizer.gradient_penalty.interpolate=across"],
     "batch norm in the critic": [*PICTURE_GAN, "model=dcgan", "model.critic_norm=batch",
                                  "regularizer=spectral_normalization"],
     "fully conditional pictures": [*PICTURE_GAN, "model=resnet_gan", "task.conditional=true",

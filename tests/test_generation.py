@@ -1,5 +1,6 @@
 """Measures of a generator against closed forms and slow references."""
 
+import itertools
 import math
 from typing import Any
 
@@ -16,6 +17,7 @@ from genreg.errors import InputError
 from genreg.measure import (
     FID,
     KID,
+    ConditionalWasserstein,
     ModesCovered,
     PrecisionRecall,
     SlicedWasserstein,
@@ -23,7 +25,7 @@ from genreg.measure import (
 )
 from genreg.measure.distance import fid, frechet_distance, kid, precision_recall
 from genreg.measure.modes import modes_covered
-from genreg.measure.transport import sliced_wasserstein, wasserstein
+from genreg.measure.transport import conditional_wasserstein, sliced_wasserstein, wasserstein
 
 
 def first(x: Tensor) -> Tensor:
@@ -53,6 +55,29 @@ def test_wasserstein_of_point_masses_and_on_a_line() -> None:
     x, y = normal(100, 1), normal(100, 1, seed=1) ** 3
     expected = scipy.stats.wasserstein_distance(x[:, 0].numpy(), y[:, 0].numpy())
     assert wasserstein(x, y).value == pytest.approx(expected)
+
+
+def test_conditional_wasserstein_by_trying_every_order() -> None:
+    """Three classes of three, two and two items (and one that only a side has), against all permutations."""
+    a, b = normal(8, 2), normal(9, 2, seed=1)
+    a_y, b_y = torch.tensor([0, 1, 0, 2, 1, 0, 2, 5]), torch.tensor([2, 0, 0, 1, 0, 2, 1, 1, 4])
+    best = []
+    for label in range(3):
+        ours, theirs = a[a_y == label], b[b_y == label]
+        n = min(len(ours), len(theirs))
+        orders = itertools.permutations(range(n))
+        best.append(min((ours[:n] - theirs[list(order)]).norm(dim=1).mean().item() for order in orders))
+    found = conditional_wasserstein(a, a_y, b, b_y)
+    assert found.value == pytest.approx(sum(best) / 3, rel=1e-12)
+    assert found.n == 7
+
+
+def test_conditional_wasserstein_sees_what_the_marginal_distance_does_not() -> None:
+    """The right points, each of the wrong one of two classes three apart."""
+    x, y = normal(100, 2), torch.arange(100) % 2
+    x[y == 1] += torch.tensor([0.0, 3.0])
+    assert wasserstein(x, x).value == conditional_wasserstein(x, y, x, y).value == 0
+    assert conditional_wasserstein(x, 1 - y, x, y).value == pytest.approx(3, abs=0.5)
 
 
 def test_sliced_wasserstein_of_a_translate_in_the_plane() -> None:
@@ -231,6 +256,7 @@ def test_measures_of_features_use_equal_counts_and_share_one_pass() -> None:
         (KID(samples=9, **SPLITS), "kid"),
         (PrecisionRecall(samples=9, k=3, **SPLITS), "precision_recall"),
         (ModesCovered(samples=9, **SPLITS), "modes"),
+        (ConditionalWasserstein(samples=9, **SPLITS), "conditional_wasserstein"),
     ],
 )
 def test_what_a_measure_lacks_is_said(measure: Any, key: str) -> None:

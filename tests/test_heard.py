@@ -38,7 +38,7 @@ def test_a_hook_on_the_model_fires_in_every_pass_of_a_step() -> None:
     task.step(0)
     assert counting.passes == 4  # labeled, unlabeled, the direction's, the perturbed
     task.evaluate()
-    assert counting.passes == 6
+    assert counting.passes == 7  # validation, test, labeled
 
 
 def players(critic: Any, generator: Any) -> WGAN:
@@ -89,11 +89,13 @@ def test_betas_of_a_base_that_has_none_are_refused() -> None:
         sam([nn.Parameter(torch.zeros(1))], base="sgd", betas=(0.5, 0.9))
 
 
-def test_a_run_folder_says_what_its_metrics_are(genreg: Any, tmp_path: Path) -> None:
+def test_a_run_folder_says_what_its_metrics_are_and_of_how_many_items(genreg: Any, tmp_path: Path) -> None:
     assert genreg("train", *SMOKE, "measure=[lds]").code == 0
     (summary,) = (RunFolder(path.parent).summary() for path in tmp_path.rglob("summary.json"))
     assert summary["metrics"] == {
         "accuracy": {"better": "max", "unit": "%"},
         "cross_entropy": {"better": "min", "unit": "nats"},
+        "generalization_gap": {"better": "min", "unit": "%"},
         "lds": {"better": "max", "unit": "nats"},
     }
+    assert summary["items"] == {"labeled": 8, "unlabeled": 1000, "validation": 500, "test": 1000}

@@ -24,6 +24,8 @@ def test_help_is_for_people(genreg: Genreg) -> None:
 
 COMPLETED: dict[str, list[str]] = {
     "genreg tr": ["train "],
+    "genreg l": ["ls "],
+    "genreg ls --w": ["--where "],
     "genreg data ": ["fetch ", "list ", "verify "],
     "genreg data fetch iri": [],
     "genreg data fetch fashion": ["fashion_mnist "],

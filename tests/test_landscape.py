@@ -263,3 +263,18 @@ def test_anti_pgd_decays_at_the_rate_of_the_discrete_theory() -> None:
     assert rates.mean() == pytest.approx(theory, abs=4 * error)
     assert error < 2e-3 * theory  # tight enough to refuse 2 eta sigma^2, which is 7 % lower
     assert rates.mean() > 1.05 * 2 * eta * sigma**2
+
+
+@pytest.mark.parametrize("name", LANDSCAPES)
+def test_the_noise_free_iterate_is_seen_as_a_whole(name: str) -> None:
+    """Every z/ of a row is that of z = w - xi, also of coordinates, which may be views of w."""
+    task = minimize(name, "anti_pgd", replicas=3)
+    for step in range(4):
+        task.step(step)
+    row = task.evaluate()
+    with task.optimizer.noise_free():  # type: ignore[attr-defined]
+        seen = {name: values.double().mean().item() for name, values in task.model.coordinates().items()}
+    if not seen:
+        pytest.skip("a landscape without coordinates")
+    assert {name: row[f"z/{name}"] for name in seen} == pytest.approx(seen, rel=1e-12)
+    assert any(row[f"z/{name}"] != row[f"w/{name}"] for name in seen)

@@ -146,6 +146,62 @@ def test_the_adjoint_is_the_double_backward(name: str, spectral: bool) -> None:
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
 
 
+def conditional_forward(name: str, n: int = 40) -> CriticForward:
+    """Of a critic of four classes, which batches of n items of (2,) or (3, 16, 16) hold in turn."""
+    torch.manual_seed(0)
+    shape = [2] if name == "mlp" else [3, 16, 16]
+    gan = (
+        MLPGan(input_shape=shape, classes=4, widths=[16, 16], generator_widths=[4], activation="leaky_relu")
+        if name == "mlp"
+        else DCGan(input_shape=shape, classes=4, width=4)
+    )
+    y = torch.arange(n) % 4
+    forward = forward_of(gan.critic.double(), draw(n, *shape), draw(n, *shape, seed=1), y)
+    return forward.of("gradient_penalty")
+
+
+@pytest.mark.parametrize("name", ["mlp", "dcgan"])
+@pytest.mark.parametrize("interpolate", ["within", "across"])
+def test_a_conditional_slope_is_that_of_the_real_items_label(name: str, interpolate: Any) -> None:
+    """Either implementation, weights' gradients included; the slope by central differences, label held."""
+
+    def found(implementation: Any) -> list[Tensor]:
+        forward = conditional_forward(name, 6)
+        penalty = GradientPenalty(interpolate=interpolate, implementation=implementation).penalty(forward)
+        weights = [p for key, p in forward.model.named_parameters() if key.endswith("weight")]
+        return [penalty, *torch.autograd.grad(penalty, weights)]
+
+    for a, b in zip(found("adjoint"), found("double_backward"), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14)
+    forward = conditional_forward(name, 6)
+    points = forward.points if interpolate == "within" else forward.points_across()
+    flat, y = points.flatten(1), torch.arange(6) % 4
+    squares = torch.zeros(6, dtype=torch.float64)
+    with torch.no_grad():
+        for unit in torch.eye(flat.shape[1], dtype=torch.float64) * 1e-6:
+            up, down = (forward.model((flat + s * unit).reshape(points.shape), y) for s in (1, -1))
+            squares += ((up - down) / 2e-6) ** 2
+    assert found("adjoint")[0].item() == pytest.approx(((squares.sqrt() - 1) ** 2).mean().item(), rel=1e-6)
+
+
+def test_across_pairs_each_real_item_with_another_fake_and_leaves_the_others_points() -> None:
+    forward = conditional_forward("mlp")
+    t = ((forward.points - forward.fake) / (forward.real - forward.fake))[:, :1]
+    other = (forward.points_across() - t * forward.real) / (1 - t)  # the fake end of each segment
+    distance = torch.cdist(other, forward.fake, compute_mode="donot_use_mm_for_euclid_dist")
+    order = distance.argmin(1)
+    assert distance.min(1).values.max() < 1e-10
+    assert order.sort().values.tolist() == list(range(40))
+    assert (order % 4 != torch.arange(40) % 4).double().mean() > 0.5  # expected: 3 of 4
+    assert torch.equal(forward.points, conditional_forward("mlp").points)
+
+
+def test_across_without_labels_is_refused() -> None:
+    for model in (critic_of("mlp"), nn.Linear(2, 1)):
+        with pytest.raises(InputError, match="interpolate: expected within where players see no labels"):
+            GradientPenalty(interpolate="across").attach(model)
+
+
 @pytest.mark.parametrize("name", ["dcgan_layer_norm", "dcgan_batch_norm", "resnet_gan"])
 def test_layers_without_a_known_adjoint_are_refused_or_left_to_autograd(name: str) -> None:
     forward = forward_of(critic_of(name), batch_for(name), batch_for(name, seed=1))

@@ -284,7 +284,12 @@ def test_report_and_show_never_import_torch_or_hydra(runs: Path) -> None:
         "except SystemExit: pass\n"
         "sys.exit(str({'torch', 'hydra', 'wandb', 'sklearn'} & set(sys.modules)))"
     )
-    for arguments in (["report", str(runs)], ["show", str(runs / "digits" / ARM / "seed=0")], ["--help"]):
+    for arguments in (
+        ["report", str(runs)],
+        ["ls", str(runs)],
+        ["show", str(runs / "digits" / ARM / "seed=0")],
+        ["--help"],
+    ):
         answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert answer.stderr == "set()\n"
 

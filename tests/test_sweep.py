@@ -10,11 +10,12 @@ from conftest import Result, yaml_options
 from omegaconf import OmegaConf
 
 from genreg.cli.compose import configs
+from genreg.cli.stages import Stages
 from genreg.cli.sweep import compose_jobs
 from genreg.errors import InputError
-from genreg.launcher import overrides, plan
-from genreg.launcher import sweep as sweep_file
+from genreg.launcher import overrides
 from genreg.run.folder import RunFolder
+from genreg.sweep import file as sweep_file
 
 Genreg = Callable[..., Result]
 
@@ -59,11 +60,18 @@ def test_arms_are_experiments_times_grid() -> None:
     assert arms[1].overrides == ["experiment=a/x", "steps=9", "optimizer.lr=1e-06", "model.widths=[4,4]"]
     assert arms[1].values == {"optimizer.lr": 1e-6, "model.widths": [4, 4]}
     assert arms[4].overrides[0] == "model=mlp"
-    owners, lists = plan.batches(arms, ["steps=2", "device=cpu"])
+    lists: list[list[str]] = []
+
+    def compose(given: list[list[str]]) -> list[Any]:
+        lists.extend(given)
+        raise KeyboardInterrupt
+
+    stages = Stages("own", sweep_file.read(node), ["steps=2", "device=cpu"], compose, None)
+    with pytest.raises(KeyboardInterrupt):
+        stages.jobs()
     assert len(lists) == 12
     assert [given[-1] for given in lists[:7]] == ["seed=3"] * 6 + ["seed=5"]  # all arms of a seed first
     assert lists[0][:2] == ["experiment=a/x", "steps=2"]  # the command line replaces the file
-    assert owners[6] == arms[0]
 
 
 BAD: list[tuple[dict[str, Any], str, str]] = [

@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from genreg.dataset import gaussian_ring
-from genreg.measure import Wasserstein
+from genreg.forward.critic import CriticForward
+from genreg.measure import ConditionalWasserstein, Wasserstein
 from genreg.model import MLPGan
 from genreg.regularizer import GradientPenalty, SpectralNormalization, WeightClipping
 from genreg.run import checkpoint, loop
@@ -97,6 +98,24 @@ def test_real_and_fake_share_one_pass(method: str) -> None:
     task.critic.register_forward_hook(lambda _module, inputs, _out: sizes.append(len(inputs[0])))
     task.critic_step(0)
     assert sizes == [64]
+
+
+@pytest.mark.parametrize(("interpolate", "least", "most"), [("within", 1.0, 1.0), ("across", 0.0, 0.5)])
+def test_interpolates_of_one_class_stay_at_its_mode(
+    interpolate: Any, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a generator that puts every item on the center of its class."""
+    penalty = GradientPenalty(interpolate=interpolate)
+    task = small_gan(regularizer={"gradient_penalty": penalty}, conditional=True, batch_size=200)
+    modes, seen = task.evaluation.data.modes, []
+    assert modes
+    task.generate = lambda n, stream, counter, y=None: modes.centers[y]  # type: ignore[method-assign]
+    score = CriticForward.score
+    monkeypatch.setattr(CriticForward, "score", lambda self, x: seen.append(x) or score(self, x))  # type: ignore[func-returns-value]
+    penalty.implementation = "double_backward"
+    task.critic_step(0)
+    near = torch.cdist(seen[0].detach(), modes.centers).min(1).values < 5 * modes.sigma
+    assert least <= near.float().mean().item() <= most
 
 
 def test_the_average_follows_the_generator() -> None:
@@ -195,9 +214,13 @@ def test_a_ring_is_learned() -> None:
 
 
 def test_a_conditional_generator_is_given_each_class() -> None:
-    task = small_gan("sn", conditional=True, ema_decay=0.95)
+    within = {"conditional_wasserstein": ConditionalWasserstein(splits=["validation"], samples=400)}
+    task = small_gan("sn", conditional=True, ema_decay=0.95, measure=within)
+    assert task.selection == ("validation/conditional_wasserstein", "min")
+    before = task.evaluate()["validation/conditional_wasserstein"]
     for step in range(400):
         task.step(step)
+    assert task.evaluate()["validation/conditional_wasserstein"] < before / 2
     x = task.evaluation.sample(task.average, 0, 800)
     nearest = torch.cdist(x, task.evaluation.data.modes.centers).argmin(1)  # type: ignore[union-attr]
     assert (nearest == torch.arange(800) % 8).float().mean() > 0.5  # by chance: 1 / 8

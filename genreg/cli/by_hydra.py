@@ -9,10 +9,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from genreg import CONFIGS
 from genreg.cli import compose
 from genreg.cli.explain import explaining
 from genreg.errors import InputError, explained, report
+from genreg.installed import CONFIGS
 from genreg.launcher.overrides import key
 from genreg.run.folder import Row
 from genreg.run.metric import judged

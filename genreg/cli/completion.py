@@ -34,7 +34,7 @@ compdef _genreg genreg""",
 VALUES = {
     "--to": ("wandb", "tensorboard"),
     "--mode": ("auto", "online", "offline"),
-    "--format": ("html", "markdown", "csv", "json", "latex", "summary"),
+    "--format": ("html", "markdown", "csv", "json", "latex", "summary", "table"),
     "--cfg": ("job", "hydra", "all"),
     "-c": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),

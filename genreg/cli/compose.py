@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from genreg import CONFIGS
 from genreg.cli.explain import explaining
 from genreg.errors import InputError
 from genreg.factory import KEYED
+from genreg.installed import CONFIGS
 from genreg.launcher.job import Job
 from genreg.launcher.overrides import key, of_hydra
 from genreg.launcher.surroundings import Surroundings

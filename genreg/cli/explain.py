@@ -59,7 +59,7 @@ def _keys(overrides: list[str]) -> list[str]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from genreg import CONFIGS
+    from genreg.installed import CONFIGS
 
     single = [o for o in overrides if "," not in value(o) or "[" in value(o)]
     chosen = [o for o in single if group(o) in GROUPS or key(o) == "hydra.searchpath"]

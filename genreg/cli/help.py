@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from genreg import CONFIGS
+from genreg.installed import CONFIGS
 
 GROUPS = {
     "task": "how one update is made",
@@ -38,6 +38,7 @@ TAIL = """\
 flags:
   -m               run every combination of comma-separated values, range(...) and glob(...)
   --dry-run        of a sweep: print how many runs, how many are finished, how long, and the first commands
+  --until decided  of a sweep file: add seeds to comparisons until they are decided, 20 at most
   --again          repeat a finished run, of a sweep those made with other code; the old one is kept beside it
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --cfg job        print the configuration and stop; --info shows where each part comes from

@@ -36,8 +36,21 @@ def agree(jobs: list[Job], master: DictConfig, about: Sequence[str]) -> None:
             master.hydra[part] = wanted
 
 
-def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool) -> None:
-    """Run the jobs by the chosen launcher: one of genreg's, or any that Hydra knows."""
+def retries(master: DictConfig) -> bool:
+    """Whether the launcher runs again what has failed."""
+    return bool(hydra_part(master, "launcher").get("retry_failed", False))
+
+
+def keeps_going(master: DictConfig) -> bool:
+    """Whether the launcher goes on after a failure."""
+    return bool(hydra_part(master, "launcher").get("keep_going", True))
+
+
+def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whole: bool = True) -> None:
+    """Run the jobs by the chosen launcher: one of genreg's, or any that Hydra knows.
+
+    whole: whether they are all of the sweep; of a stage less is said.
+    """
     hydra_config = GlobalHydra.instance()
     context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
     with explaining([]):
@@ -54,7 +67,7 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool) -> N
         batch.dry_run(jobs, getattr(launcher, "workers", lambda _jobs: 1), retry_failed)
     else:
         keep_going = options.get("keep_going", True)
-        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going, again=again)
+        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going, again=again, whole=whole)
 
 
 def _run_by_hydra(cfg: DictConfig) -> Outcome:

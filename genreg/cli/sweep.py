@@ -6,7 +6,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -17,14 +16,16 @@ from omegaconf import DictConfig, OmegaConf
 from genreg.cli.compose import about_hydra, compose, configs, hydra_part, job_of, surroundings
 from genreg.cli.explain import explaining
 from genreg.cli.help import GROUPS
-from genreg.cli.launch import agree, launch
+from genreg.cli.launch import agree, keeps_going, launch, retries
 from genreg.cli.needs import with_needs
+from genreg.cli.stages import Stages, run_stages
 from genreg.errors import GenregError, InputError
-from genreg.launcher import batch, plan
-from genreg.launcher import sweep as sweep_file
+from genreg.launcher import batch
 from genreg.launcher.batch import SweepFailedError
 from genreg.launcher.job import Job
 from genreg.launcher.overrides import group, key, merged, of_hydra, value
+from genreg.sweep import file as sweep_file
+from genreg.sweep.until import DECIDED
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
@@ -54,10 +55,12 @@ def sweep(flags: Namespace) -> bool:
             if name is None:
                 params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
                 jobs = compose_jobs(grid(merged(params, given)), about)
+                agree(jobs, master, about)
+                launch(jobs, master, dry_run, flags.again)
             else:
-                jobs = of_file(name, node, given, about, None if dry_run else flags.overrides)
-            agree(jobs, master, about)
-            launch(jobs, master, dry_run, flags.again)
+                command = None if dry_run else flags.overrides
+                stages = stages_of(name, node, given, about, command, flags.until)
+                _run_file(stages, master, about, dry_run, flags.again)
     return True
 
 
@@ -72,21 +75,43 @@ def _master(about: list[str], given: list[str]) -> DictConfig:
         return compose(about)
 
 
-def of_file(
-    name: str, node: dict[str, Any], given: list[str], about: list[str], command: list[str] | None
-) -> list[Job]:
-    """The jobs of a sweep file. command: what was typed, for sweep.json; None writes no file."""
-    chosen = sweep_file.read(node)
+def stages_of(
+    name: str,
+    node: dict[str, Any],
+    given: list[str],
+    about: list[str],
+    command: list[str] | None,
+    until: str | None = None,
+) -> Stages:
+    """A sweep file on its way. command: what was typed, for sweep.json; None writes no file."""
+    chosen = sweep_file.read(node, DECIDED if until else None)
     if any(key(o) == "seed" for o in given):
         raise InputError("seed", "sweep.seeds=N or sweep.seeds=[...]: a sweep has seeds of its own")
     if not any(key(o) == "output_dir" for o in given):
         given = [*given, f"output_dir=outputs/{name}"]
-    owners, lists = plan.batches(sweep_file.arms(chosen), given)
-    jobs = compose_jobs(lists, about)
-    batch.look(jobs, retry_failed=False)  # refuses a run twice before anything is written
-    if command is not None:
-        plan.write(Path(jobs[0].settings.output_dir), name, command, chosen, owners, jobs)
-    return jobs
+    known: dict[tuple[str, ...], Job] = {}
+
+    def composed(lists: list[list[str]]) -> list[Job]:
+        jobs = compose_jobs(lists, about, known)
+        batch.look(jobs, retry_failed=False)  # refuses a run twice before anything is written
+        return jobs
+
+    return Stages(name, chosen, given, composed, command)
+
+
+def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: bool, again: bool) -> None:
+    """Stage after stage, as the launcher of the sweep runs them; what failed is told once more at the end."""
+
+    def start(jobs: list[Job], whole: bool) -> None:
+        agree(jobs, master, about)
+        try:
+            launch(jobs, master, dry_run, again, whole)
+        except SweepFailedError as error:
+            bad_input = any(outcome and outcome.exit_code == 2 for outcome in error.outcomes)
+            if whole or bad_input or not keeps_going(master):
+                raise
+
+    run_stages(stages, start, retries(master), again, dry_run)
 
 
 def grid(overrides: list[str]) -> list[list[str]]:
@@ -96,14 +121,19 @@ def grid(overrides: list[str]) -> list[list[str]]:
         return BasicSweeper.split_arguments(parser.parse_overrides(overrides), None)[0]
 
 
-def compose_jobs(lists: Sequence[list[str]], about: Sequence[str] = ()) -> list[Job]:
+def compose_jobs(
+    lists: Sequence[list[str]], about: Sequence[str] = (), known: dict[tuple[str, ...], Job] | None = None
+) -> list[Job]:
     """One job for each list of overrides; lists that differ in `seed=` alone are composed once.
 
-    about: overrides of Hydra's own keys, for all. InputError for jobs that can be seen to be wrong.
+    about: overrides of Hydra's own keys, for all. known: what was composed before, to which the new is added.
+    InputError for jobs that can be seen to be wrong.
     """
-    arms: dict[tuple[str, ...], Job] = {}
+    arms = {} if known is None else known
     wrong: dict[tuple[str, ...], GenregError] = {}
     for own in dict.fromkeys(tuple(o for o in overrides if not _is_seed(o)) for overrides in lists):
+        if own in arms:
+            continue
         try:
             arms[own] = _compose(list(own), about)
         except GenregError as error:

@@ -63,6 +63,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--like", type=Path)
+    parser.add_argument("--until")
     parser.error = _bad_flag  # type: ignore[method-assign]
     return parser
 
@@ -76,6 +77,10 @@ def parse(arguments: list[str]) -> Namespace:
         raise InputError("--config-name", "experiment=NAME, a file of --config-dir or not", flags.config_name)
     if flags.experimental_rerun is not None:
         raise InputError("--experimental-rerun", "--like RUN_FOLDER", flags.experimental_rerun)
+    if flags.until not in (None, "decided"):
+        raise InputError("--until", "decided", flags.until)
+    if flags.until and not any(override.startswith("sweep=") for override in flags.overrides):
+        raise InputError("--until", "a sweep file beside it: sweep=NAME")
     if flags.resolve and not flags.cfg:
         raise InputError("--resolve", "--cfg beside it")
     return flags

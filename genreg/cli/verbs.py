@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from genreg import __version__
 from genreg.cli import completion, data
 from genreg.cli import help as help_page
 from genreg.errors import GenregError, Interrupted, report
+from genreg.installed import __version__
 
 app = typer.Typer(
     add_completion=False,
@@ -81,6 +81,24 @@ def report_runs(
     from genreg.report.command import report as report_on
 
     report_on(folders, format, output, baseline, metric, select)
+
+
+@app.command()
+def ls(
+    folder: Annotated[Path, typer.Argument(help="a folder with runs below it")] = Path("outputs"),
+    where: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="only runs like regularizer=vat or status=failed")
+    ] = [],  # noqa: B006
+    sort: Annotated[
+        str | None,
+        typer.Option(help="a metric, best first, or name, seeds, seconds, touched; -X turns X round"),
+    ] = None,
+    format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
+) -> None:
+    """What there is: a line for each arm, with its runs, seeds, metrics and code."""
+    from genreg.report.ls import ls as list_arms
+
+    list_arms(folder, where, sort, format)
 
 
 @app.command()

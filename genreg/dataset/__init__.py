@@ -3,6 +3,7 @@
 from genreg.dataset.base import Dataset as Dataset
 from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
+from genreg.dataset.base import drawn as drawn
 from genreg.dataset.batch import Batch as Batch
 from genreg.dataset.diabetes import diabetes as diabetes
 from genreg.dataset.emoji32 import emoji32 as emoji32

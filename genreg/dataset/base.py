@@ -28,6 +28,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
+    def __getitem__(self, chosen: Tensor) -> "Split":
+        return Split(self.x[chosen], self.y[chosen], self.clean[chosen])
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some items are clean and others are not, so that the clean ones are worth a look alone."""
+        return bool(self.clean.any() and not self.clean.all())
+
     def to(self, device: torch.device) -> "Split":
         return Split(self.x.to(device), self.y.to(device), self.clean.to(device))
 
@@ -69,6 +77,16 @@ class Dataset:
         """How many numbers a model predicts: one a class, or one a real target; 0 without labels."""
         real = len(self.labeled) and self.labeled.y.is_floating_point()
         return self.labeled.y.shape[1] if real else self.classes
+
+    @property
+    def items(self) -> dict[str, int]:
+        """How many items each split has, and of those that are evaluated alone the clean ones."""
+        found = {"labeled": len(self.labeled), "unlabeled": len(self.unlabeled)}
+        for name, split in (("validation", self.validation), ("test", self.test)):
+            found[name] = len(split)
+            if split.mixed:
+                found[f"{name}_clean"] = int(split.clean.sum())
+        return found
 
     def to(self, device: torch.device) -> "Dataset":
         return replace(
@@ -165,6 +183,15 @@ def shuffled(n: int, validation: int, test: int) -> tuple[Tensor, Tensor, Tensor
         raise InputError("dataset.validation", f"validation + test below {n} (items)", validation + test)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
     return order[validation + test :], order[:validation], order[validation : validation + test]
+
+
+def drawn(split: Split, key: str, n: int, seed: int) -> Split:
+    """`n` of its items, drawn by the stream `validation`; InputError, naming `key`, for too many."""
+    if n > len(split):
+        raise InputError(key, f"at most {len(split)} (items)", n)
+    chosen = torch.randperm(len(split), generator=streams.generator(seed, "validation"))[:n]
+    chosen = chosen.to(split.y.device)
+    return Split(split.x[chosen], split.y[chosen], split.clean[chosen])
 
 
 def not_in(pool: Iterable[Hashable], items: Iterable[Hashable]) -> Tensor:

@@ -56,8 +56,12 @@ class Forward(ABC):
 
     @property
     def layers(self) -> nn.Sequential | None:
-        """The layers of which `score` is the whole chain, if it is one."""
+        """The layers of which `score` is the whole chain, from `joined(x)` on, if it is one."""
         return None
+
+    def joined(self, x: Tensor) -> Tensor:
+        """What enters `layers` at x: x, and channels behind it that do not depend on it."""
+        return x
 
     @property
     @abstractmethod

@@ -50,16 +50,30 @@ class CriticForward(Forward):
             return real, self.model(self.fake, self.y)
 
     @property
-    def layers(self) -> nn.Sequential | None:
-        return self.model.chain
+    def layers(self) -> nn.Sequential:
+        return self.model.layers
+
+    def joined(self, x: Tensor) -> Tensor:
+        return self.model.joined(x, self.y)
 
     @cached_property
     def points(self) -> Tensor:
-        """Interpolates t real + (1 - t) fake, one t ~ U[0, 1] for each pair; the same for every method."""
+        """Interpolates t real + (1 - t) fake, one t ~ U[0, 1] for each pair; the same for every method.
+
+        Of conditional players both are of one class.
+        """
+        return self._between(self.fake)
+
+    def points_across(self) -> Tensor:
+        """`points`, each with the fake of another item, drawn by the method: a permutation of the batch."""
+        order = torch.randperm(len(self.fake), generator=self.draw, device=self.draws.device)
+        return self._between(self.fake[order])
+
+    def _between(self, fake: Tensor) -> Tensor:
         device = self.draws.device
         draw = streams.generator(self.draws.seed, "noise", self.step, device)
         t = torch.rand((len(self.real), *(1 for _ in self.real.shape[1:])), generator=draw, device=device)
-        return self.fake + t * (self.real - self.fake)
+        return fake + t * (self.real - fake)
 
     def score(self, x: Tensor) -> Tensor:
         """The critic's scores in full precision, without moving running statistics.

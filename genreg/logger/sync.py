@@ -6,7 +6,7 @@ from pathlib import Path
 from genreg.errors import FolderInUseError, GenregError, InputError, nearest, report
 from genreg.logger import TensorBoard, WandB
 from genreg.parameters import blame
-from genreg.run.folder import Row, RunFolder, find_runs, is_whole, printable
+from genreg.run.folder import Row, RunFolder, is_whole, printable, some_runs
 from genreg.run.identity import Config
 
 TARGETS = ("wandb", "tensorboard")
@@ -23,7 +23,7 @@ def sync(folders: Sequence[Path], to: str, artifacts: bool, **wandb: str | None)
         raise InputError("--artifacts", "--to wandb: TensorBoard keeps no files")
     with blame("", WandB):
         logger = WandB(**wandb) if to == "wandb" else TensorBoard()  # type: ignore[arg-type]
-    paths = {path.resolve(): path for folder in folders for path in _runs(folder)}.values()
+    paths = {path.resolve(): path for folder in folders for path in some_runs(folder)}.values()
     results: list[str] = []
     for path in paths:
         results.append(_sync(RunFolder(path), logger, artifacts))
@@ -32,14 +32,6 @@ def sync(folders: Sequence[Path], to: str, artifacts: bool, **wandb: str | None)
     print(", ".join(f"{results.count(word)} {word}" for word in dict.fromkeys(results)), end="")
     print("; offline: `wandb sync RUN_FOLDER/wandb/offline-run-*` uploads them" if offline else "")
     return 0 if "failed" not in results else 1 if {"synced", "unchanged"} & set(results) else 2
-
-
-def _runs(folder: Path) -> list[Path]:
-    """The run folders at or below `folder`. Raises InputError where there is none."""
-    found = list(find_runs(folder))
-    if not found:
-        raise InputError("FOLDER", "a folder with runs at or below it", str(folder))
-    return found
 
 
 def _sync(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> str:

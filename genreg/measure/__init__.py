@@ -16,6 +16,7 @@ from genreg.measure.estimate import Estimate as Estimate
 from genreg.measure.estimate import mean as mean
 from genreg.measure.generation import FID as FID
 from genreg.measure.generation import KID as KID
+from genreg.measure.generation import ConditionalWasserstein as ConditionalWasserstein
 from genreg.measure.generation import GanMeasure as GanMeasure
 from genreg.measure.generation import Generated as Generated
 from genreg.measure.generation import ModesCovered as ModesCovered

@@ -25,13 +25,14 @@ from genreg.run.metric import Metric
 class Generated:
     """What a measure of a generator sees of one split.
 
-    fake: (N, ...) samples; real: (M, ...) items of the split; pictures in [-1, 1]. critic: scores (B,),
-    differentiable in its input, its weights frozen. layers: the critic's, in order. draw: the generator of a
-    measure, by its name.
+    fake: (N, ...) samples; real: (M, ...) items of the split; pictures in [-1, 1]. labels: of both, (N,) and
+    (M,), if the players are conditional. critic: scores (B,), differentiable in its input, its weights
+    frozen. layers: the critic's, in order. draw: the generator of a measure, by its name.
     """
 
     fake: Tensor
     real: Tensor
+    labels: tuple[Tensor, Tensor] | None
     modes: Modes | None
     features: Callable[[Tensor], Tensor] | None
     critic: Callable[[Tensor], Tensor]
@@ -89,6 +90,21 @@ class Wasserstein(GanMeasure):
         others = seen.real[len(real) : 2 * len(real)]
         found = transport.wasserstein(fake, real)
         return {"wasserstein": found, "wasserstein_real": transport.wasserstein(others, real)}
+
+
+@pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
+class ConditionalWasserstein(GanMeasure):
+    """`conditional_wasserstein`: mean over classes of the exact distance of samples and items of one."""
+
+    metrics = (Metric("conditional_wasserstein", "min"),)
+
+    def __call__(self, seen: Generated) -> dict[str, Estimate]:
+        if seen.labels is None:
+            raise InputError("measure.conditional_wasserstein", "task.conditional=true", "false")
+        fake, real = seen.pair(self.samples)
+        fake_y, real_y = (y[: len(fake)] for y in seen.labels)
+        found = transport.conditional_wasserstein(fake, fake_y, real, real_y)
+        return {"conditional_wasserstein": found}
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)

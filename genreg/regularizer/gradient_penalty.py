@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from genreg.errors import InputError
 from genreg.forward.base import Forward
+from genreg.forward.critic import CriticForward
 from genreg.model.gan import Critic
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.adjoint import adjoint, unknown_layer
@@ -31,6 +32,10 @@ class GradientPenalty(Regularizer):
     target: slope, l2 norm per example; None is what the task is after: 1 for a critic, 0 for a classifier
     (Drucker and LeCun, "Double backpropagation increasing generalization performance", 1991), which a target
     of 1 makes steeper.
+    interpolate: which pairs of conditional players x lies between: `within` a class, or `across` classes,
+    where a permutation of the batch pairs each real item with the fake of another and f is given the real
+    one's label; of K equally likely classes 1 / K of the pairs still agree. Raises InputError for `across`
+    without labels, where all pairs are alike.
     implementation: `double_backward` differentiates autograd's own gradient; `adjoint` writes that gradient
     as a chain of transposed layers, which costs less and needs layers that it knows; `auto` takes the second
     where it can. Raises InputError where `adjoint` cannot.
@@ -39,6 +44,7 @@ class GradientPenalty(Regularizer):
     weight: Weight = 10.0
     target: NonNegative | None = None
     one_sided: bool = False
+    interpolate: Literal["within", "across"] = "within"
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"
 
     def penalty(self, forward: Forward) -> Tensor:
@@ -48,19 +54,28 @@ class GradientPenalty(Regularizer):
         return penalty
 
     def attach(self, model: nn.Module) -> None:
-        chain = getattr(model, "chain", None)
-        if self.implementation == "adjoint" and (chain is None or unknown_layer(chain)):
-            found = "a score that is not a chain of layers" if chain is None else str(unknown_layer(chain))
+        critic = model if isinstance(model, Critic) else None
+        if self.implementation == "adjoint" and (critic is None or unknown_layer(critic.layers)):
+            found = str(unknown_layer(critic.layers)) if critic else "a score that is not a chain of layers"
             expected = "double_backward for this model (adjoint needs known layers)"
             raise InputError("regularizer.gradient_penalty.implementation", expected, found)
-        if isinstance(model, Critic) and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
+        if self.interpolate == "across" and not (critic and critic.classes):
+            expected = "within where players see no labels (task=wgan task.conditional=true shows them)"
+            raise InputError("regularizer.gradient_penalty.interpolate", expected, "across")
+        if critic and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
             reason = "the gradient penalty is on the slope of one item, and batch normalization mixes items"
             raise InputError("model.critic_norm", f"layer or none ({reason})", "batch")
 
     def input_gradient(self, forward: Forward) -> Tensor:
         """grad f at each point, as a differentiable function of the weights."""
-        points, layers = forward.points, forward.layers
+        points, layers = self._points(forward), forward.layers
         if self.implementation != "double_backward" and layers is not None and not unknown_layer(layers):
-            return adjoint(layers, points)
+            return adjoint(layers, forward.joined(points))[:, : points.shape[1]]
         points = points.detach().requires_grad_()
         return torch.autograd.grad(forward.score(points).sum(), points, create_graph=True)[0]
+
+    def _points(self, forward: Forward) -> Tensor:
+        if self.interpolate == "within":
+            return forward.points
+        assert isinstance(forward, CriticForward)  # by `attach`
+        return forward.points_across()

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from genreg.report.numbers import number, titled
 from genreg.report.parts import in_words
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.statistics import Comparison
 from genreg.run.metric import Metric
-
-PLAIN = Metric("")
 
 
 @dataclass(frozen=True)
@@ -65,18 +64,6 @@ def columns(result: PartResult) -> list[Column]:
         Column("verdict", lambda arm: Cell(arm.verdict), "verdict"),
         *(remarks if any(arm.remark for arm in result.arms) else []),
     ]
-
-
-def titled(title: str, metric: Metric) -> str:
-    """The title of a column or an axis that shows the metric."""
-    return title + (" %" if metric.percent else "")
-
-
-def number(value: float, metric: Metric = PLAIN, sign: str = "") -> str:
-    """A share in percent with two decimals, else four significant digits; nothing for NaN."""
-    if math.isnan(value):
-        return ""
-    return f"{value * metric.scale:{sign}.2f}" if metric.percent else f"{value:{sign}.4g}"
 
 
 def difference(found: Comparison, metric: Metric) -> str:

@@ -45,8 +45,7 @@ def _sweeps(folder: Path) -> list[Path]:
 def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) -> set[Path]:
     """Append the sweep's parts as far as they lie in `within`; the run folders that they claim."""
     try:
-        sweep = json.loads(path.read_bytes())
-        found = [_sweep_part(path.parent, part, sweep) for part in sweep["parts"]]
+        found = parts_of(json.loads(path.read_bytes()), path.parent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(str(path), "a sweep file", f"{type(error).__name__}: {error}") from error
     claimed: set[Path] = set()
@@ -57,6 +56,11 @@ def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) ->
         if part.arms and not own <= seen:
             parts.append(part)
     return claimed
+
+
+def parts_of(sweep: Row, root: Path) -> list[Part]:
+    """The parts that a sweep file's content names, whose folders lie in `root`."""
+    return [_sweep_part(root, part, sweep) for part in sweep["parts"]]
 
 
 def _related(folder: Path, within: Path) -> bool:

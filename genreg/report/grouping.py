@@ -80,7 +80,7 @@ def _name_by_values(arms: list[Arm]) -> None:
     for group in by_name.values():
         if len(group) == 1:
             continue
-        configs = [_flat(next(iter(arm.runs.values())).folder.config()) for arm in group]
+        configs = [_flat(arm.config) for arm in group]
         keys = [
             k
             for k in dict.fromkeys(k for config in configs for k in config)
@@ -89,10 +89,14 @@ def _name_by_values(arms: list[Arm]) -> None:
         varied = [k for k in keys if len({repr(config.get(k)) for config in configs}) > 1]
         for arm, config in zip(group, configs, strict=True):
             arm.values = {printable(key): config.get(key) for key in varied}
-            words = [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in arm.values.items()]
-            arm.name = ",".join([arm.name, *words])
+            arm.name = ",".join([arm.name, *value_words(arm)])
         group.sort(key=lambda arm: [_order(value) for value in arm.values.values()])
     arms[:] = [arm for group in by_name.values() for arm in group]
+
+
+def value_words(arm: Arm) -> list[str]:
+    """What was varied, as a name says it: `xi=0.1`."""
+    return [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in arm.values.items()]
 
 
 def _flat(config: Any, prefix: str = "") -> Row:

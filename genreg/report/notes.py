@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from genreg.report.cells import number
+from genreg.report.numbers import number
 from genreg.report.outcomes import Outcomes
 from genreg.report.parts import Part, in_words
 from genreg.report.result import ArmResult, PartResult

@@ -44,6 +44,12 @@ class Arm:
         return [run for run in self.runs.values() if run.status == "done"]
 
     @property
+    def config(self) -> Row:
+        """The configuration, but for what differs between its runs; `{}` where none of them has one."""
+        found = (run.folder.config() for run in self.runs.values())
+        return next(filter(None, found), {})
+
+    @property
     def failed(self) -> list[Run]:
         return [run for run in self.runs.values() if run.status == "failed"]
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from genreg import CONFIGS
 from genreg.errors import InputError
-from genreg.report.cells import difference, number, p_value
+from genreg.installed import CONFIGS
+from genreg.report.cells import difference, p_value
+from genreg.report.numbers import number
 from genreg.report.outcomes import Outcomes, outcomes
 from genreg.report.pairs import FEWEST, compare_arms, is_judged, paired
 from genreg.report.parts import SECONDS, STEPS

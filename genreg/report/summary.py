@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from genreg.report.cells import difference, number, p_value, titled
+from genreg.report.cells import difference, p_value
 from genreg.report.figures.arms import drawn
+from genreg.report.numbers import number, titled
 from genreg.report.overview import overview
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.signs import sign

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from genreg.run.folder import Row
+from genreg.run.metric import GAP
 
 INTERVAL = 5.0  # seconds between plain lines
 BAR, SPEED, LEFT, GAPS = 40, len("12345 steps/s"), len("12:34:56"), 4
@@ -89,11 +90,19 @@ class Display(AbstractContextManager["Display"]):
             print(f"step {step}/{self.steps}  {speed}  {'  '.join(values)}", file=sys.stderr, flush=True)
 
 
+def _told(row: Row, summary: Row) -> list[str]:
+    """The names of a row without those that follow from others by the gap on test."""
+    selected = (summary.get("selection") or [""])[0].rsplit("/", 1)[-1]
+    follow = {f"labeled/{selected}", f"validation/{GAP}"} if f"test/{GAP}" in row else set()
+    return [name for name in row if name not in {"step", *follow}]
+
+
 def print_line(summary: Row, path: str) -> None:
-    """One line for one run of a sweep: the metric that chose the step, on every split."""
+    """One line for one run of a sweep: the metric that chose the step, on validation and test."""
     chosen = summary.get("best") or summary.get("last") or {}
     names = [name.rsplit("/", 1)[-1] for name in (summary.get("selection") or [])[:1]]
-    judged = [key for key in chosen if key.rsplit("/", 1)[-1] in names and "_stderr/" not in key]
+    told = _told(chosen, summary)
+    judged = [key for key in told if key.rsplit("/", 1)[-1] in names and "_stderr/" not in key]
     metrics = "  ".join(f"{key} {chosen[key]:.4f}" for key in judged)
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 
@@ -106,10 +115,9 @@ def print_summary(summary: Row, path: str) -> None:
     if best:
         table.add_column(f"best (step {best['step']})", justify="right")
     table.add_column("last", justify="right")
-    for name in (name for name in last if name != "step"):
-        rows = [best, last] if best else [last]
-        cells = [row[name] if isinstance(row[name], str) else f"{row[name]:.4f}" for row in rows]
-        table.add_row(name, *cells)
+    for name in _told(last, summary):
+        found = [row.get(name, "") for row in ([best, last] if best else [last])]  # best may be older code's
+        table.add_row(name, *(value if isinstance(value, str) else f"{value:.4f}" for value in found))
     console = Console()
     console.print(table)
     console.print(f"recorded in {path}", soft_wrap=True, markup=False, highlight=False)

@@ -4,7 +4,8 @@ config.yaml        the resolved configuration
 metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes however often it was resumed
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
 environment.json   versions, device, commit, sha256 of the code and data of every start
-summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics
+summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics,
+                   items of each split
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 contours.npz       of a landscape of two coordinates: its loss on a grid around the paths
@@ -30,7 +31,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from genreg.errors import FolderInUseError
+from genreg.errors import FolderInUseError, InputError
 from genreg.run import rows
 from genreg.run.metric import is_described
 from genreg.run.rows import Row as Row
@@ -60,6 +61,14 @@ def find_runs(folder: Path) -> Iterator[Path]:
         runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
         yield from runs
         names[:] = sorted(set(names) - {run.name for run in runs})
+
+
+def some_runs(folder: Path) -> list[Path]:
+    """The run folders at or below `folder`. Raises InputError where there is none."""
+    found = list(find_runs(folder))
+    if not found:
+        raise InputError("FOLDER", "a folder with runs at or below it", str(folder))
+    return found
 
 
 def finished_runs(output_dir: Path, name: str, seed: int) -> list[Path]:

@@ -15,6 +15,8 @@ LATER: dict[str, tuple[Any, ...]] = {
     "loss": ({"_target_": "genreg.loss.CrossEntropy"}, {}),
     "dataset.test": (0.2,),
     "dataset.targets": ("auto",),
+    "task.validation_items": (None,),
+    "regularizer.gradient_penalty.interpolate": ("within",),
 }
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""
@@ -34,13 +36,16 @@ def experiment_hash(config: Config) -> str:
 
 def _hash(config: Config) -> str:
     identity = _told({k: v for k, v in config.items() if k not in PLUMBING})
-    identity = {k: _told(v, f"{k}.") if isinstance(v, dict) else v for k, v in identity.items()}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _told(node: Config, prefix: str = "") -> Config:
     """The keys that say something: not `LATER`."""
-    return {key: value for key, value in node.items() if value not in LATER.get(prefix + key, ())}
+    return {
+        key: _told(value, f"{prefix}{key}.") if isinstance(value, dict) else value
+        for key, value in node.items()
+        if value not in LATER.get(prefix + key, ())
+    }
 
 
 def _normal(value: Any) -> Any:

@@ -36,6 +36,9 @@ def described(metrics: Iterable[Metric]) -> Described:
     return {metric.name: {k: v for k, v in asdict(metric).items() if k != "name"} for metric in metrics}
 
 
+GAP = "generalization_gap"
+"""How much worse a metric is outside than on labeled items."""
+
 LARGER = [Metric(name, "max") for name in ("modes", "high_quality", "precision", "recall")]
 BEFORE = {metric.name: metric for metric in (Metric("accuracy", "max", "%"), *LARGER)}
 """Metrics of runs that were recorded before folders described them; of every other the smaller was better."""
@@ -55,7 +58,7 @@ def judged(summary: Mapping[str, Any]) -> tuple[str, float, Better] | None:
 
     The metric that chose the step, there; without one, the first of the last row that has a better way.
     """
-    if summary.get("selection") and summary.get("best"):
+    if summary.get("selection") and summary["selection"][0] in (summary.get("best") or {}):
         name, better = summary["selection"]
         return name, summary["best"][name], better
     for name, value in (summary.get("last") or {}).items():

@@ -135,8 +135,9 @@ class State:
 
     def _summary(self, status: str, **extra: Any) -> Row:
         selection = self.task.selection and list(self.task.selection)
+        items = {"items": dict(self.task.items)} if self.task.items else {}
         return {
             "status": status, "step": self.step, "seconds": round(self.seconds, 3),
             "selection": selection, "best": self.best, "last": self.last,
-            "metrics": described(self.task.metrics), **extra,
+            "metrics": described(self.task.metrics), **items, **extra,
         }  # fmt: skip

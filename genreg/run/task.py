@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genreg.run.metric import Metric
 
@@ -19,18 +19,21 @@ class Task(ABC):
     of its model, and what to call one. metrics: what each number of an evaluation is. selection: the metric
     that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
     while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
-    for its metrics to mean anything. sizes: what the memory of a step grows with, by its key.
+    for its metrics to mean anything. sizes: what the memory of a step grows with, by its key. items: how many
+    each split of its data has.
     """
 
     groups: ClassVar[frozenset[str]]
     trains: ClassVar[tuple[type, str]]
     metrics: Sequence[Metric] = ()
+    model: nn.Module
     selection: tuple[str, str] | None
     progress: Sequence[str]
     device: torch.device
     checksums: dict[str, str]
     conditions: Mapping[str, str] = MappingProxyType({})
     sizes: Mapping[str, int] = MappingProxyType({})
+    items: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:
@@ -43,6 +46,10 @@ class Task(ABC):
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """A copy of what a trained model is."""
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up `weights()` of another process, which come on the CPU, to be judged: training ends here."""
+        self.model.load_state_dict(weights)
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Batch, Dataset
+from genreg.dataset import Batch, Dataset, drawn
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
@@ -23,8 +23,9 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, checked
 from genreg.regularizer import Regularizer, added
+from genreg.run.metric import GAP
 from genreg.run.task import Task
-from genreg.task.evaluation import evaluate
+from genreg.task.evaluation import evaluate, sample
 from genreg.task.fit import check_measures, check_methods
 from genreg.task.methods import attach, load, saved, with_hook
 from genreg.task.precision import Precision, set_precision
@@ -37,13 +38,14 @@ class Classify(Task):
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
-    unlabeled_batch_size: items of the pool a step, drawn if a term uses them. Everything random follows
-    from `seed`.
+    unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
+    choose the step, drawn by `seed`; None: all of the data set's. Everything random follows from `seed`.
     """
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
     measures = (ClassifierMeasure, "a measure of a classifier")
+    model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
 
     @checked
@@ -59,6 +61,7 @@ class Classify(Task):
         measure: Mapping[str, Any] | None = None,
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
+        validation_items: Count | None = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",
@@ -68,7 +71,7 @@ class Classify(Task):
         self.sizes = {"task.batch_size": batch_size, "task.unlabeled_batch_size": unlabeled_batch_size}
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
-        self.dataset = self._read(dataset)
+        self.dataset = self._read(dataset, validation_items)
         known = {"classes"} if self.dataset.classes else set()
         check_methods(regularizer, self.offers | known, "real targets")
         check_measures(measure or {}, self.measures, bool(known))
@@ -84,14 +87,18 @@ class Classify(Task):
             pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
         )
 
-    def _read(self, dataset: Callable[..., Dataset]) -> Dataset:
+    def _read(self, dataset: Callable[..., Dataset], validation_items: int | None) -> Dataset:
         data = dataset(seed=self.seed).to(self.device)
+        if validation_items:
+            few = drawn(data.validation, "task.validation_items", validation_items, self.seed)
+            data = replace(data, validation=few)
         if not data.outputs:
             raise InputError("dataset", "one with labels for task=classify", "no labels")
         if data.classes == 1:
             raise InputError("dataset", "two classes or more for task=classify", "one class")
         self.loss.check(data.classes)
-        self.checksums = data.checksums
+        self.checksums, self.items = data.checksums, data.items
+        self.sample = sample(data.labeled)
         return data
 
     def _make_model(self, model: Callable[..., Classifier], regularizer: Mapping[str, Regularizer]) -> None:
@@ -108,7 +115,8 @@ class Classify(Task):
     def _describe(self) -> None:
         """What the numbers of an evaluation are, and which of them chooses the step."""
         own = self.loss.metrics(self.dataset.classes)
-        self.metrics = [*own, *(replace(m.metric, name=name) for name, m in self.measure.items())]
+        gap = replace(own[0], name=GAP, better="min")
+        self.metrics = [*own, gap, *(replace(m.metric, name=name) for name, m in self.measure.items())]
         self.selection = (f"validation/{own[0].name}", own[0].better or "max")
         self.progress = (self.loss.name, self.selection[0])
 
@@ -185,9 +193,9 @@ class Classify(Task):
         return Batch(self.model.embed(x), x.new_empty(0), self.dataset.classes, self.model.mask(x))
 
     def evaluate(self) -> dict[str, float]:
-        """Every measure on validation and test, also on their clean items where some are not."""
+        """The row of `evaluation.evaluate`, at the weights that the optimizer is to be judged by."""
         with evaluation_weights(self.optimizer):
-            return evaluate(self.model, self.dataset, self.loss, self.measure)
+            return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure)
 
     def weights(self) -> dict[str, Tensor]:
         """What a trained model is: its parameters and buffers, as evaluated."""

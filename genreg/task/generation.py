@@ -19,7 +19,8 @@ from genreg.run.pictures import grid, scatter
 
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot
-SELECTABLE = ("fid", "kid", "wasserstein", "sliced_wasserstein")  # distances: the smallest is the best
+SELECTABLE = ("fid", "kid", "conditional_wasserstein", "wasserstein", "sliced_wasserstein")
+"""Distances: the smallest is the best."""
 CHUNK = 500  # samples generated at a time
 OWN = (Metric("spread"),)
 COLLAPSED = 0.01  # spread of the samples over that of the data, after ten times as much
@@ -55,8 +56,9 @@ class GanEvaluation:
         self.histograms: dict[str, list[Tensor]] = {}
         with evaluation_mode(critic):  # what a measure cannot do is said before the first step
             seen = self._seen("validation", signed(data.validation.x[:SHOWN]))
+            labels = seen.labels and (seen.labels[0], seen.labels[0])
             for method in self.measure.values():
-                method(replace(seen, real=seen.fake))
+                method(replace(seen, real=seen.fake, labels=labels))
 
     def row(self, generator: Generator, seed: int) -> dict[str, float]:
         """Every measure on its splits, standard errors under `<split>_stderr/`, and the samples' spread.
@@ -83,7 +85,7 @@ class GanEvaluation:
         """n samples in evaluation mode; of a conditional generator, of each class in turn."""
         draw = streams.generator(seed, "latent/evaluation", device=self.data.unlabeled.device)
         z = torch.randn(n, generator.latent, generator=draw, device=draw.device)
-        y = torch.arange(n, device=draw.device) % max(1, generator.classes)
+        y = in_turn(n, generator.classes, draw.device)
         with evaluation_mode(generator):
             pairs = zip(z.split(CHUNK), y.split(CHUNK), strict=True)
             return torch.cat([generator(*pair) for pair in pairs])
@@ -96,9 +98,10 @@ class GanEvaluation:
         return grid(self.sample(generator, seed, SHOWN))
 
     def _seen(self, split: str, fake: Tensor) -> Generated:
-        part = getattr(self.data, split)
+        part, classes = getattr(self.data, split), self.critic.classes
+        labels = (in_turn(len(fake), classes, fake.device), part.y) if classes else None
         return Generated(
-            fake=fake, real=signed(part.x), modes=self.data.modes, features=self.features,
+            fake=fake, real=signed(part.x), labels=labels, modes=self.data.modes, features=self.features,
             critic=self._scores(part.y), layers=list(self.critic.layers),
             draw=lambda name: streams.generator(0, f"measure/{name}/{split}", device=fake.device),
         )  # fmt: skip
@@ -106,7 +109,7 @@ class GanEvaluation:
     def _scores(self, labels: Tensor) -> Callable[[Tensor], Tensor]:
         """The critic as a function of items alone; a conditional one is given labels in turn."""
         classes = self.critic.classes
-        return lambda x: self.critic(x, torch.arange(len(x), device=x.device) % max(1, classes))
+        return lambda x: self.critic(x, in_turn(len(x), classes, x.device))
 
     def _check(self, spread: float, fake: Tensor) -> None:
         self.widest = max(self.widest, spread)
@@ -133,6 +136,11 @@ class GanEvaluation:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.widest = state["widest"]
         self.histograms = {name: list(counts) for name, counts in state["histograms"].items()}
+
+
+def in_turn(n: int, classes: int, device: torch.device) -> Tensor:
+    """The classes one after another, again and again, (n,); zeros if there are none."""
+    return torch.arange(n, device=device) % max(1, classes)
 
 
 def signed(x: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Minimize(Task):
 
     groups = frozenset({"model", "optimizer", "scheduler"})
     trains = (Landscape, "a landscape")
+    model: Landscape
     selection = None
     progress = ("w/trace", "replicas/alive")
 
@@ -88,10 +89,11 @@ class Minimize(Task):
         return self._row(observed)
 
     def _observe(self) -> dict[str, Tensor]:
+        """What there is to see at these parameters, also after they have moved."""
         loss, gradient = self.model.value_and_gradient()
         squared = torch.stack([g.flatten(1).square().sum(1) for g in gradient]).sum(0)
         named = {"loss": loss, "gradient_squared": squared, "trace": self.model.hessian_trace()}
-        return named | self.model.coordinates()
+        return named | {name: value.clone() for name, value in self.model.coordinates().items()}
 
     def _row(self, observed: dict[str, Tensor]) -> dict[str, float]:
         alive = self.died < 0
@@ -125,6 +127,10 @@ class Minimize(Task):
         """The parameters of every replica, at the iterate that the optimizer is to be judged by."""
         with evaluation_weights(self.optimizer):
             return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up the parameters; what makes the landscape follows from the configuration."""
+        super().load_weights({**self.model.state_dict(), **weights})
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""

@@ -53,6 +53,7 @@ class WGAN(Task):
     )
     trains = (Gan, "a generator and a critic")
     measures = (GanMeasure, "a measure of a generator, for task=wgan")
+    model: Gan
 
     @checked
     def __init__(
@@ -82,7 +83,7 @@ class WGAN(Task):
         self.seed, self.device, self.sizes = seed, device, {"task.batch_size": batch_size}
         self.loss, self.critic_steps, self.ema_decay = LOSSES[loss], critic_steps, ema_decay
         self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
-        data = self._read(dataset, conditional, batch_size)
+        data = self.dataset = self._read(dataset, conditional, batch_size)
         self._make_players(model, data, regularizer, data.classes if conditional else 0)
         self.optimizer = build_optimizer(optimizer, self.critic_parameters, seed=seed)
         self.generator_optimizer = build_optimizer(
@@ -98,6 +99,7 @@ class WGAN(Task):
         self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
         self.metrics = self.evaluation.metrics
         self.conditions = {"features": features.name} if features else {}
+        self.items = data.items
         self.checksums = data.checksums | (features.checksums if features else {})
 
     def _read(self, dataset: Callable[..., Dataset], conditional: bool, batch_size: int) -> Dataset:
@@ -238,6 +240,11 @@ class WGAN(Task):
                 for name, player in players.items()
                 for key, weight in player.state_dict().items()
             }
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up both players; the generator and its average are one from here on."""
+        super().load_weights(weights)
+        self.average.load_state_dict(self.generator.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -28,13 +28,12 @@ class Critic(nn.Module):
         super().__init__()
         self.layers, self.classes = layers, classes
 
-    @property
-    def chain(self) -> nn.Sequential | None:
-        """The layers, where they alone make the score of an item."""
-        return None if self.classes else self.layers
+    def joined(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """What enters the layers: x, before its label's channels."""
+        return _join(x, y, self.classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        scores: Tensor = self.layers(_join(x, y, self.classes))[:, 0]
+        scores: Tensor = self.layers(self.joined(x, y))[:, 0]
         return scores
 
 

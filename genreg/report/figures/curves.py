@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from genreg.report.cells import titled
 from genreg.report.draw.axis import wide_range
 from genreg.report.draw.lines import Line, chart
 from genreg.report.figures.arms import SEEDS, Figure, drawn, some_of, unnamed
+from genreg.report.numbers import titled
 from genreg.report.result import PartResult
 from genreg.report.runs import Run
 from genreg.run import replicas

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from genreg.report.cells import number, titled
 from genreg.report.draw.axis import wide_range
 from genreg.report.draw.heat import heat_map
 from genreg.report.draw.lines import Line, chart
 from genreg.report.figures.arms import Figure
+from genreg.report.numbers import number, titled
 from genreg.report.result import ArmResult, PartResult
 
 

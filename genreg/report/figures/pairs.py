@@ -2,9 +2,9 @@
 
 import statistics as simple
 
-from genreg.report.cells import number, titled
 from genreg.report.draw.rows import Row, dots
 from genreg.report.figures.arms import SEEDS, Figure, drawn, some_of, unnamed
+from genreg.report.numbers import number, titled
 from genreg.report.result import ArmResult, PartResult
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from genreg.report.cells import titled
 from genreg.report.draw.axis import Axis
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import tag
 from genreg.report.figures.arms import Figure, drawn, some_of, unnamed
+from genreg.report.numbers import titled
 from genreg.report.pairs import FEWEST, paired
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.sequential import level_at

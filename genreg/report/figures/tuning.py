@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from genreg.report.cells import titled
 from genreg.report.draw.axis import wide_range
 from genreg.report.draw.lines import Line, chart
 from genreg.report.figures.arms import Figure, drawn, unnamed
 from genreg.report.figures.grids import are_numbers, last
+from genreg.report.numbers import titled
 from genreg.report.result import PartResult
 from genreg.report.tuning import Tuning
 

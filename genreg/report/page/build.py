@@ -9,11 +9,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from genreg import __version__
-from genreg.report.cells import caption, titled
+from genreg.installed import __version__
+from genreg.report.cells import caption
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
 from genreg.report.figures.samples import samples
+from genreg.report.numbers import titled
 from genreg.report.overview import overview
 from genreg.report.page.effects import effects
 from genreg.report.page.rows import rows

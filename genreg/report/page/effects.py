@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from genreg.report.cells import difference, titled
+from genreg.report.cells import difference
 from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
 from genreg.report.figures.arms import drawn
+from genreg.report.numbers import titled
 from genreg.report.result import ArmResult, PartResult
 
 ROWS = 60  # beyond which only the best arms of each part are shown

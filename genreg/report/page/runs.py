@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from genreg.report.cells import number
+from genreg.report.numbers import number
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.runs import Run
 

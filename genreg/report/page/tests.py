@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from genreg.report.cells import number, p_value
+from genreg.report.cells import p_value
 from genreg.report.notes import numbers, tuned
+from genreg.report.numbers import number
 from genreg.report.pairs import is_judged
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.statistics import Comparison

@@ -1,0 +1,178 @@
+"""A sweep from stage to stage: tune, compare, look again, until nothing is left to run."""
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genreg.errors import GenregError
+from genreg.launcher.job import Job, finished
+from genreg.launcher.overrides import merged
+from genreg.report.find import parts_of
+from genreg.report.result import PartResult
+from genreg.report.tables import evaluate
+from genreg.run.code import changed
+from genreg.sweep import record
+from genreg.sweep.file import Arm, Sweep, arms_of
+from genreg.sweep.progress import advance, begin
+from genreg.sweep.tune import Values
+
+PATIENCE = 1.0  # seconds between looks at runs that other launchers have
+
+Compose = Callable[[list[list[str]]], list[Job]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run that a stage needs: of which arm, at which values of a trial."""
+
+    part: str
+    arm: Arm
+    values: Values
+    seed: int
+    tuning: bool
+
+
+class Stages:
+    """Where a sweep stands. command: what was typed, for sweep.json; None writes no file."""
+
+    def __init__(self, name: str, sweep: Sweep, given: list[str], compose: Compose,
+                 command: list[str] | None) -> None:  # fmt: skip
+        self.name, self.sweep, self.given, self.compose, self.command = name, sweep, given, compose, command
+        self.arms = {name: arms_of(name, part, sweep.seeds) for name, part in sweep.parts.items()}
+        self.progress = {name: begin(part, self.arms[name]) for name, part in sweep.parts.items()}
+        self.before: dict[str, record.Json] | None = None
+        self.many = any(part.tune or part.until for part in sweep.parts.values())
+
+    def jobs(self) -> list[Job]:
+        """All that the stages so far need, seed by seed, so that early results can be compared."""
+        wanted = [one for name in self.sweep.parts for one in self._wanted(name)]
+        jobs = self.compose([[*merged(w.arm.at(w.values), self.given), f"seed={w.seed}"] for w in wanted])
+        self.folder = Path(jobs[0].settings.output_dir)
+        self.part_of = {job.folder.path: one.part for one, job in zip(wanted, jobs, strict=True)}
+        self._describe(wanted, jobs)
+        return jobs
+
+    def advance(self) -> list[PartResult]:
+        """Look at the results and go on where there is more to do; the results of parts with stages."""
+        results = []
+        for part in parts_of(self.whole, self.folder):
+            own = self.sweep.parts[part.name]
+            if own.tune or own.until:
+                results.append(evaluate(part))
+                arms, progress = self.arms[part.name], self.progress[part.name]
+                self.progress[part.name] = advance(own, arms, progress, results[-1])
+        return results
+
+    def words(self, left: Sequence[Job]) -> Iterator[str]:
+        """What each part is about to do."""
+        runs = Counter(self.part_of[job.folder.path] for job in left)
+        for name, count in runs.items():
+            progress = self.progress[name]
+            seeds = "" if progress.winners is None else f"{max(progress.seeds.values())} seeds"
+            yield f"{name}: {seeds or 'tuning'}, {count} runs"
+
+    def _wanted(self, name: str) -> Iterator[Wanted]:
+        arms, progress, tune = self.arms[name], self.progress[name], self.sweep.parts[name].tune
+        for seed in tune.own_seeds if tune else ():
+            for number in range(max(map(len, progress.trials.values()))):
+                for arm in arms:
+                    if number < len(progress.trials[arm.name]):
+                        yield Wanted(name, arm, progress.trials[arm.name][number], seed, True)
+        if progress.winners is not None:
+            for place, seed in enumerate(arms[0].seeds):
+                for arm in arms:
+                    if place < progress.seeds[arm.name]:
+                        yield Wanted(name, arm, progress.winners[arm.name], seed, False)
+
+    def _describe(self, wanted: Sequence[Wanted], jobs: Sequence[Job]) -> None:
+        """Make what sweep.json says now, and write it."""
+        parts = []
+        own: dict[tuple[str, str], list[tuple[Wanted, Job]]] = {}
+        for one, job in zip(wanted, jobs, strict=True):
+            own.setdefault((one.part, one.arm.name), []).append((one, job))
+        for name, part in self.sweep.parts.items():
+            made = [self._made(arm, own.get((name, arm.name), [])) for arm in self.arms[name]]
+            parts.append(record.part_of(name, part, made))
+        if self.before is None:
+            self.before = record.read(self.folder)
+            self.seen = _seen(self.before, self.folder)
+        self.whole = {
+            "sweep": self.name, "command": shlex.join(["genreg", "train", *(self.command or ())]),
+            "question": self.sweep.question, "parts": record.with_history(parts, self.before, self.seen),
+        }  # fmt: skip
+        if self.command is not None:
+            record.write(self.folder, self.whole)
+
+    def _made(self, arm: Arm, own: Sequence[tuple[Wanted, Job]]) -> record.Made:
+        compared = [(w, job) for w, job in own if not w.tuning]
+        first = own[0][0].seed if own else 0
+        trials = [(w.values, self._place(job)) for w, job in own if w.tuning and w.seed == first]
+        if not compared:
+            return record.Made(arm, None, "", [], trials)
+        words = [o for o in compared[0][1].overrides if not o.startswith("seed=")]
+        command = shlex.join(["genreg", "train", *words]) + " seed=N"
+        return record.Made(arm, self._place(compared[0][1]), command, [w.seed for w, _ in compared], trials)
+
+    def _place(self, job: Job) -> str:
+        return job.folder.path.parent.relative_to(self.folder).as_posix()
+
+
+def _seen(before: dict[str, record.Json], folder: Path) -> list[str]:
+    """The parts of which results could be seen: a run of the comparison has finished."""
+    try:
+        parts = parts_of({"parts": list(before.values())}, folder)
+    except (GenregError, ValueError, KeyError, TypeError, AttributeError):  # it is written anew
+        return []
+    return [part.name for part in parts if any(run.status == "done" for run in part.runs())]
+
+
+def run_stages(
+    stages: Stages, start: Callable[[list[Job], bool], None], retry_failed: bool, again: bool, dry_run: bool
+) -> None:
+    """Run stage after stage, and say what came of it.
+
+    start: runs jobs, of which it is told whether they are all. Runs that another launcher has are waited for
+    where a later stage needs them. dry_run: no further than the first stage that is not over.
+    """
+    tried: set[Path] = set()
+    while True:
+        jobs = stages.jobs()
+        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, again)]
+        if not stages.many or (left and dry_run):
+            start(jobs, True)
+            return
+        if left:
+            if not jobs[0].settings.quiet:
+                print("; ".join(stages.words(left)), flush=True)
+            start(left, False)
+            tried |= {job.folder.path for job in left if finished(job)}
+            if any(not finished(job) for job in left):
+                time.sleep(PATIENCE)
+            continue
+        before = dict(stages.progress)
+        results = stages.advance()
+        if stages.progress == before:
+            for line in conclusions(results):
+                print(line, flush=True)
+            start(jobs, True)
+            return
+
+
+def conclusions(results: Sequence[PartResult]) -> Iterator[str]:
+    """The verdicts of parts that were tuned or had seeds added, a line each."""
+    for result in results:
+        for arm in result.arms:
+            if arm.verdict:
+                pairs = arm.comparison.pairs if arm.comparison else 0
+                against = f"{arm.arm.name} against {result.part.baseline}"
+                yield f"{result.part.name}: {against}: {arm.verdict} after {pairs} pairs"
+
+
+def _over(job: Job, retry_failed: bool, again: bool) -> bool:
+    outcome = finished(job)
+    if outcome is None or (outcome.status == "failed" and retry_failed):
+        return False
+    return not (again and outcome.status == "done" and changed(job.folder))

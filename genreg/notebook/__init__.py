@@ -1,0 +1,1 @@
+"""What genreg recorded, in Python: tables of runs and rows, and trained models."""

@@ -1,0 +1,126 @@
+"""What `genreg ls` says of one arm."""
+
+import math
+import statistics as simple
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from genreg.report.parts import Arm
+from genreg.report.runs import Run
+from genreg.run.code import recorded
+from genreg.run.folder import MARKS, Row, printable
+from genreg.run.metric import Metric, judged, metric_of
+
+
+@dataclass(frozen=True)
+class Line:
+    """An arm and where it lies, relative to the folder that is listed."""
+
+    arm: Arm
+    name: str
+
+    @property
+    def status(self) -> dict[str, int]:
+        """How many runs are in each status, finished ones first."""
+        counts = Counter(run.status for run in self.arm.runs.values())
+        return dict(sorted(counts.items(), key=lambda item: (item[0] != "done", item[0])))
+
+    @property
+    def status_words(self) -> str:
+        """`8 done, 2 failed`."""
+        return ", ".join(f"{n} {printable(status)}" for status, n in self.status.items())
+
+    @property
+    def seeds(self) -> str:
+        """`0-9` or `0-2,5`."""
+        found = sorted(self.arm.runs)
+        starts = [seed for seed in found if seed - 1 not in self.arm.runs]
+        ends = [seed for seed in found if seed + 1 not in self.arm.runs]
+        return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
+
+    @cached_property
+    def metric(self) -> str | None:
+        """The metric that chose the steps; without one, the first of the last row that has a better way."""
+        found = next(filter(None, (judged(run.summary) for run in self.arm.done)), None)
+        return found[0] if found else None
+
+    @property
+    def test(self) -> str | None:
+        """The same measure on test."""
+        split, _, name = (self.metric or "").partition("/")
+        return f"test/{name}" if split.startswith("validation") else None
+
+    @cached_property
+    def seconds(self) -> float | None:
+        """What a finished run took, on average."""
+        took = [run.summary["seconds"] for run in self.arm.done if "seconds" in run.summary]
+        return simple.fmean(took) if took else None
+
+    @cached_property
+    def values(self) -> dict[str, list[float]]:
+        """Each metric of the finished runs, at the step that validation chose or at the last one."""
+        found: dict[str, list[float]] = {}
+        for run in self.arm.done:
+            for name, value in (run.best or run.last or {}).items():
+                if "/" in name and not isinstance(value, str) and math.isfinite(value):
+                    found.setdefault(name, []).append(value)
+        return found
+
+    def mean(self, metric: str | None) -> float | None:
+        values = self.values.get(metric or "")
+        return simple.fmean(values) if values else None
+
+    def sd(self, metric: str | None) -> float | None:
+        values = self.values.get(metric or "", [])
+        return simple.stdev(values) if len(values) > 1 else None
+
+    def describe(self, metric: str) -> Metric:
+        """What the metric is, as the first finished run says."""
+        return metric_of(metric, self.arm.done[0].summary.get("metrics"))
+
+    @cached_property
+    def code(self) -> str:
+        """The commit, of runs without one a digest of the code that they used; `mixed` where these differ."""
+        found = {_code(run) for run in self.arm.runs.values()} - {("", "")}
+        if len(found) > 1:
+            return "mixed"
+        return next((commit or digest for commit, digest in found), "")
+
+    @cached_property
+    def touched(self) -> datetime | None:
+        """When a run of it last wrote a row or its summary."""
+        paths = (run.path / mark for run in self.arm.runs.values() for mark in MARKS)
+        times = [time for path in paths if (time := _written(path))]
+        return datetime.fromtimestamp(max(times), UTC).astimezone() if times else None
+
+    def row(self, more: str | None) -> Row:
+        """As CSV and JSON hold it. more: a further metric."""
+        row: Row = {
+            "arm": self.name, "folder": str(self.arm.folder), "values": self.arm.values,
+            "status": self.status, "seeds": self.seeds, "metric": self.metric,
+            "mean": self.mean(self.metric), "sd": self.sd(self.metric),
+            "test_mean": self.mean(self.test), "test_sd": self.sd(self.test),
+            "seconds": self.seconds, "code": self.code,
+            "touched": self.touched.isoformat(timespec="seconds") if self.touched else None,
+        }  # fmt: skip
+        return row | ({more: self.mean(more)} if more else {})
+
+
+def _code(run: Run) -> tuple[str, str]:
+    """Commit and digest of what the last start of a run recorded."""
+    starts = run.folder.environments()
+    commit = str(starts[-1].get("commit") or "") if starts else ""
+    used = sorted(set(recorded(run.folder)))
+    short = commit[:8] + "+" * commit.endswith("+")
+    return short, sha256(repr(used).encode()).hexdigest()[:8] if used else ""
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
