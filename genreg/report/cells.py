@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from genreg.report.numbers import number as number
-from genreg.report.numbers import titled as titled
+from genreg.report.numbers import number, titled
 from genreg.report.parts import in_words
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.statistics import Comparison

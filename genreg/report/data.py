@@ -29,12 +29,30 @@ def as_json(results: Sequence[PartResult]) -> str:
 
 def _part(result: PartResult) -> dict[str, Any]:
     part, claims = result.part, result.claims
-    arms = [{**_plain(result, a), "varied": a.arm.values, "runs": _runs(a)} for a in result.arms]
+    arms = [
+        {**_plain(result, a), "varied": a.arm.values, "tuning": _tuning(a), "runs": _runs(a)}
+        for a in result.arms
+    ]
     return {
-        "name": part.name, "metric": part.metric, "mode": result.metric.better, "select": part.select,
+        "name": part.name, "group": part.group, "dataset": part.dataset, "question": part.question,
+        "looks": part.looks, "planned": part.planned, "margin": part.margin,
+        "metric": part.metric, "mode": result.metric.better, "select": part.select,
         "baseline": part.baseline, "threshold": part.threshold, "command": part.command,
         "arms": arms, "notes": result.notes,
         "claims": [{**judged.claim, "verdict": judged.verdict, "why": judged.why} for judged in claims],
+    }  # fmt: skip
+
+
+def _tuning(arm: ArmResult) -> dict[str, Any] | None:
+    """Every trial, best first."""
+    found = arm.tuning
+    if not found:
+        return None
+    return {
+        "metric": found.key, "planned": found.planned, "space": found.space, "whole": found.whole,
+        "luck": found.luck, "edges": found.edges(), "expected_best": found.expected_best(),
+        "trials": [{"values": t.values, "mean": t.mean, "sd": t.sd, "n": len(t.scores), "failed": t.failed,
+                    "folders": [str(run.path) for run in t.runs]} for t in found.trials],
     }  # fmt: skip
 
 
@@ -52,7 +70,9 @@ def _runs(arm: ArmResult) -> list[dict[str, Any]]:
 def _plain(result: PartResult, arm: ArmResult) -> dict[str, Any]:
     found = dataclasses.asdict(arm.comparison) if arm.comparison else {}
     names = ("n", "mean", "low", "high", "p", "adjusted", "wilcoxon", "permutation", "detectable",
-             "pairs", "by")  # fmt: skip
+             "pairs", "by", "equivalent", "level")  # fmt: skip
+    tuning = arm.tuning
+    winner = tuning.winner if tuning else None
     return {
         "part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric, "n": len(arm.values),
         "failed": arm.failed, "unfinished": arm.unfinished,
@@ -64,4 +84,8 @@ def _plain(result: PartResult, arm: ArmResult) -> dict[str, Any]:
         "median_steps": arm.median_time("steps") if arm.times else None,
         "median_seconds": arm.median_time("seconds") if arm.times else None,
         "time_p": arm.time_ranks.p if arm.time_ranks else None, "time_way": arm.time_way or None,
+        "difference_looks": " ".join(map(str, found.get("looks", ()))) or None,
+        "trials": len(tuning.trials) if tuning else None,
+        "chosen": " ".join(f"{key}={value}" for key, value in winner.values.items()) if winner else None,
+        "luck": tuning.luck if tuning else None,
     }  # fmt: skip

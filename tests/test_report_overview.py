@@ -1,0 +1,206 @@
+"""What the report says first, on the page and in its summary, and what a row shows."""
+
+import io
+import math
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from study import COMMAND, ITEMS, QUESTION, png, write_study
+from synthetic import part_of
+
+from genreg.report.command import report
+from genreg.report.figures.arms import COLORS
+from genreg.report.figures.samples import EXACT, embedded
+from genreg.report.find import read_parts
+from genreg.report.page import page
+from genreg.report.page.effects import ROWS, effects, pooled
+from genreg.report.page.tests import of_items
+from genreg.report.reference import judge
+from genreg.report.result import PartResult
+from genreg.report.signs import SIGNS
+from genreg.report.summary import summary
+from genreg.report.tables import evaluate
+
+CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> list[PartResult]:
+    results = [evaluate(part) for part in read_parts([write_study(tmp_path_factory.mktemp("study"))])]
+    for result in results:
+        result.claims = judge(result)
+    return results
+
+
+def test_effects_are_in_units_of_the_part_s_spread_and_right_is_better(study: list[PartResult]) -> None:
+    forest = effects(study)
+    assert forest
+    for image in (forest.wide, forest.narrow):
+        root = ElementTree.fromstring(image)
+        rows = [e for e in root.iter() if e.get("class") == "row"]
+        assert len(rows) == 8
+        shapes = {r.get("href"): r.find("path").get("class", "").split() for r in rows}  # type: ignore[union-attr]
+        assert shapes["#arm-0-2"] == ["effect", "better"]
+        assert shapes["#arm-0-4"] == ["effect", "worse"]
+        assert shapes["#arm-1-2"] == ["effect", "no", "open"]
+        zero = next(float(e.get("x1", "")) for e in root.iter() if e.get("class") == "zero")
+        ticks = {e.text: float(e.get("x", "")) for e in root.iter() if e.tag == "text"}
+        unit = (ticks["10"] - zero) / 10
+        place = rows[1].find("path").get("transform", "")  # type: ignore[union-attr]
+        found = (float(re.findall(r"[\d.]+", place)[0]) - zero) / unit
+        vat = study[0].arms[2].comparison
+        assert vat
+        assert found == pytest.approx(vat.mean / pooled(study[0]), abs=0.05)
+        better = [e for r in rows for e in r.iter("path") if r.get("href") == "#arm-2-2"]  # smaller, so right
+        assert float(re.findall(r"[\d.]+", better[0].get("transform", ""))[0]) > zero
+    variances = [np.var(list(arm.values.values()), ddof=1) for arm in study[0].arms]
+    assert pooled(study[0]) == pytest.approx(math.sqrt(np.mean(variances)))  # of as many seeds each
+
+
+def test_a_forest_of_many_arms_shows_the_best() -> None:
+    values = {"none": [0.0, 0.1, 0.05], **{f"arm{k}": [k + 0.0, k + 0.1, k + 0.2] for k in range(ROWS + 5)}}
+    result = evaluate(part_of(values))
+    forest = effects([result])
+    assert forest
+    rows = [e for e in ElementTree.fromstring(forest.wide).iter() if e.get("class") == "row"]
+    assert len(rows) == COLORS - 1
+    assert rows[-1].get("href") == f"#arm-0-{ROWS + 5}"
+    assert f"{ROWS + 5 - COLORS + 1} more arms are in the tables below" in forest.caption
+
+
+def test_what_the_test_sample_adds(study: list[PartResult]) -> None:
+    vat, base = study[0].arms[2], study[0].arms[0]
+    expected = 1.96 * math.sqrt((vat.mean * (1 - vat.mean) + base.mean * (1 - base.mean)) / ITEMS)
+    assert of_items(study[0], vat) == pytest.approx(expected)
+    assert f"at most ±{100 * expected:.2f}" in page(study, Path())
+    assert math.isnan(of_items(study[1], study[1].arms[1]))  # no share
+
+
+def test_the_page_says_first_what_was_asked_and_what_came(study: list[PartResult]) -> None:
+    text = page(study, Path())
+    head = text[: text.index("<main")]
+    assert f"<h1>{QUESTION}</h1>" in head
+    counts = "5 claims: 5 reproduced; 8 comparisons: 5 better, 2 worse, 1 no difference shown."
+    assert counts in head
+    assert all(word in head for word in ("2026-11-25", "commit 01234567 ", "on a pretend GPU", "1.6 hours"))
+    places = set(re.findall(r' id="([^"]+)"', text))
+    links = set(re.findall(r' href="#([^"]+)"', text))
+    assert links <= places
+    assert {f"part-{k}" for k in range(3)} <= links  # every part is reachable
+
+
+def test_no_verdict_is_told_by_color_alone(study: list[PartResult]) -> None:
+    badges = re.findall(
+        r'class="badge [^"]*"><span aria-hidden="true">(.)</span>&nbsp;([^<]+)<', page(study, Path())
+    )
+    assert {word for _, word in badges} == {"better", "worse", "no difference shown", "reproduced"}
+    assert all(SIGNS[word] == sign for sign, word in badges)
+    assert len(set(SIGNS.values())) == len(SIGNS)
+
+
+def test_columns_that_decide_are_in_every_row(study: list[PartResult]) -> None:
+    text = page(study, Path())
+    head = re.findall(r"<thead role.*?</thead>", text, re.S)[0]
+    assert [re.sub(r"<[^>]+>|\u200b", "", cell) for cell in re.findall(r"<th .*?</th>", head)] == [
+        "arm", "test/accuracy %, mean (sd)", "minus supervised [interval]", "around zero", "p (Holm)",
+        "verdict",
+    ]  # fmt: skip
+    hidden = re.findall(r"([^{}]*)\{[^{}]*display: none", CSS)
+    assert hidden
+    assert not [rule for rule in hidden if re.search(r"verdict|difference|picture", rule)]
+
+
+def test_claims_are_counted_by_verdict(study: list[PartResult]) -> None:
+    claims = study[2].claims
+    claims[0].verdict, claims[1].verdict, claims[2].verdict = "not reproduced", "not tested", "not decided"
+    try:
+        text = page(study, Path())
+    finally:
+        for one in claims:
+            one.verdict = "reproduced"
+    assert "5 claims: 2 reproduced, 1 not, 1 not decided, 1 not tested; " in text
+    assert len(re.findall(r'class="badge not-tested"', text)) == 1
+
+
+def test_the_summary_is_one_page_with_a_line_for_each_arm(study: list[PartResult]) -> None:
+    lines = summary(study).splitlines()
+    assert lines[0] == f"# {QUESTION}"
+    assert lines[2] == "5 claims: 5 reproduced; 8 comparisons: 5 better, 2 worse, 1 no difference shown."
+    assert lines[4] == "2026-11-25, commit 01234567, on a pretend GPU, 1.6 hours in 101 runs."
+    vat = study[0].arms[2]
+    assert vat.comparison
+    mean, sd, difference, low, high = (
+        100 * v for v in (vat.mean, vat.sd, vat.comparison.mean, vat.comparison.low, vat.comparison.high)
+    )
+    effect = f"{difference:+.2f} [{low:+.2f}, {high:+.2f}], p < 1e-4, better"
+    assert f"- ▲ vat: {mean:.2f} ({sd:.2f}), n = 10, {effect}" in lines
+    assert sum(line.startswith("- ✓ reproduced: ") for line in lines) == 5
+    assert lines[-1] == f"    {COMMAND}"
+    assert len(lines) < 60
+
+
+def test_the_summary_of_many_arms_is_still_one_page() -> None:
+    values = {"none": [0.0] * 5, **{f"arm{k}": [k + 0.1 * s for s in range(5)] for k in range(40)}}
+    lines = summary([evaluate(part_of(values))]).splitlines()
+    assert len(lines) < 20
+    assert "- and 33 more" in lines
+    assert any(line.startswith("- ▲ arm39: ") for line in lines)
+
+
+def test_names_stay_text_in_the_summary() -> None:
+    text = summary([evaluate(part_of({"none": [0.0] * 5, "<b>[x](y)`*": [1.0, 2, 3, 4, 5]}))])
+    assert r"- ▲ &lt;b>[x]\(y)\`\*: 3 (1.581), n = 5," in text
+
+
+def test_the_summary_is_a_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_study(tmp_path / "study")
+    report([root], form="summary")
+    assert capsys.readouterr().out.startswith(f"# {QUESTION}\n")
+    assert not (root / "report.html").exists()
+
+
+def test_tuning_and_looks_are_told_below_the_table(study: list[PartResult]) -> None:
+    notes = study[0].notes
+    assert (
+        "seeds were added until every comparison was decided: looks at 5, 6, ..., 10; p is over all looks, "
+        "an interval has the level of the last one"
+    ) in notes
+    assert "a difference below 1 points is not worth having (margin)" in notes
+    tuned = study[0].arms[2].tuning
+    assert tuned
+    assert tuned.winner
+    there, here = 100 * tuned.winner.mean, 100 * np.mean(tuned.fresh)
+    assert (
+        "vat: best of 6 trials on validation/accuracy: optimizer.lr=0.01, vat.epsilon=2.0 "
+        f"({there:.2f} there, {here:.2f} on these seeds: luck {there - here:+.2f}); "
+        "at an end of its range: optimizer.lr, vat.epsilon"
+    ) in notes
+
+
+def test_a_picture_is_embedded_small_and_whole(tmp_path: Path) -> None:
+    def decoded(path: Path) -> tuple[Image.Image, int]:
+        import base64
+
+        data = base64.b64decode(embedded(path).removeprefix("data:image/webp;base64,"))
+        return Image.open(io.BytesIO(data)), len(data)
+
+    (tmp_path / "gray.png").write_bytes(png())
+    image, _ = decoded(tmp_path / "gray.png")
+    assert np.array(image.convert("RGB")).tolist() == np.full((8, 8, 3), 128).tolist()
+    draw = np.random.default_rng(0)
+    Image.fromarray(draw.integers(0, 256, (200, 200, 3), np.uint8)).save(tmp_path / "noise.png")
+    image, size = decoded(tmp_path / "noise.png")
+    assert image.size == (200, 200)
+    assert size < (tmp_path / "noise.png").stat().st_size / 2  # which is more than EXACT
+    assert (tmp_path / "noise.png").stat().st_size > EXACT
+    (tmp_path / "cut.png").write_bytes(png()[:40])
+    (tmp_path / "other.png").write_bytes(b"GIF89a")
+    assert embedded(tmp_path / "cut.png") == embedded(tmp_path / "other.png") == ""
+
+
+def test_a_study_makes_a_small_page(study: list[PartResult]) -> None:
+    assert len(page(study, Path())) < 200_000  # 101 runs
