@@ -49,9 +49,13 @@ def _looks(part: Part) -> list[str]:
     """How the seeds came about, where not all of them were asked for at once."""
     if not part.looks:
         return []
-    how = "until every comparison was decided" if part.planned else "by hand, after looks"
+    how = (
+        "seeds are added until every comparison is decided"
+        if part.planned
+        else "seeds were added by hand, after looks"
+    )
     return [
-        f"seeds were added {how}: looks at {numbers(part.looks)}; p is over all looks, "
+        f"{how}: looks at {numbers(part.looks)}; p is over all looks, "
         "an interval has the level of the last one"
     ]
 
@@ -87,7 +91,7 @@ def tuned(result: ArmResult) -> str:
 
 def numbers(found: Sequence[int]) -> str:
     """`5, 6, ..., 20` of neighbors, else each."""
-    if len(found) > 3 and list(found) == list(range(found[0], found[-1] + 1)):
+    if len(found) > 4 and list(found) == list(range(found[0], found[-1] + 1)):
         return f"{found[0]}, {found[1]}, ..., {found[-1]}"
     return ", ".join(map(str, found))
 
