@@ -2,8 +2,9 @@
 
     python scripts/compare_checkouts.py OLD NEW [--only PATTERN]
 
-OLD and NEW are folders with a checkout. Each runs the same sweep; then metrics.jsonl of each arm is compared
-byte for byte, and where the bytes differ, the columns that do are named with their largest difference.
+OLD and NEW are folders with a checkout. Each runs the same sweep, of the experiments that both have; then
+metrics.jsonl of each arm is compared byte for byte, and where the bytes differ, the columns that do are named
+with their largest difference.
 Needs GENREG_DATA, as the experiments do.
 """
 
@@ -22,11 +23,13 @@ import yaml
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 SMALL = {  # what makes an experiment of each family small
+    "anti_pgd_mlp": ["steps=12", "log_every=3", "dataset.validation=500"],
     "anti_pgd_network": ["steps=12", "eval_every=6", "log_every=3", "dataset.validation=500"],
     "anti_pgd": ["steps=300", "eval_every=100", "log_every=100", "model.replicas=10"],
     "features": ["steps=12", "eval_every=6", "log_every=3", "model.widths=[4,4,4,4,4]"],
     "smoke": [],
     "vat_200": ["steps=60", "eval_every=20", "log_every=10"],
+    "wgan_conditional": ["steps=20", "eval_every=10", "log_every=5"],
     "wgan_sn_toy": ["steps=20", "eval_every=10", "log_every=5"],
     "wgan_sn": ["steps=4", "eval_every=2", "log_every=2", "model.width=4", "features=random"],
 }
@@ -52,11 +55,12 @@ METHODS = {
 }
 
 
-def arms() -> Iterator[tuple[str, list[str]]]:
-    """The name and overrides of every arm."""
+def arms(checkouts: list[Path]) -> Iterator[tuple[str, list[str]]]:
+    """The name and overrides of every arm that all checkouts have."""
     for path in sorted((CONFIGS / "experiment").rglob("*.yaml")):
         name = path.relative_to(CONFIGS / "experiment").with_suffix("").as_posix()
-        if not path.name.startswith("_"):
+        everywhere = all((root / "configs/experiment" / f"{name}.yaml").is_file() for root in checkouts)
+        if everywhere and not path.name.startswith("_"):
             family = next(prefix for prefix in SMALL if name.startswith(prefix))
             yield name, [f"experiment={name}", *SMALL[family]]
     for name, overrides in METHODS.items():
@@ -108,7 +112,8 @@ def main() -> None:
     parser.add_argument("new", type=Path)
     parser.add_argument("--only", default="*", help="arms whose names match this pattern")
     options = parser.parse_args()
-    chosen = {name: overrides for name, overrides in arms() if fnmatch(name, options.only)}
+    found = arms([options.old, options.new])
+    chosen = {name: overrides for name, overrides in found if fnmatch(name, options.only)}
     with tempfile.TemporaryDirectory() as folder:
         places = [Path(folder) / side for side in ("old", "new")]
         old, new = (run(checkout.resolve(), place, chosen) for checkout, place in

@@ -49,6 +49,12 @@ TORCH_ONLY = {
 CASES = [(group, option) for group in GROUPS if group != "sweep" for option in yaml_options(group)]
 
 
+@pytest.mark.parametrize("arm", ["gd", "pgd", "anti_pgd"])
+def test_full_batches_hold_as_many_items_as_are_labeled(arm: str) -> None:
+    config = composed(f"experiment=anti_pgd_mlp/{arm}", "dataset.labeled=70", "steps=9")
+    assert (config["task"]["batch_size"], config["eval_every"]) == (70, 9)
+
+
 def composed(*overrides: str) -> dict[str, Any]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return plain(compose("train", list(overrides)))

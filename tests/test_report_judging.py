@@ -174,7 +174,7 @@ def test_dead_replicas_are_the_worst(tmp_path: Path, genreg: Callable[..., Resul
         0,
         "ranks",
     )
-    assert [claim["verdict"] for claim in part["claims"]] == ["not reproduced", "not decided", "not decided"]
+    assert [claim["verdict"] for claim in part["claims"]] == ["not reproduced", "not tested", "not tested"]
     assert "failed: 25 against 0 of 30 pairs" in part["claims"][0]["why"]
     write_run(
         tmp_path / "out/anti_pgd_valley/pgd-00000000/seed=0", 0.5, status="failed", best=None, last=None
@@ -211,7 +211,7 @@ def test_nothing_is_decided_below_five_pairs(n: int) -> None:
     part = part_of({"gp": arms["none"], "sn": arms["vat"]})
     part.name = "wgan_modes_8"
     (claim,) = judge(evaluate(part))
-    assert claim.verdict == "not decided"
+    assert claim.verdict == "not tested"
     assert claim.why == f"{n} pairs of runs that have test/score, too few: 5 are needed"
 
 

@@ -109,6 +109,21 @@ def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a fo
     show_run(folder)
 
 
+@app.command("plan")
+def plan_seeds(
+    sweep: Annotated[str, typer.Argument(metavar="FOLDER|sweep=NAME", help="finished runs to judge by")],
+    difference: Annotated[
+        float,
+        typer.Option(help="wanted, in points of a share, else in the metric's own unit"),
+    ],
+) -> None:
+    """How many seeds and minutes a wanted difference takes, from the runs that have finished."""
+    from genreg.report.needed import plan
+
+    name = sweep.removeprefix("sweep=")
+    plan(Path(sweep) if name == sweep else Path("outputs") / name, difference)
+
+
 @app.command("sync")
 def sync_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],

@@ -4,13 +4,11 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,10 +16,10 @@ from genreg.errors import InputError, nearest
 from genreg.report.grouping import plain_parts, value_words
 from genreg.report.line import Line
 from genreg.report.numbers import finite, number, titled
+from genreg.report.terminal import terminal
 from genreg.run.folder import Row, printable, some_runs
 
 FORMATS = ("table", "csv", "json")
-UNLIMITED = 100_000  # columns, where no terminal sets a width
 COLUMNS: dict[str, Callable[[Line], Any]] = {
     "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
     "seconds": lambda line: line.seconds, "touched": lambda line: line.touched,
@@ -47,13 +45,7 @@ def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
     elif form == "csv":
         print(_csv(rows), end="")
     else:
-        _console().print(_table(lines, more) if lines else f"no run has {', '.join(where)}", markup=False)
-
-
-def _console() -> Console:
-    """As wide as the terminal; in a pipe nothing is folded."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=UNLIMITED)
+        terminal().print(_table(lines, more) if lines else f"no run has {', '.join(where)}", markup=False)
 
 
 def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:

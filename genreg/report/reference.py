@@ -5,7 +5,7 @@ paired test of the two arms that the claim names, Holm over the claims of a part
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cache
 from typing import Any
@@ -24,13 +24,14 @@ from genreg.report.statistics import LEVEL, Comparison, family
 from genreg.run.metric import Better, Metric
 
 STATUSES = ("seen", "second-hand", "from memory", "by analogy")
+PROTOCOL = {"seeds", "steps"}
 REQUIRED = ("claim", "better", "than", "mode", "source", "status")
 FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
 
 
 @dataclass
 class Judged:
-    """One claim with its verdict: reproduced, not reproduced or not decided, and why.
+    """One claim with its verdict: reproduced, not reproduced, not decided or not tested, and why.
 
     comparison: of `better` minus `than` in the claim's metric; None where nothing is tested.
     """
@@ -57,6 +58,8 @@ def references() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for path in sorted((CONFIGS / "reference").glob("*.yaml")):
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        if not all(set(protocol) == PROTOCOL for protocol in content["parts"].values()):
+            raise InputError(path.name, "seeds and steps of every pattern of parts", content["parts"])
         for claim in content["claims"]:
             entries = [claim, *(claim.get("figures") or [])]
             whole = set(REQUIRED) <= claim.keys() and all(set(FIGURE) <= f.keys() for f in entries[1:])
@@ -70,8 +73,8 @@ def judge(result: PartResult) -> list[Judged]:
     """The verdict on every claim about this part; none while it looks at validation, which is for tuning."""
     if result.part.metric.startswith("validation"):
         return []
-    claims = [c for file in references() if _about(result, file) for c in file["claims"]]
-    judged = [_test(result, claim) for claim in claims]
+    claims = [(c, p) for file in references() if (p := _protocol(result, file)) for c in file["claims"]]
+    judged = [_test(result, claim, protocol) for claim, protocol in claims]
     tested = [one for one in judged if one.comparison]
     for one, found in zip(tested, family([t.comparison for t in tested if t.comparison]), strict=True):
         one.comparison = found
@@ -103,25 +106,32 @@ def _better(result: PartResult, claim: dict[str, Any], metric: str) -> Better | 
     return better
 
 
-def _about(result: PartResult, file: dict[str, Any]) -> bool:
-    return any(fnmatch(result.part.name, pattern) for pattern in file["parts"])
+def _protocol(result: PartResult, file: dict[str, Any]) -> dict[str, int] | None:
+    """What runs of this part must have for the file's claims to be tested; None: they are not about it."""
+    return next((p for pattern, p in file["parts"].items() if fnmatch(result.part.name, pattern)), None)
 
 
-def _test(result: PartResult, claim: dict[str, Any]) -> Judged:
+def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -> Judged:
     metric = claim.get("metric") or result.part.metric
     arms = [result.find(claim[role]) for role in ("better", "than")]
     for role, arm in zip(("better", "than"), arms, strict=True):
         if arm is None or not arm.arm.runs:
-            return Judged(claim, metric, "not decided", f"no arm is called {claim[role]}")
+            return Judged(claim, metric, "not tested", f"no arm is called {claim[role]}")
+    steps = min((run.summary.get("step", 0) for arm in arms if arm for run in arm.arm.done), default=0)
+    if steps < protocol["steps"]:
+        short = f"runs of {steps} steps: the claim is about {protocol['steps']} or more"
+        return Judged(claim, metric, "not tested", short)
     way = _better(result, claim, metric)
     if not way:
         return Judged(claim, metric, "not decided", f"no run says which way {metric} is better")
     better, than = (_outcomes(result, arm, metric) for arm in arms if arm)
-    found = compare_arms(better, than, way, timed=metric in (STEPS, SECONDS))
-    if found is None or not is_judged(found):
+    rule = replace(result.rule, margin=math.nan)
+    found = compare_arms(better, than, way, timed=metric in (STEPS, SECONDS), rule=rule)
+    fewest = max(FEWEST, protocol["seeds"])
+    if found is None or not is_judged(found) or found.pairs < fewest:
         pairs = len(paired(better, than))
-        needed = f"{pairs} pairs of runs that have {metric}, too few: {FEWEST} are needed"
-        return Judged(claim, metric, "not decided", needed)
+        needed = f"{pairs} pairs of runs that have {metric}, too few: {fewest} are needed"
+        return Judged(claim, metric, "not tested", needed)
     return Judged(claim, metric, "", "", found)
 
 

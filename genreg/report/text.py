@@ -1,6 +1,5 @@
 """A report as text to read: for the terminal, as Markdown or LaTeX."""
 
-import os
 from collections.abc import Sequence
 from typing import Literal
 
@@ -12,8 +11,8 @@ from rich.text import Text
 from genreg.report.cells import Column, caption, columns
 from genreg.report.reference import Judged
 from genreg.report.result import ArmResult, PartResult
+from genreg.report.terminal import terminal
 
-UNLIMITED = 100_000  # columns, where no terminal sets a width
 TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
 REMARK = 24  # columns that a remark has at least
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
@@ -27,7 +26,7 @@ MARKDOWN = {ord(c): "\\" + c for c in "|`*["} | {ord("<"): "&lt;", ord(">"): "&g
 
 def show(results: Sequence[PartResult], console: Console | None = None) -> None:
     """Print every part: on a terminal as wide as it is, elsewhere a line for each arm and nothing cut."""
-    console = console or _console()
+    console = console or terminal()
     for result in results:
         console.print(Text(f"{result.part.name}: {caption(result)}", style="italic"))
         for table in layout(columns(result), result.arms, console):
@@ -38,11 +37,6 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
         for note in result.notes:
             console.print(Text(f"note: {note}", style="dim"))
         console.print()
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=UNLIMITED)
 
 
 def layout(found: Sequence[Column], arms: Sequence[ArmResult], console: Console) -> list[RenderableType]:
