@@ -204,7 +204,7 @@ def test_tuning_shows_what_so_many_trials_find(study: list[PartResult]) -> None:
     assert tuned
     line = drawn_as(study[0], "trials are expected to find").line("vat")
     np.testing.assert_allclose(line[:, 1], np.multiply(100, tuned.expected_best()), atol=0.02)
-    picture = drawn_as(study[0], "against lr")
+    picture = drawn_as(study[0], "against optimizer.lr")
     assert len(picture.all("dot")) == len(tuned.trials) == 6
     (ring,) = picture.all("ring")
     assert tuned.winner

@@ -89,7 +89,7 @@ def tuned(result: ArmResult) -> str:
 
 def numbers(found: Sequence[int]) -> str:
     """`5, 6, ..., 20` of neighbors, else each."""
-    if len(found) > 3 and list(found) == list(range(found[0], found[-1] + 1)):
+    if len(found) > 4 and list(found) == list(range(found[0], found[-1] + 1)):
         return f"{found[0]}, {found[1]}, ..., {found[-1]}"
     return ", ".join(map(str, found))
 

@@ -80,4 +80,7 @@ def _commit(text: str) -> str:
 
 def _hours(seconds: float) -> str:
     """Of training, added up over processes."""
-    return f"{seconds / 3600:.1f} hours" if seconds >= 360 else f"{seconds / 60:.1f} minutes"
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"

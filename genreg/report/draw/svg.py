@@ -22,8 +22,11 @@ def write(text: str, x: float, y: float, anchor: str = "middle", class_: str = "
 
 
 def short(text: str, letters: int) -> str:
-    """At most so many letters: what a picture has room for."""
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+    """At most so many letters, what a picture has room for: arms often differ in how their names end."""
+    if len(text) <= letters:
+        return text
+    end = letters // 2
+    return text[: letters - end - 1] + "…" + text[-end:]
 
 
 def frame(title: str, width: float, height: float, inside: Iterable[Markup], **attributes: object) -> Markup:

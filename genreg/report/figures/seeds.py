@@ -16,7 +16,7 @@ from genreg.report.sequential import level_at
 from genreg.report.statistics import LEVEL, student
 
 FIRST = 3  # seeds: the interval of two says nothing
-BANDS = 4
+BANDS = 6
 
 
 def against_seeds(result: PartResult) -> Figure | None:

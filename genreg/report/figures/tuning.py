@@ -50,7 +50,7 @@ def _against(found: Sequence[Tuned], key: str) -> Figure | None:
     if not lines:
         return None
     _, _, one = found[0]
-    caption = f"{one.key} of the trials against {last(key)}, means; ringed: the one that won"
+    caption = f"{one.key} of the trials against {key}, means; ringed: the one that won"
     log_x = wide_range([v for line in lines for v in line.x])
     image = chart(caption, last(key), titled(one.key, one.metric), lines, log_x=log_x, log_y=False,
                   rings=winners)  # fmt: skip
