@@ -144,8 +144,9 @@ def run_stages(
         if not stages.many or (left and dry_run):
             start(jobs, True)
             return
+        quiet = all(job.settings.quiet for job in jobs)
         if left:
-            if not jobs[0].settings.quiet:
+            if not quiet:
                 print("; ".join(stages.words(left)), flush=True)
             start(left, False)
             tried |= {job.folder.path for job in left if finished(job)}
@@ -155,7 +156,7 @@ def run_stages(
         before = dict(stages.progress)
         results = stages.advance()
         if stages.progress == before:
-            for line in conclusions(results):
+            for line in () if quiet else conclusions(results):
                 print(line, flush=True)
             start(jobs, True)
             return

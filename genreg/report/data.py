@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from genreg.report.datasets import matrices
 from genreg.report.numbers import finite
 from genreg.report.result import ArmResult, PartResult
 
@@ -23,8 +24,14 @@ def as_csv(results: Sequence[PartResult]) -> str:
 
 def as_json(results: Sequence[PartResult]) -> str:
     """Everything, down to each run's value, folder and the command that makes it."""
-    parts = [_part(result) for result in results]
-    return json.dumps(finite({"parts": parts}), indent=1, allow_nan=False) + "\n"
+    groups = [
+        {"group": found.group, "datasets": found.datasets, "friedman_p": found.friedman,
+         "arms": [{"name": row.arm, "mean_rank": row.rank,
+                   "average": row.average and dataclasses.asdict(row.average)} for row in found.rows]}
+        for found in matrices(results)
+    ]  # fmt: skip
+    whole = {"parts": [_part(result) for result in results], "groups": groups}
+    return json.dumps(finite(whole), indent=1, allow_nan=False) + "\n"
 
 
 def _part(result: PartResult) -> dict[str, Any]:

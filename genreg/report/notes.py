@@ -33,7 +33,8 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         done = len(arm.arm.done)
         if done and not arm.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
-        if base and base.values and (alone := _alone(arm.outcomes, base.outcomes)):
+        added = part.looks and part.planned  # an arm that is decided gets no more seeds
+        if base and base.values and not added and (alone := _alone(arm.outcomes, base.outcomes)):
             found.append(
                 f"{arm.arm.name} and {part.baseline} differ in {_seeds(alone)}: only common ones are paired"
             )
@@ -49,15 +50,12 @@ def _looks(part: Part) -> list[str]:
     """How the seeds came about, where not all of them were asked for at once."""
     if not part.looks:
         return []
-    how = (
-        "seeds are added until every comparison is decided"
-        if part.planned
-        else "seeds were added by hand, after looks"
-    )
-    return [
-        f"{how}: looks at {numbers(part.looks)}; p is over all looks, "
-        "an interval has the level of the last one"
-    ]
+    at = f"looks at {numbers(part.looks)}"
+    if part.planned:
+        how = f"seeds are added until every comparison is decided: {at}"
+        return [f"{how}; p is over all looks, an interval has the level of the last one"]
+    how = f"the number of seeds was changed by hand when results could be seen: {at}"
+    return [f"{how}; p is over these looks, not over those that might have followed"]
 
 
 def _margin(part: Part) -> list[str]:

@@ -110,7 +110,7 @@ class Part:
     def described(self) -> list[Described]:
         """What the runs say of their metrics, each distinct description once."""
         found: list[Described] = []
-        for run in self.runs():
+        for run in (run for arm in self.arms for run in (*arm.runs.values(), *arm.tried)):
             if (metrics := run.summary.get("metrics")) is not None and metrics not in found:
                 found.append(metrics)
         return found

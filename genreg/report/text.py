@@ -8,7 +8,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from genreg.report import matrix
 from genreg.report.cells import Column, caption, columns
+from genreg.report.datasets import Matrix, matrices
 from genreg.report.reference import Judged
 from genreg.report.result import ArmResult, PartResult
 from genreg.report.terminal import terminal
@@ -37,6 +39,10 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
         for note in result.notes:
             console.print(Text(f"note: {note}", style="dim"))
         console.print()
+    for one in matrices(results):
+        console.print(Text(matrix.caption(one), style="italic"))
+        console.print(_across(one))
+        console.print()
 
 
 def layout(found: Sequence[Column], arms: Sequence[ArmResult], console: Console) -> list[RenderableType]:
@@ -55,6 +61,16 @@ def layout(found: Sequence[Column], arms: Sequence[ArmResult], console: Console)
     ):
         return [_table(group, arms) for group in groups]
     return [part for arm in arms for part in (Text(name.cell(arm).text, "bold"), _list(rest, arm))]
+
+
+def _across(found: Matrix) -> Table:
+    """The matrix of arms by data sets."""
+    table = Table()
+    for title in matrix.titles(found):
+        table.add_column(Text(title), overflow="fold")
+    for row in matrix.rows(found):
+        table.add_row(*map(Text, row))
+    return table
 
 
 def _width(column: Column, arms: Sequence[ArmResult]) -> int:
@@ -101,7 +117,15 @@ def markdown(results: Sequence[PartResult]) -> str:
             lines.append("| " + " | ".join(_md(column.cell(arm).text) for column in found) + " |")
         lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
         lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
+    for one in matrices(results):
+        titles = matrix.titles(one)
+        lines += [f"## {_md(one.group)}", "", f"{_md(matrix.caption(one))}.", "", *_md_rows([titles])]
+        lines += ["|" + "---|" * len(titles), *_md_rows(matrix.rows(one)), ""]
     return "\n".join(lines)
+
+
+def _md_rows(rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(map(_md, row)) + " |" for row in rows]
 
 
 def latex(results: Sequence[PartResult]) -> str:

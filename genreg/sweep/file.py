@@ -108,8 +108,6 @@ def _check(name: str, part: Part, seeds: Seeds) -> None:
     names = [arm.name for arm in own]
     if part.baseline is not None and part.baseline not in names:
         raise InputError(f"{key}.baseline", "one of its arms", part.baseline, nearest(part.baseline, names))
-    if part.margin is not None:
-        margin_of(f"{key}.margin", part.margin)
     if part.tune:
         check_tune(f"{key}.tune", part.tune, names, own[0].seeds)
 
@@ -145,6 +143,8 @@ def _part(name: str, node: Any) -> Part:
     key = f"sweep.parts.{name}"
     nodes = {"tune": read_tune, "until": read_until}
     own = {k: read(f"{key}.{k}", node[k]) for k, read in nodes.items() if node.get(k) is not None}
+    if node.get("margin") is not None:
+        margin_of(f"{key}.margin", node["margin"])
     with blame(key, Part):
         part = Part(**{**node, "threshold": threshold, **own})
     if part.until and isinstance(part.seeds, int):

@@ -48,6 +48,8 @@ def read_until(key: str, node: Any) -> Until:
     """The checked content of `until`; InputError names the first bad key."""
     if not isinstance(node, dict):
         raise InputError(key, "first, looks, most, minutes and margin", node)
+    if node.get("margin") is not None:
+        margin_of(f"{key}.margin", node["margin"])
     with blame(key, Until):
         until = Until(**node)
     if until.most is None and until.minutes is None and until.looks == "every":
@@ -58,8 +60,6 @@ def read_until(key: str, node: Any) -> Until:
         raise InputError(
             f"{key}.looks", f"a last look at most={until.most} seeds", until.plan[-1:] or until.first
         )
-    if until.margin is not None:
-        margin_of(f"{key}.margin", until.margin)
     return until
 
 

@@ -10,7 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genreg.installed import __version__
+from genreg.report import matrix
 from genreg.report.cells import caption
+from genreg.report.datasets import matrices
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
 from genreg.report.figures.samples import samples
@@ -35,6 +37,7 @@ def page(results: Sequence[PartResult], base: Path) -> str:
     parts = [_part(number, result, base) for number, result in enumerate(results)]
     return environment.get_template("page.html.jinja").render(
         parts=parts, overview=overview(results), effects=effects(results), version=__version__,
+        matrices=[(matrix.caption(m), matrix.titles(m), matrix.rows(m)) for m in matrices(results)],
         style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
         claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
     )  # fmt: skip
