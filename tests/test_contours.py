@@ -11,7 +11,7 @@ from test_landscape import LANDSCAPES
 from genreg.model.landscape import Landscape, Rosenbrock, WideningValley
 from genreg.optimizer import pgd
 from genreg.run import checkpoint
-from genreg.task.contours import SIDE
+from genreg.task.contours import SIDE, span
 from genreg.task.landscape import Minimize
 
 FLAT = partial(Rosenbrock, start=[-1.2, 1.0])
@@ -55,6 +55,17 @@ def test_the_grid_is_of_the_closed_form_and_covers_the_paths(tmp_path: Path) -> 
         assert paths[name].max() < values[-1]
     assert u_squared[0] >= 0  # no length is negative
     assert (tmp_path / "contours.npz").stat().st_size < 16_000
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [((0.0, 10), (0, 11)), ((-1.0, 9), (-2, 10)), ((-10.0, 0), (-11, 0)), ((4.0, 4), (3.6, 4.4))],
+)
+def test_the_grid_lies_on_the_side_of_zero_where_the_paths_are(
+    values: tuple[float, float], ends: tuple[float, float]
+) -> None:
+    found = span(torch.tensor(values))
+    assert (found[0].item(), found[-1].item()) == pytest.approx(ends)
 
 
 def test_the_same_run_leaves_the_same_grid_and_the_dead_are_left_out() -> None:

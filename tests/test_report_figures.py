@@ -18,7 +18,8 @@ from genreg.report.figures.arms import COLORS, Figure, drawn
 from genreg.report.figures.landscape import contours
 from genreg.report.find import read_parts
 from genreg.report.result import PartResult
-from genreg.report.statistics import student
+from genreg.report.sequential import level_at
+from genreg.report.statistics import LEVEL, student
 from genreg.report.tables import evaluate
 
 CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()
@@ -159,6 +160,10 @@ def test_effects_after_each_look_have_the_look_s_interval(study: list[PartResult
     ends = 100 * arm.comparison.low, 100 * arm.comparison.high
     assert points[len(line) - 1, 1] == pytest.approx(ends[0], abs=0.05)
     assert points[len(line), 1] == pytest.approx(ends[1], abs=0.05)
+    first = [arm.values[s, None] - base.values[s, None] for s in range(5)]
+    _, low, high = student(first, level_at(5, study[0].rule.plan, LEVEL))
+    assert (points[0, 1], points[-1, 1]) == pytest.approx((100 * low, 100 * high), abs=0.05)
+    assert student(first)[1] > low + 0.002  # wider than 95 %
     (margin,) = picture.all("margin")
     top, height = float(margin.get("y", "")), float(margin.get("height", ""))
     assert (picture.y(top), picture.y(top + height)) == pytest.approx((1, -1), abs=0.05)

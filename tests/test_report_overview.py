@@ -80,11 +80,24 @@ def test_what_the_test_sample_adds(study: list[PartResult]) -> None:
     assert math.isnan(of_items(study[1], study[1].arms[1]))  # no share
 
 
+def test_a_share_of_something_else_is_not_of_the_test_items() -> None:
+    """Precision of a generator is a share of its samples; such runs choose their step by another measure."""
+    part = part_of({"none": [0.4] * 5, "vat": [0.5] * 5})
+    for run in part.runs():
+        run.summary |= {"items": {"test": 100}, "metrics": {"score": {"better": "max", "unit": "%"}}}
+        run.summary["selection"] = ["validation/score", "max"]
+    result = evaluate(part)
+    assert of_items(result, result.arms[1]) == pytest.approx(1.96 * math.sqrt(0.4 * 0.6 / 100 + 0.25 / 100))
+    for run in part.runs():
+        run.summary["selection"] = ["validation/wasserstein", "min"]
+    assert math.isnan(of_items(result, result.arms[1]))
+
+
 def test_the_page_says_first_what_was_asked_and_what_came(study: list[PartResult]) -> None:
     text = page(study, Path())
     head = text[: text.index("<main")]
     assert f"<h1>{QUESTION}</h1>" in head
-    counts = "5 claims: 5 reproduced; 8 comparisons: 5 better, 2 worse, 1 no difference shown."
+    counts = "5 claims: 2 reproduced, 3 not tested; 8 comparisons: 5 better, 2 worse, 1 no difference shown."
     assert counts in head
     assert all(word in head for word in ("2026-11-25", "commit 01234567 ", "on a pretend GPU", "1.6 hours"))
     places = set(re.findall(r' id="([^"]+)"', text))
@@ -97,7 +110,13 @@ def test_no_verdict_is_told_by_color_alone(study: list[PartResult]) -> None:
     badges = re.findall(
         r'class="badge [^"]*"><span aria-hidden="true">(.)</span>&nbsp;([^<]+)<', page(study, Path())
     )
-    assert {word for _, word in badges} == {"better", "worse", "no difference shown", "reproduced"}
+    assert {word for _, word in badges} == {
+        "better",
+        "worse",
+        "no difference shown",
+        "reproduced",
+        "not tested",
+    }
     assert all(SIGNS[word] == sign for sign, word in badges)
     assert len(set(SIGNS.values())) == len(SIGNS)
 
@@ -121,7 +140,7 @@ def test_claims_are_counted_by_verdict(study: list[PartResult]) -> None:
         text = page(study, Path())
     finally:
         for one in claims:
-            one.verdict = "reproduced"
+            one.verdict = "not tested"
     assert "5 claims: 2 reproduced, 1 not, 1 not decided, 1 not tested; " in text
     assert len(re.findall(r'class="badge not-tested"', text)) == 1
 
@@ -129,7 +148,10 @@ def test_claims_are_counted_by_verdict(study: list[PartResult]) -> None:
 def test_the_summary_is_one_page_with_a_line_for_each_arm(study: list[PartResult]) -> None:
     lines = summary(study).splitlines()
     assert lines[0] == f"# {QUESTION}"
-    assert lines[2] == "5 claims: 5 reproduced; 8 comparisons: 5 better, 2 worse, 1 no difference shown."
+    assert (
+        lines[2]
+        == "5 claims: 2 reproduced, 3 not tested; 8 comparisons: 5 better, 2 worse, 1 no difference shown."
+    )
     assert lines[4] == "2026-11-25, commit 01234567, on a pretend GPU, 1.6 hours in 101 runs."
     vat = study[0].arms[2]
     assert vat.comparison
@@ -138,7 +160,8 @@ def test_the_summary_is_one_page_with_a_line_for_each_arm(study: list[PartResult
     )
     effect = f"{difference:+.2f} [{low:+.2f}, {high:+.2f}], p < 1e-4, better"
     assert f"- ▲ vat: {mean:.2f} ({sd:.2f}), n = 10, {effect}" in lines
-    assert sum(line.startswith("- ✓ reproduced: ") for line in lines) == 5
+    assert sum(line.startswith("- ✓ reproduced: ") for line in lines) == 2
+    assert sum(line.startswith("- – not tested: ") for line in lines) == 3
     assert lines[-1] == f"    {COMMAND}"
     assert len(lines) < 60
 

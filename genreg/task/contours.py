@@ -21,7 +21,7 @@ def contours(model: Landscape, history: Mapping[str, Tensor], alive: Tensor) -> 
     names = list(model.coordinates())
     if len(names) != 2 or not history or not alive.any():
         return {}
-    ends = {name: _span(history[f"w/{name}"][:, alive]) for name in names}
+    ends = {name: span(history[f"w/{name}"][:, alive]) for name in names}
     first, second = ends.values()
     columns, rows = torch.meshgrid(first, second, indexing="xy")
     loss = model.loss_at(dict(zip(names, (columns, rows), strict=True)))
@@ -30,7 +30,7 @@ def contours(model: Landscape, history: Mapping[str, Tensor], alive: Tensor) -> 
     return {"loss": loss.float(), **{f"w/{name}": at.float() for name, at in ends.items()}}
 
 
-def _span(values: Tensor) -> Tensor:
+def span(values: Tensor) -> Tensor:
     """Evenly spaced values around these, on both sides of zero only where these are."""
     values = values.double()
     low, high = values.min().item(), values.max().item()

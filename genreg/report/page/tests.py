@@ -75,8 +75,13 @@ def of_items(result: PartResult, arm: ArmResult) -> float:
 
 
 def _items(result: PartResult) -> int:
-    """Of the metric's split, the fewest that a run has; 0 where none says it."""
-    split = result.part.metric.partition("/")[0]
-    found = [run.summary.get("items") for run in result.part.runs()]
+    """Of the metric's split, the fewest that a run has; 0 where none says it.
+
+    Only of the measure that the runs chose their step by: if that is a share, it is one of items. Others, as
+    the precision of a generator, are of its samples.
+    """
+    split, _, name = result.part.metric.partition("/")
+    runs = [run for run in result.part.runs() if run.selection and run.selection[0].endswith(f"/{name}")]
+    found = [run.summary.get("items") for run in runs]
     counts = [items[split] for items in found if isinstance(items, dict) and split in items]
     return min((n for n in counts if isinstance(n, int) and n > 0), default=0)
