@@ -341,8 +341,9 @@ def test_the_matrix_stands_in_every_format(genreg: Genreg, tmp_path: Path) -> No
                 summary = {"status": "done", "step": 1, "selection": SELECTION, "best": None, "last": row}
                 (folder / "summary.json").write_text(json.dumps({**summary, "metrics": METRICS}))
             arms.append({"name": arm, "folder": f"{name}/{arm}"})
-        parts.append({"name": f"d/{name}", "group": "d", "dataset": name, "baseline": "noise", "mode": "max",
-                      "metric": "test/accuracy", "select": None, "seeds": list(range(6)), "arms": arms})  # fmt: skip
+        parts.append({"name": f"d/{name}", "group": "d", "dataset": name, "baseline": "noise",
+                      "mode": "max", "metric": "test/accuracy", "select": None, "seeds": list(range(6)),
+                      "arms": arms})  # fmt: skip
     (tmp_path / "sweep.json").write_text(json.dumps({"sweep": "s", "parts": parts}))
     results = [evaluate(part) for part in read_parts([tmp_path])]
     (found,) = matrices(results)
