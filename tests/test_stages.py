@@ -272,6 +272,18 @@ def test_seeds_raised_by_hand_are_named(genreg: Genreg, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mine")
+def test_a_limit_raised_by_hand_goes_on_and_is_named(genreg: Genreg, tmp_path: Path) -> None:
+    limit = "sweep.until={margin: 0.001 points, most: 5}"
+    assert genreg(*OWN, limit).code == 0
+    folder = tmp_path / "outputs/own"
+    assert (told(folder)[0]["looks"], told(folder)[0]["planned"]) == ([5], True)
+    answer = genreg(*OWN, limit.replace("5", "6"))
+    assert answer.code == 0
+    assert (told(folder)[0]["looks"], told(folder)[0]["planned"]) == ([5, 6], False)
+    assert "vat against none: no difference shown after 6 pairs" in answer.out
+
+
+@pytest.mark.usefixtures("mine")
 def test_wrong_commands(genreg: Genreg) -> None:
     for arguments, says in [
         (["sweep=smoke", "--until", "bored"], "--until: expected decided, got 'bored'"),

@@ -13,7 +13,7 @@ from genreg.report.tuning import Trial
 from genreg.sweep.file import Arm, Part
 from genreg.sweep.tune import Told, Values, next_points
 
-OPEN = ("not decided", "too few pairs")
+OPEN = ("not decided", "no difference shown", "too few pairs")
 """Verdicts that more seeds may change."""
 
 
