@@ -327,3 +327,34 @@ def test_a_margin_in_points_of_no_share(genreg: Genreg) -> None:
     with pytest.raises(Exception, match="expected absolute: score is no share"):
         given.margin_in(Metric("score"))
     assert given.margin_in(Metric("accuracy", "max", "%")) == 0.01
+
+
+def test_the_matrix_stands_in_every_format(genreg: Genreg, tmp_path: Path) -> None:
+    rng, parts = np.random.default_rng(2), []
+    for name in ("digits", "mnist"):
+        arms = []
+        for arm, gain in (("noise", 0.0), ("vat", 0.03)):
+            for seed in range(6):
+                folder = tmp_path / f"{name}/{arm}/seed={seed}"
+                folder.mkdir(parents=True)
+                row = {"step": 1, "test/accuracy": 0.8 + gain + rng.normal(0, 0.005)}
+                summary = {"status": "done", "step": 1, "selection": SELECTION, "best": None, "last": row}
+                (folder / "summary.json").write_text(json.dumps({**summary, "metrics": METRICS}))
+            arms.append({"name": arm, "folder": f"{name}/{arm}"})
+        parts.append({"name": f"d/{name}", "group": "d", "dataset": name, "baseline": "noise",
+                      "mode": "max", "metric": "test/accuracy", "select": None, "seeds": list(range(6)),
+                      "arms": arms})  # fmt: skip
+    (tmp_path / "sweep.json").write_text(json.dumps({"sweep": "s", "parts": parts}))
+    results = [evaluate(part) for part in read_parts([tmp_path])]
+    (found,) = matrices(results)
+    of = found.rows[1].average
+    assert of
+    average = f"{100 * of.mean:+.2f} [{100 * of.low:+.2f}, {100 * of.high:+.2f}]"
+    texts = {form: genreg("report", str(tmp_path), "--format", form).out for form in ("markdown", "summary")}
+    assert f"| {average.replace('[', chr(92) + '[')} |" in texts["markdown"]
+    assert f"- vat: {average}, mean rank 1" in texts["summary"]
+    assert average in genreg("report", str(tmp_path)).out
+    assert average in (tmp_path / "report.html").read_text()
+    groups = json.loads(genreg("report", str(tmp_path), "--format", "json").out)["groups"]
+    assert groups[0]["arms"][1]["average"]["mean"] == pytest.approx(of.mean)
+    assert groups[0]["datasets"] == ["digits", "mnist"]

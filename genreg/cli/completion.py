@@ -35,6 +35,7 @@ VALUES = {
     "--to": ("wandb", "tensorboard"),
     "--mode": ("auto", "online", "offline"),
     "--format": ("html", "markdown", "csv", "json", "latex", "summary", "table"),
+    "--until": ("decided",),
     "--cfg": ("job", "hydra", "all"),
     "-c": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),

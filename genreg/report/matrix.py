@@ -32,8 +32,8 @@ def caption(matrix: Matrix) -> str:
 def _row(matrix: Matrix, row: Row) -> list[str]:
     pairs = zip(matrix.results, row.cells, strict=True)
     own = [_cell(result, arm) if arm else "" for result, arm in pairs]
-    average = _average(row.average, matrix.results[0].metric) if row.average else ["", ""]
-    return [row.arm, *own, number(row.rank), *average]
+    both = average(row.average, matrix.results[0].metric) if row.average else ["", ""]
+    return [row.arm, *own, number(row.rank), *both]
 
 
 def _cell(result: PartResult, arm: ArmResult) -> str:
@@ -42,7 +42,8 @@ def _cell(result: PartResult, arm: ArmResult) -> str:
     return f"{sign(arm.verdict)} {difference(arm.comparison, result.metric)}"
 
 
-def _average(of: Average, metric: Metric) -> list[str]:
+def average(of: Average, metric: Metric) -> list[str]:
+    """The mean with the interval for these data sets, and the interval for data sets like these."""
     ends = (of.mean, of.low, of.high, of.wide_low, of.wide_high)
     mean, low, high, wide_low, wide_high = (number(value, metric, "+") for value in ends)
     return [f"{mean} [{low}, {high}]", f"[{wide_low}, {wide_high}]" if wide_low else ""]

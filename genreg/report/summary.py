@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from genreg.report import matrix
 from genreg.report.cells import difference, p_value
+from genreg.report.datasets import Matrix, Row, matrices
 from genreg.report.figures.arms import drawn
 from genreg.report.numbers import number, titled
 from genreg.report.overview import overview
@@ -23,6 +25,12 @@ def summary(results: Sequence[PartResult]) -> str:
     lines += [f"{_plain(', '.join(about.facts))}.", ""]
     for result in results:
         lines += [*_part(result), ""]
+    for found in matrices(results):
+        lines += [f"## {_plain(found.group)}, average over {', '.join(map(_plain, found.datasets))}", ""]
+        lines += [
+            f"- {_plain(row.arm)}: {average}" for row in found.rows if (average := _average(found, row))
+        ]
+        lines += [""]
     if claims := [judged for result in results for judged in result.claims]:
         lines += ["## Claims", ""]
         lines += [
@@ -30,6 +38,13 @@ def summary(results: Sequence[PartResult]) -> str:
         ]
         lines += [""]
     return "\n".join([*lines, *(f"    {command}" for command in about.commands)]).rstrip() + "\n"
+
+
+def _average(found: Matrix, row: Row) -> str:
+    """`+0.37 [-0.43, +1.17], mean rank 1.4`; nothing of the baseline."""
+    mean = matrix.average(row.average, found.results[0].metric)[0] if row.average else ""
+    rank = number(row.rank)
+    return f"{mean}, mean rank {rank}" if mean and rank else mean
 
 
 def _part(result: PartResult) -> Iterator[str]:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from genreg.installed import __version__
 from genreg.report import matrix
 from genreg.report.cells import caption
-from genreg.report.datasets import matrices
+from genreg.report.datasets import Matrix, matrices
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
 from genreg.report.figures.samples import samples
@@ -37,7 +37,7 @@ def page(results: Sequence[PartResult], base: Path) -> str:
     parts = [_part(number, result, base) for number, result in enumerate(results)]
     return environment.get_template("page.html.jinja").render(
         parts=parts, overview=overview(results), effects=effects(results), version=__version__,
-        matrices=[(matrix.caption(m), matrix.titles(m), matrix.rows(m)) for m in matrices(results)],
+        matrices=[_matrix(number, found) for number, found in enumerate(matrices(results))],
         style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
         claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
     )  # fmt: skip
@@ -46,6 +46,13 @@ def page(results: Sequence[PartResult], base: Path) -> str:
 def _hash(text: str) -> str:
     """What a content security policy calls a text that is allowed to run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _matrix(number: int, found: Matrix) -> dict[str, Any]:
+    return {
+        "id": f"matrix-{number}", "group": found.group, "caption": matrix.caption(found),
+        "titles": matrix.titles(found), "rows": matrix.rows(found),
+    }  # fmt: skip
 
 
 def _part(number: int, result: PartResult, base: Path) -> dict[str, Any]:
