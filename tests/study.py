@@ -111,6 +111,23 @@ def write_valley(path: Path, way: float, draw: np.random.Generator, replicas: in
     np.savez(path / "contours.npz", loss=loss, **{"w/u_squared": x, "w/v": y})
 
 
+def write_data_sets(root: Path, seeds: int = 6) -> Path:
+    """One comparison over four data sets."""
+    draw, parts = np.random.default_rng(0), []
+    for dataset in ("digits", "mnist", "fashion_mnist", "reviews"):
+        for name, quality in QUALITY.items():
+            for seed in range(seeds):
+                _run(root / dataset / name / f"seed={seed}", quality + draw.normal(0, 0.01))
+        arms = [{"name": name, "folder": f"{dataset}/{name}"} for name in QUALITY]
+        parts.append({
+            "name": f"vat_{dataset}", "group": "vat", "dataset": dataset, "baseline": "supervised",
+            "metric": "test/accuracy", "select": "validation/accuracy", "seeds": list(range(seeds)),
+            "arms": arms,
+        })  # fmt: skip
+    (root / "sweep.json").write_text(json.dumps({"sweep": "data sets", "question": QUESTION, "parts": parts}))
+    return root
+
+
 def _run(path: Path, value: float, **extra: Any) -> None:
     """A run whose accuracy rises to this value, which validation chooses."""
     shares = [value * s / (s + 60) for s in STEPS[:-1]] + [value]

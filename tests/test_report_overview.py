@@ -1,6 +1,7 @@
 """What the report says first, on the page and in its summary, and what a row shows."""
 
 import io
+import json
 import math
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from study import COMMAND, ITEMS, QUESTION, png, write_study
-from synthetic import part_of
+from synthetic import part_of, write_run
 
 from genreg.report.command import report
 from genreg.report.figures.arms import COLORS
@@ -227,3 +228,25 @@ def test_a_picture_is_embedded_small_and_whole(tmp_path: Path) -> None:
 
 def test_a_study_makes_a_small_page(study: list[PartResult]) -> None:
     assert len(page(study, Path())) < 200_000  # 101 runs
+
+
+def test_a_page_with_many_pictures_stays_under_a_megabyte(tmp_path: Path) -> None:
+    """209 runs of 16 arms, each with a grid of samples of 270 by 270 pixels in color."""
+    draw, arms = np.random.default_rng(0), []
+    steps = range(50, 2050, 50)
+    for k in range(16):
+        for seed in range(13):
+            values = np.exp(-0.003 * np.array(steps)) + draw.random(len(steps)) / 10
+            rows = [{"step": s, "test/loss": float(v)} for s, v in zip(steps, values, strict=True)]
+            path = tmp_path / f"arm{k}/seed={seed}"
+            write_run(path, 0.5, rows=rows, best=None, last=rows[-1], selection=None)
+        (tmp_path / f"arm{k}/seed=0/samples").mkdir()
+        blocks = Image.fromarray(draw.integers(0, 256, (48, 48, 3), np.uint8))
+        blocks.resize((270, 270)).save(tmp_path / f"arm{k}/seed=0/samples/step=2000.png")
+        arms.append({"name": f"arm{k}", "folder": f"arm{k}", "command": "genreg train seed=N"})
+    common = {"metric": "test/loss", "mode": "min", "select": None, "seeds": list(range(13))}
+    halves = [common | {"name": f"half{k}", "arms": arms[8 * k : 8 * k + 8]} for k in range(2)]
+    (tmp_path / "sweep.json").write_text(json.dumps({"sweep": "demo", "parts": halves}))
+    text = page([evaluate(part) for part in read_parts([tmp_path])], tmp_path)
+    assert text.count("data:image/webp") == 16
+    assert len(text.encode()) < 1_000_000

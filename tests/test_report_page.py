@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
-from study import png, write_study
+from study import png, write_data_sets, write_study
 from synthetic import write_landscape, write_run, write_sweep
 
 from genreg.report.command import report
@@ -113,6 +113,21 @@ def test_verdict_difference_and_interval_are_never_cut(browser: Browser, study: 
     boxes = [box for box in cells if box[2]]
     assert len(boxes) >= 8 * 3  # of eight comparisons
     assert all(left >= 0 and right <= width and not cut for left, right, _, cut in boxes)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [400, 1000, 1440])
+def test_a_matrix_of_data_sets_is_never_cut(browser: Browser, tmp_path: Path, width: int) -> None:
+    root = write_data_sets(tmp_path / "sweep")
+    report([root], form="html")
+    browser.open(root / "report.html", width)
+    boxes = browser.js("""
+        [...document.querySelectorAll('table.matrix tbody > tr > *')].filter(cell => cell.textContent)
+            .map(cell => cell.getBoundingClientRect()).map(r => [r.left, r.right, r.height])
+    """)
+    assert len(boxes) == 5 * 6 + 4 * 2  # name, data sets, rank; but of the baseline both averages
+    assert all(left >= 0 and right <= width and height > 10 for left, right, height in boxes)
+    assert browser.js("document.documentElement.scrollWidth") <= width
 
 
 @needs_browser

@@ -97,7 +97,7 @@ def _scale(x: Axis, bottom: float) -> list[Markup]:
 
 def _row(effect: Effect, x: Axis, top: float, layout: Layout) -> Markup:
     words, line = layout.row(top)
-    place, anchor = (layout.width, "end") if layout.stacked else (layout.end + 14, "start")
+    place, anchor = (layout.width, "end") if layout.stacked else (layout.end + 20, "start")
     inside = [
         tag("title", f"{effect.name}: {effect.text}, {effect.verdict}"),
         tag("rect", x=0, y=top, width=layout.width, height=layout.pitch, class_="hit"),

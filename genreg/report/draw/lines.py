@@ -61,7 +61,8 @@ def chart(
     named = [line for line in lines if line.name and not line.dots]
     right = max([RIGHT, *(12 + LETTER * len(short(line.name, LETTERS)) for line in named)])
     y = Axis([*values, *(v for v in ends if v > 0 or not log_y)], HEIGHT - BOTTOM, TOP, log_y)
-    x = Axis([v for line in lines for v in line.x], LEFT, WIDTH - right, log_x)
+    left = max(LEFT, 26 + LETTER * max(len(f"{value:g}") for value in y.ticks()))
+    x = Axis([v for line in lines for v in line.x], left, WIDTH - right, log_x)
     marks = [*axes(x, y, x_label, y_label), *(back(x, y) if back else ())]
     marks += [_band(line, x, y) for line in lines if len(line.low) > 1]
     marks += [mark for line in lines for mark in _marks(line, x, y)]
@@ -74,14 +75,14 @@ def chart(
 
 def axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[Markup]:
     """Grid, ticks and labels."""
-    marks, right, bottom = [], max(x.start, x.end), y.start
+    marks, left, right, bottom = list[Markup](), x.start, x.end, y.start
     for value in y.ticks():
-        marks.append(tag("line", x1=LEFT, x2=right, y1=y(value), y2=y(value), class_="grid"))
-        marks.append(write(f"{value:g}", LEFT - 7, y(value) + 4, "end"))
+        marks.append(tag("line", x1=left, x2=right, y1=y(value), y2=y(value), class_="grid"))
+        marks.append(write(f"{value:g}", left - 7, y(value) + 4, "end"))
     for value in x.ticks():
         marks.append(tag("line", x1=x(value), x2=x(value), y1=bottom, y2=bottom + 4, class_="tick"))
         marks.append(write(f"{value:g}", x(value), bottom + 17))
-    return [*marks, *labels(x_label, y_label, (LEFT + right) / 2, (TOP + bottom) / 2, bottom + 35)]
+    return [*marks, *labels(x_label, y_label, (left + right) / 2, (TOP + bottom) / 2, bottom + 35)]
 
 
 def labels(x_label: str, y_label: str, x: float, y: float, bottom: float) -> list[Markup]:
@@ -123,7 +124,7 @@ def _band(line: Line, x: Axis, y: Axis) -> Markup:
 def _names(lines: Sequence[Line], x: Axis, y: Axis) -> list[Markup]:
     """Each name beside the end of its line, moved where two would meet; a thread leads to those moved."""
     found = sorted((y.inside(_last(line)), k) for k, line in enumerate(lines))
-    marks, right = [], max(x.start, x.end)
+    marks, right = [], x.end
     for (place, k), moved in zip(found, apart([p for p, _ in found], 14, y.start), strict=True):
         line, text = lines[k], short(lines[k].name, LETTERS)
         if abs(moved - place) > 3:

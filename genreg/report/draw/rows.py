@@ -10,7 +10,7 @@ from genreg.report.draw.axis import Axis
 from genreg.report.draw.lines import mark
 from genreg.report.draw.svg import frame, short, tag, write
 
-WIDTH, LEFT, RIGHT, TOP, PITCH, BOTTOM = 460, 124, 14, 8, 34, 40
+WIDTH, LEFT, RIGHT, TOP, PITCH, BOTTOM = 460, 124, 26, 8, 34, 40
 LETTERS = 14  # of a row's name
 
 

@@ -18,7 +18,8 @@ def tag(name: str, inside: str | Markup = "", /, **attributes: object) -> Markup
 
 def write(text: str, x: float, y: float, anchor: str = "middle", class_: str = "") -> Markup:
     """A line of text."""
-    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, class_=class_)
+    kind = {"class_": class_} if class_ else {}
+    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, **kind)
 
 
 def short(text: str, letters: int) -> str:
