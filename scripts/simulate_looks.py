@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from genreg.report.sequential import repeated_p
-from genreg.report.statistics import LEVEL, decide
+from genreg.report.judge.sequential import repeated_p
+from genreg.report.judge.statistics import LEVEL, decide
 
 PLAN = tuple(range(5, 21))
 ITEMS, RATE = 500, 0.85

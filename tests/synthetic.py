@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from genreg.report.parts import Arm, Part
-from genreg.report.runs import Run
+from genreg.report.read.parts import Arm, Part
+from genreg.report.read.runs import Run
 from genreg.run.metric import Better
 
 SELECTION = ["validation/accuracy", "max"]

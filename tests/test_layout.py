@@ -87,6 +87,19 @@ def test_packages_import_downward_only() -> None:
     assert not found, "\n".join(found)
 
 
+def test_rooms_within_the_report_import_downward_only() -> None:
+    rooms: dict[str, dict[str, Where]] = {}
+    for path in files(PACKAGE / "report"):
+        room = path.relative_to(PACKAGE / "report").parts[0].removesuffix(".py")
+        for name, where in imports(path):
+            inner = name.removeprefix("genreg.report.").split(".")[0]
+            if name.startswith("genreg.report.") and inner != room:
+                rooms.setdefault(room, {}).setdefault(inner, where)
+    assert {"judge", "tell", "page"} <= rooms.keys()
+    found = cycles(rooms)
+    assert not found, "\n".join(found)
+
+
 def test_a_cycle_is_seen() -> None:
     chain = {"a": {"b": "a.py:1"}, "b": {"c": "b.py:2"}, "c": {}}
     assert cycles(chain) == []

@@ -11,8 +11,8 @@ import yaml
 from conftest import Result
 from synthetic import write_run
 
-from genreg.report.keys import flat, option
-from genreg.report.where import is_like
+from genreg.report.list.keys import flat, option
+from genreg.report.list.where import is_like
 
 Genreg = Callable[..., Result]
 MLP = {"_target_": "genreg.model.MLP", "widths": [256, 256], "activation": "relu", "batch_norm": False,

@@ -14,9 +14,9 @@ import pytest
 from conftest import Result
 from synthetic import part_of, write_landscape, write_run, write_sweep
 
-from genreg.report.find import read_parts
-from genreg.report.reference import STATUSES, judge, references
-from genreg.report.tables import evaluate
+from genreg.report.evaluate import evaluate
+from genreg.report.read.find import read_parts
+from genreg.report.tell.reference import STATUSES, judge, references
 
 Run = Callable[..., Result]
 ARM, OTHER = "vat-0123abcd", "none-89efcdab"

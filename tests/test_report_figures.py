@@ -13,14 +13,15 @@ from study import QUALITY, SEEDS, STEPS, write_study
 from synthetic import part_of, write_run, write_sweep
 
 from genreg.report.draw.svg import apart
+from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
-from genreg.report.figures.arms import COLORS, Figure, drawn
+from genreg.report.figures.arms import Figure
 from genreg.report.figures.landscape import contours
-from genreg.report.find import read_parts
-from genreg.report.result import PartResult
-from genreg.report.sequential import level_at
-from genreg.report.statistics import LEVEL, student
-from genreg.report.tables import evaluate
+from genreg.report.judge.best import COLORS, drawn
+from genreg.report.judge.result import PartResult
+from genreg.report.judge.sequential import level_at
+from genreg.report.judge.statistics import LEVEL, student
+from genreg.report.read.find import read_parts
 
 CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()
 

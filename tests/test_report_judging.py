@@ -11,14 +11,14 @@ import pytest
 from conftest import Result
 from synthetic import part_of, write_landscape, write_run, write_sweep
 
+from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
-from genreg.report.outcomes import Outcomes
-from genreg.report.pairs import compare_arms
-from genreg.report.parts import Part
-from genreg.report.reference import Judged, judge
-from genreg.report.result import ArmResult
-from genreg.report.statistics import compare, compare_ranks, detectable, is_skewed
-from genreg.report.tables import evaluate
+from genreg.report.judge.pairs import compare_arms
+from genreg.report.judge.result import ArmResult
+from genreg.report.judge.statistics import compare, compare_ranks, detectable, is_skewed
+from genreg.report.read.outcomes import Outcomes
+from genreg.report.read.parts import Part
+from genreg.report.tell.reference import Judged, judge
 
 EARLY = [10.0] * 8 + [301.0 + k for k in range(9)]
 LATE = [1000.0] * 8 + [300.0 + k for k in range(9)]
@@ -54,7 +54,7 @@ def times_claim(tmp_path: Path, sn: Sequence[float], gp: Sequence[float]) -> Jud
     threshold = {"metric": "validation/loss", "value": 0.5}
     write_sweep(tmp_path, arms, name="wgan_sn", baseline="gp", metric="test/loss", mode="min", select=None,
                 seeds=list(range(len(sn))), threshold=threshold)  # fmt: skip
-    from genreg.report.find import read_parts
+    from genreg.report.read.find import read_parts
 
     result = evaluate(read_parts([tmp_path])[0])
     claim = judge(result)[0]
@@ -148,7 +148,7 @@ def test_a_failed_run_never_reached_the_threshold_and_takes_no_time_an_update(tm
     arms = [{"name": name, "folder": name} for name in ("none", "vat")]
     threshold = {"metric": "validation/accuracy", "value": 0.5}
     write_sweep(tmp_path, arms, seeds=list(range(6)), threshold=threshold)
-    from genreg.report.find import read_parts
+    from genreg.report.read.find import read_parts
 
     (part,) = read_parts([tmp_path])
     arm = judged(part)

@@ -9,8 +9,8 @@ import pytest
 from conftest import Result
 from synthetic import METRICS, SELECTION, part_of, write_run, write_sweep
 
-from genreg.report.reference import judge
-from genreg.report.tables import evaluate
+from genreg.report.evaluate import evaluate
+from genreg.report.tell.reference import judge
 from genreg.run import curves
 from genreg.run.display import print_line
 from genreg.run.metric import Metric, described, metric_of

@@ -14,17 +14,17 @@ from study import COMMAND, ITEMS, QUESTION, png, write_study
 from synthetic import part_of, write_run
 
 from genreg.report.command import report
-from genreg.report.figures.arms import COLORS
+from genreg.report.evaluate import evaluate
 from genreg.report.figures.samples import EXACT, embedded
-from genreg.report.find import read_parts
+from genreg.report.judge.best import COLORS
+from genreg.report.judge.result import PartResult
 from genreg.report.page import page
 from genreg.report.page.effects import ROWS, effects, pooled
 from genreg.report.page.tests import of_items
-from genreg.report.reference import judge
-from genreg.report.result import PartResult
-from genreg.report.signs import SIGNS
-from genreg.report.summary import summary
-from genreg.report.tables import evaluate
+from genreg.report.read.find import read_parts
+from genreg.report.tell.reference import judge
+from genreg.report.tell.signs import SIGNS
+from genreg.report.tell.summary import summary
 
 CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from synthetic import part_of
 
-from genreg.report.statistics import compare, compare_ranks, detectable, first_reach, holm, power, sign_flip
-from genreg.report.tables import evaluate
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.statistics import compare, compare_ranks, detectable, holm, power, sign_flip
+from genreg.report.read.reach import first_reach
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student's sleep data of 1908: hours gained with one drug over the other, ten patients."""

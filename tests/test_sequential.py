@@ -13,18 +13,18 @@ from conftest import Result
 from scipy import stats
 from synthetic import METRICS, SELECTION, part_of
 
-from genreg.report.datasets import matrices
-from genreg.report.find import read_parts
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.datasets import matrices
+from genreg.report.judge.pairs import Rule, compare_arms
+from genreg.report.judge.sequential import level_at, repeated_p
+from genreg.report.judge.statistics import decide, holm, power
+from genreg.report.judge.tuning import Tuning, read_tuning
 from genreg.report.needed import seeds_for
-from genreg.report.outcomes import Outcomes
-from genreg.report.pairs import Rule, compare_arms
-from genreg.report.parts import Arm, Part, Tried
-from genreg.report.reference import judge
-from genreg.report.runs import Run
-from genreg.report.sequential import level_at, repeated_p
-from genreg.report.statistics import decide, holm, power
-from genreg.report.tables import evaluate
-from genreg.report.tuning import Tuning, read_tuning
+from genreg.report.read.find import read_parts
+from genreg.report.read.outcomes import Outcomes
+from genreg.report.read.parts import Arm, Part, Tried
+from genreg.report.read.runs import Run
+from genreg.report.tell.reference import judge
 from genreg.run.metric import Metric
 
 Genreg = Callable[..., Result]

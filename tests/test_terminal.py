@@ -11,12 +11,12 @@ from conftest import Result
 from rich.console import Console
 from synthetic import part_of, write_run
 
-from genreg.report import text
-from genreg.report.cells import columns
-from genreg.report.data import as_csv
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.result import PartResult
 from genreg.report.page import page
-from genreg.report.result import PartResult
-from genreg.report.tables import evaluate
+from genreg.report.tell import text
+from genreg.report.tell.cells import columns
+from genreg.report.tell.data import as_csv
 from genreg.run.display import Display
 
 NAMES = ["gp", "frobenius_penalty,lr=0.0005,bound=1", "spectral_normalization,lr=0.0005,lr=0.002", "sn"]

@@ -10,9 +10,9 @@ from pathlib import Path
 from genreg.errors import GenregError
 from genreg.launcher.job import Job, finished
 from genreg.launcher.overrides import merged
-from genreg.report.find import parts_of
-from genreg.report.result import PartResult
-from genreg.report.tables import evaluate
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.result import PartResult
+from genreg.report.read.find import parts_of
 from genreg.run.code import changed
 from genreg.sweep import record
 from genreg.sweep.file import Arm, Sweep, arms_of

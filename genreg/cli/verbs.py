@@ -96,7 +96,7 @@ def ls(
     format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
 ) -> None:
     """What there is: a line for each arm, with its runs, seeds, metrics and code."""
-    from genreg.report.ls import ls as list_arms
+    from genreg.report.list.ls import ls as list_arms
 
     list_arms(folder, where, sort, format)
 

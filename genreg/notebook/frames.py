@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genreg.errors import InputError
-from genreg.report.grouping import plain_parts
-from genreg.report.keys import flat
-from genreg.report.runs import Run
+from genreg.report.list.keys import flat
+from genreg.report.read.grouping import plain_parts
+from genreg.report.read.runs import Run
 from genreg.run.folder import Row, some_runs
 from genreg.run.identity import hash_in
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genreg.errors import InputError, nearest
-from genreg.report.data import as_csv, as_json
-from genreg.report.find import read_parts
-from genreg.report.parts import Part, check_select
-from genreg.report.reference import judge
-from genreg.report.result import PartResult
-from genreg.report.summary import summary
-from genreg.report.tables import evaluate
-from genreg.report.text import latex, markdown, show
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.result import PartResult
+from genreg.report.read.find import read_parts
+from genreg.report.read.parts import Part, check_select
+from genreg.report.tell.data import as_csv, as_json
+from genreg.report.tell.reference import judge
+from genreg.report.tell.summary import summary
+from genreg.report.tell.text import latex, markdown, show
 
 FORMATS = ("html", "markdown", "csv", "json", "latex", "summary")
 SUFFIXES = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}

@@ -10,13 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.find import read_parts
-from genreg.report.numbers import number
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.sequential import level_at
-from genreg.report.statistics import LEVEL, POWER, power
-from genreg.report.tables import evaluate
-from genreg.report.terminal import terminal
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.sequential import level_at
+from genreg.report.judge.statistics import LEVEL, POWER, power
+from genreg.report.read.find import read_parts
+from genreg.report.tell.numbers import number
+from genreg.report.tell.terminal import terminal
 
 MOST = 10_000  # seeds, beyond which nobody waits
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.runs import Run, read_run
+from genreg.report.read.runs import Run, read_run
 from genreg.run.folder import Row, is_run, printable
 
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.tuning import Trial
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.tuning import Trial
 from genreg.sweep.file import Arm, Part
 from genreg.sweep.tune import Told, Values, next_points
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from genreg.report.draw.axis import wide_range
 from genreg.report.draw.lines import Line, chart
-from genreg.report.figures.arms import SEEDS, Figure, drawn, some_of, unnamed
-from genreg.report.numbers import titled
-from genreg.report.result import PartResult
-from genreg.report.runs import Run
+from genreg.report.figures.arms import SEEDS, Figure, some_of, unnamed
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import PartResult
+from genreg.report.read.runs import Run
+from genreg.report.tell.numbers import titled
 from genreg.run import replicas
 
 BANDS = 6  # arms beyond which bands would hide one another

@@ -7,8 +7,8 @@ from genreg.report.draw.axis import wide_range
 from genreg.report.draw.heat import heat_map
 from genreg.report.draw.lines import Line, chart
 from genreg.report.figures.arms import Figure
-from genreg.report.numbers import number, titled
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell.numbers import number, titled
 
 
 def grids(result: PartResult) -> list[Figure]:

@@ -9,8 +9,9 @@ from markupsafe import Markup
 from genreg.report.draw.axis import Axis
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import tag
-from genreg.report.figures.arms import Figure, drawn
-from genreg.report.result import PartResult
+from genreg.report.figures.arms import Figure
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import PartResult
 from genreg.run import replicas
 
 PATHS = 4  # drawn of an arm

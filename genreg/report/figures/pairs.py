@@ -3,9 +3,10 @@
 import statistics as simple
 
 from genreg.report.draw.rows import Row, dots
-from genreg.report.figures.arms import SEEDS, Figure, drawn, some_of, unnamed
-from genreg.report.numbers import number, titled
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.figures.arms import SEEDS, Figure, some_of, unnamed
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell.numbers import number, titled
 
 
 def paired_dots(result: PartResult) -> Figure | None:

@@ -8,7 +8,7 @@ from genreg.report.figures.pairs import paired_dots
 from genreg.report.figures.seeds import against_seeds
 from genreg.report.figures.times import times
 from genreg.report.figures.tuning import tuning
-from genreg.report.result import PartResult
+from genreg.report.judge.result import PartResult
 
 
 def figures(result: PartResult) -> list[Figure]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genreg.report.figures.arms import drawn
-from genreg.report.result import PartResult
-from genreg.report.runs import Run
-from genreg.report.values import chosen_row
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import PartResult
+from genreg.report.read.runs import Run
+from genreg.report.read.values import chosen_row
 
 BYTES = 1_000_000  # of a file that is read
 EXACT = 20_000  # bytes up to which a picture is embedded without loss

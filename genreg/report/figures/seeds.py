@@ -8,12 +8,13 @@ from markupsafe import Markup
 from genreg.report.draw.axis import Axis
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import tag
-from genreg.report.figures.arms import Figure, drawn, some_of, unnamed
-from genreg.report.numbers import titled
-from genreg.report.pairs import FEWEST, paired
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.sequential import level_at
-from genreg.report.statistics import LEVEL, student
+from genreg.report.figures.arms import Figure, some_of, unnamed
+from genreg.report.judge.best import drawn
+from genreg.report.judge.pairs import FEWEST, paired
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.sequential import level_at
+from genreg.report.judge.statistics import LEVEL, student
+from genreg.report.tell.numbers import titled
 
 FIRST = 3  # seeds: the interval of two says nothing
 BANDS = 6

@@ -3,8 +3,9 @@
 import math
 
 from genreg.report.draw.lines import Line, chart
-from genreg.report.figures.arms import Figure, drawn, some_of, unnamed
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.figures.arms import Figure, some_of, unnamed
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import ArmResult, PartResult
 
 
 def times(result: PartResult) -> Figure | None:

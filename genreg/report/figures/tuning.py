@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from genreg.report.draw.axis import wide_range
 from genreg.report.draw.lines import Line, chart
-from genreg.report.figures.arms import Figure, drawn, unnamed
+from genreg.report.figures.arms import Figure, unnamed
 from genreg.report.figures.grids import are_numbers, last
-from genreg.report.numbers import titled
-from genreg.report.result import PartResult
-from genreg.report.tuning import Tuning
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import PartResult
+from genreg.report.judge.tuning import Tuning
+from genreg.report.tell.numbers import titled
 
 Tuned = tuple[int, str, Tuning]
 """Color and name of an arm, and its trials."""

@@ -10,18 +10,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genreg.installed import __version__
-from genreg.report import matrix
-from genreg.report.cells import caption
-from genreg.report.datasets import Matrix, matrices
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
 from genreg.report.figures.samples import samples
-from genreg.report.numbers import titled
-from genreg.report.overview import overview
+from genreg.report.judge.datasets import Matrix, matrices
+from genreg.report.judge.result import PartResult
 from genreg.report.page.effects import effects
 from genreg.report.page.rows import rows
-from genreg.report.result import PartResult
-from genreg.report.signs import sign
+from genreg.report.tell import matrix
+from genreg.report.tell.cells import caption
+from genreg.report.tell.numbers import titled
+from genreg.report.tell.overview import overview
+from genreg.report.tell.signs import sign
 
 HERE = Path(__file__).parent
 

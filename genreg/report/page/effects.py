@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from genreg.report.cells import difference
 from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
-from genreg.report.figures.arms import drawn
-from genreg.report.numbers import titled
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell.cells import difference
+from genreg.report.tell.numbers import titled
 
 ROWS = 60  # beyond which only the best arms of each part are shown
 

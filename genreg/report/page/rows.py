@@ -7,13 +7,13 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from genreg.report.cells import Cell, columns, difference, p_value
 from genreg.report.draw.rows import interval
-from genreg.report.figures.arms import drawn
-from genreg.report.numbers import number, titled
+from genreg.report.judge.best import drawn
+from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.page.runs import RunLine, runs
 from genreg.report.page.tests import tests
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.tell.cells import Cell, columns, difference, p_value
+from genreg.report.tell.numbers import number, titled
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from genreg.report.numbers import number
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.runs import Run
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.read.runs import Run
+from genreg.report.tell.numbers import number
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator
 
-from genreg.report.cells import p_value
-from genreg.report.notes import numbers, tuned
-from genreg.report.numbers import number
-from genreg.report.pairs import is_judged
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.statistics import Comparison
+from genreg.report.judge.pairs import is_judged
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.statistics import Comparison
+from genreg.report.tell.cells import p_value
+from genreg.report.tell.notes import numbers, tuned
+from genreg.report.tell.numbers import number
 
 TESTS = {"t": "paired t test", "signs": "sign flips", "ranks": "sign flips of differences in rank"}
 

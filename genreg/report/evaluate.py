@@ -3,14 +3,15 @@
 import math
 
 from genreg.errors import InputError, nearest
-from genreg.report.notes import notes
-from genreg.report.outcomes import outcomes
-from genreg.report.pairs import FEWEST, Rule, compare_arms, is_judged
-from genreg.report.parts import PER_STEP, SECONDS, STEPS, Arm, Part
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.statistics import LEVEL, Comparison, Ranks, Reach, compare_ranks, family
-from genreg.report.tuning import read_tuning
-from genreg.report.values import chosen_row, first_time
+from genreg.report.judge.pairs import FEWEST, Rule, compare_arms, is_judged
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
+from genreg.report.judge.tuning import read_tuning
+from genreg.report.read.outcomes import outcomes
+from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Arm, Part
+from genreg.report.read.reach import Reach
+from genreg.report.read.values import chosen_row, first_time
+from genreg.report.tell.notes import notes
 from genreg.run.metric import Better
 
 NEVER = Reach(math.inf, math.inf)

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError, nearest
-from genreg.report.grouping import plain_parts, value_words
-from genreg.report.line import Line
-from genreg.report.numbers import finite, number, titled
-from genreg.report.terminal import terminal
+from genreg.report.list.line import Line
+from genreg.report.read.grouping import plain_parts, value_words
+from genreg.report.tell.numbers import finite, number, titled
+from genreg.report.tell.terminal import terminal
 from genreg.run.folder import Row, printable, some_runs
 
 FORMATS = ("table", "csv", "json")
@@ -52,7 +52,7 @@ def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:
     """A line for each arm that has runs for which all conditions hold."""
     arms = [arm for part in plain_parts({folder: some_runs(folder)}) for arm in part.arms]
     if where:
-        from genreg.report.where import chosen  # a list of all needs no groups
+        from genreg.report.list.where import chosen  # a list of all needs no groups
 
         arms = chosen(arms, where)
     root = folder.resolve()

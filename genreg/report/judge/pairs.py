@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from genreg.report.outcomes import Outcomes
-from genreg.report.sequential import Plan, level_at, repeated_p
-from genreg.report.statistics import (
+from genreg.report.judge.sequential import Plan, level_at, repeated_p
+from genreg.report.judge.statistics import (
     LEVEL,
     Comparison,
     Ranks,
@@ -16,7 +15,8 @@ from genreg.report.statistics import (
     decide,
     is_skewed,
 )  # fmt: skip
-from genreg.report.values import Key
+from genreg.report.read.outcomes import Outcomes
+from genreg.report.read.values import Key
 from genreg.run.metric import Better
 
 FEWEST = 5

@@ -8,12 +8,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genreg.report import matrix
-from genreg.report.cells import Column, caption, columns
-from genreg.report.datasets import Matrix, matrices
-from genreg.report.reference import Judged
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.terminal import terminal
+from genreg.report.judge.datasets import Matrix, matrices
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell import matrix
+from genreg.report.tell.cells import Column, caption, columns
+from genreg.report.tell.reference import Judged
+from genreg.report.tell.terminal import terminal
 
 TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
 REMARK = 24  # columns that a remark has at least

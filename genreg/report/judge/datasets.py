@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.statistics import LEVEL
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.statistics import LEVEL
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import math
 
-from genreg.report.cells import difference
-from genreg.report.datasets import Average, Matrix, Row
-from genreg.report.numbers import number, titled
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.signs import sign
+from genreg.report.judge.datasets import Average, Matrix, Row
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell.cells import difference
+from genreg.report.tell.numbers import number, titled
+from genreg.report.tell.signs import sign
 from genreg.run.metric import Metric
 
 

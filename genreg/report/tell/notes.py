@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from genreg.report.numbers import number
-from genreg.report.outcomes import Outcomes
-from genreg.report.parts import Part, in_words
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.read.outcomes import Outcomes
+from genreg.report.read.parts import Part, in_words
+from genreg.report.tell.numbers import number
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import printable
 from genreg.run.metric import Metric, metric_of

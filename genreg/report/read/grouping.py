@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genreg.report.parts import Arm, Part, tell_apart
-from genreg.report.runs import Run, read_run
+from genreg.report.read.parts import Arm, Part, tell_apart
+from genreg.report.read.runs import Run, read_run
 from genreg.run.folder import SEED, Row, printable
 from genreg.run.identity import PLUMBING
 from genreg.run.metric import Better

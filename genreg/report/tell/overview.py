@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from genreg.report.result import PartResult
-from genreg.report.runs import Run
+from genreg.report.judge.result import PartResult
+from genreg.report.read.runs import Run
 from genreg.run.folder import printable
 
 CLAIMS = {"reproduced": "reproduced", "not reproduced": "not", "not decided": "not decided",

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from genreg.errors import InputError, nearest
-from genreg.report.keys import flat
-from genreg.report.parts import Arm
+from genreg.report.list.keys import flat
+from genreg.report.read.parts import Arm
 from genreg.run.folder import Row
 
 OF_A_RUN = ("seed", "status")

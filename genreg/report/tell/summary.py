@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from genreg.report import matrix
-from genreg.report.cells import difference, p_value
-from genreg.report.datasets import Matrix, Row, matrices
-from genreg.report.figures.arms import drawn
-from genreg.report.numbers import number, titled
-from genreg.report.overview import overview
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.signs import sign
+from genreg.report.judge.best import drawn
+from genreg.report.judge.datasets import Matrix, Row, matrices
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell import matrix
+from genreg.report.tell.cells import difference, p_value
+from genreg.report.tell.numbers import number, titled
+from genreg.report.tell.overview import overview
+from genreg.report.tell.signs import sign
 
 ARMS = 8  # of a part: the baseline and the best
 MARKS = {ord(c): "\\" + c for c in "`*"} | {ord("&"): "&amp;"}

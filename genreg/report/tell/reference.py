@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 
 from genreg.errors import InputError
 from genreg.installed import CONFIGS
-from genreg.report.cells import difference, p_value
-from genreg.report.numbers import number
-from genreg.report.outcomes import Outcomes, outcomes
-from genreg.report.pairs import FEWEST, compare_arms, is_judged, paired
-from genreg.report.parts import SECONDS, STEPS
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.statistics import LEVEL, Comparison, family
+from genreg.report.judge.pairs import FEWEST, compare_arms, is_judged, paired
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.statistics import LEVEL, Comparison, family
+from genreg.report.read.outcomes import Outcomes, outcomes
+from genreg.report.read.parts import SECONDS, STEPS
+from genreg.report.tell.cells import difference, p_value
+from genreg.report.tell.numbers import number
 from genreg.run.metric import Better, Metric
 
 STATUSES = ("seen", "second-hand", "from memory", "by analogy")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from genreg.errors import InputError
-from genreg.report.parts import Arm, Part
-from genreg.report.runs import Run
-from genreg.report.values import run_values
+from genreg.report.read.parts import Arm, Part
+from genreg.report.read.runs import Run
+from genreg.report.read.values import run_values
 from genreg.run.folder import Row
 from genreg.run.metric import Metric
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from genreg.report.parts import Arm
-from genreg.report.runs import Run
+from genreg.report.read.parts import Arm
+from genreg.report.read.runs import Run
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, Row, printable
 from genreg.run.metric import Metric, judged, metric_of

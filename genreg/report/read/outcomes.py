@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
-from genreg.report.parts import PER_STEP, SECONDS, STEPS, Arm, Part
-from genreg.report.values import Key, run_values
+from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Arm, Part
+from genreg.report.read.values import Key, run_values
 
 
 @dataclass(frozen=True)

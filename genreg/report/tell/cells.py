@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from genreg.report.numbers import number, titled
-from genreg.report.parts import in_words
-from genreg.report.result import ArmResult, PartResult
-from genreg.report.statistics import Comparison
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.statistics import Comparison
+from genreg.report.read.parts import in_words
+from genreg.report.tell.numbers import number, titled
 from genreg.run.metric import Metric
 
 

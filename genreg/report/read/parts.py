@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.report.runs import Run
+from genreg.report.read.runs import Run
 from genreg.run.folder import Row, printable
 from genreg.run.metric import Better, Described, Metric, metric_of
 

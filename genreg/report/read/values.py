@@ -3,9 +3,9 @@
 import math
 
 from genreg.errors import InputError
-from genreg.report.parts import PER_STEP, SECONDS, STEPS, Part
-from genreg.report.runs import Run
-from genreg.report.statistics import Reach, first_reach
+from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Part
+from genreg.report.read.reach import Reach, first_reach
+from genreg.report.read.runs import Run
 from genreg.run.folder import Row
 from genreg.run.replicas import last
 

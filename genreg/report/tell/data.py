@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from genreg.report.datasets import matrices
-from genreg.report.numbers import finite
-from genreg.report.result import ArmResult, PartResult
+from genreg.report.judge.datasets import matrices
+from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell.numbers import finite
 
 
 def as_csv(results: Sequence[PartResult]) -> str:

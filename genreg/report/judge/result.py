@@ -5,12 +5,13 @@ import statistics as simple
 from dataclasses import dataclass, field
 from typing import Any
 
-from genreg.report.outcomes import Outcomes
-from genreg.report.pairs import ONCE, OTHER_WAY, Rule
-from genreg.report.parts import Arm, Part
-from genreg.report.statistics import Comparison, Ranks, Reach
-from genreg.report.tuning import Tuning
-from genreg.report.values import Key
+from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
+from genreg.report.judge.statistics import Comparison, Ranks
+from genreg.report.judge.tuning import Tuning
+from genreg.report.read.outcomes import Outcomes
+from genreg.report.read.parts import Arm, Part
+from genreg.report.read.reach import Reach
+from genreg.report.read.values import Key
 from genreg.run.metric import Metric
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.report.grouping import plain_parts
-from genreg.report.parts import Arm, Part, Tried, check_select, tell_apart
-from genreg.report.runs import Run, read_run
+from genreg.report.read.grouping import plain_parts
+from genreg.report.read.parts import Arm, Part, Tried, check_select, tell_apart
+from genreg.report.read.runs import Run, read_run
 from genreg.run.folder import Row, find_runs, printable
 
 

@@ -1,0 +1,1 @@
+"""Values -> comparisons: which test decides, and what it says."""

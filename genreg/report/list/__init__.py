@@ -1,0 +1,1 @@
+"""`genreg ls`: a line for each arm, filtered and sorted."""

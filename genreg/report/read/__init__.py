@@ -1,0 +1,1 @@
+"""Run folders and sweep files -> parts, arms and their values."""

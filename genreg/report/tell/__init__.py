@@ -1,0 +1,1 @@
+"""Results -> words: tables, notes, claims, text formats."""
