@@ -22,6 +22,7 @@ from genreg.report.page import page
 from genreg.report.page.effects import ROWS, effects, pooled
 from genreg.report.page.tests import of_items
 from genreg.report.read.find import read_parts
+from genreg.report.tell.notes import best_three
 from genreg.report.tell.reference import judge
 from genreg.report.tell.signs import SIGNS
 from genreg.report.tell.summary import summary
@@ -203,6 +204,12 @@ def test_tuning_and_looks_are_told_below_the_table(study: list[PartResult]) -> N
         f"({there:.2f} there, {here:.2f} on these seeds: luck {there - here:+.2f}); "
         "at an end of its range: optimizer.lr, vat.epsilon"
     ) in notes
+    best = sorted(tuned.trials, key=lambda trial: -trial.mean)[:3]
+    said = best_three(tuned).split("; ")
+    assert [float(text.split(" ")[0]) for text in said] == pytest.approx(
+        [100 * t.mean for t in best], abs=6e-3
+    )
+    assert said[0].endswith("(optimizer.lr=0.01, vat.epsilon=2.0)")
 
 
 def test_a_picture_is_embedded_small_and_whole(tmp_path: Path) -> None:

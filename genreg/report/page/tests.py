@@ -7,7 +7,7 @@ from genreg.report.judge.pairs import is_judged
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import Comparison
 from genreg.report.tell.cells import p_value
-from genreg.report.tell.notes import numbers, tuned
+from genreg.report.tell.notes import best_three, numbers, tuned
 from genreg.report.tell.numbers import number
 
 TESTS = {"t": "paired t test", "signs": "sign flips", "ranks": "sign flips of differences in rank"}
@@ -20,6 +20,7 @@ def tests(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
         yield from _compared(result, arm, found)
     if arm.tuning:
         yield "tuning", tuned(arm)
+        yield "best three trials", best_three(arm.tuning)
 
 
 def _compared(result: PartResult, arm: ArmResult, found: Comparison) -> Iterator[tuple[str, str]]:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.tuning import Tuning
 from genreg.report.read.outcomes import Outcomes
 from genreg.report.read.parts import Part, in_words
 from genreg.report.tell.numbers import number
 from genreg.run.code import file_of, recorded
-from genreg.run.folder import printable
+from genreg.run.folder import Row, printable
 from genreg.run.metric import Metric, metric_of
 
 
@@ -77,14 +78,23 @@ def tuned(result: ArmResult) -> str:
         return f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
     if not found.winner:
         return f"all {len(found.trials)} trials of tuning failed"
-    values = ", ".join(f"{key}={value}" for key, value in found.winner.values.items())
-    words = f"best of {len(found.trials)} trials on {found.key}: {values}"
+    words = f"best of {len(found.trials)} trials on {found.key}: {_values(found.winner.values)}"
     if not math.isnan(found.luck):
         fresh = sum(found.fresh) / len(found.fresh)
         words += f" ({number(found.winner.mean, found.metric)} there, {number(fresh, found.metric)} on these"
         words += f" seeds: luck {number(found.luck, found.metric, '+')})"
     edges = found.edges()
     return words + (f"; at an end of its range: {', '.join(edges)}" if edges else "")
+
+
+def best_three(tuning: Tuning) -> str:
+    """`97.30 (optimizer.lr=0.003); ...`: means over the tuning seeds, so that a near tie is seen."""
+    best = [trial for trial in tuning.trials if trial.scores][:3]
+    return "; ".join(f"{number(trial.mean, tuning.metric)} ({_values(trial.values)})" for trial in best)
+
+
+def _values(values: Row) -> str:
+    return printable(", ".join(f"{key}={value}" for key, value in values.items()))
 
 
 def numbers(found: Sequence[int]) -> str:
