@@ -309,3 +309,20 @@ def test_a_run_that_fails_in_tuning_is_the_worst_trial(genreg: Genreg, tmp_path:
         assert "optimizer.lr=0.001" in arm["command"]
     assert answer.code == 1  # what failed is told at the end
     assert "diverged" in answer.err
+
+
+@pytest.mark.usefixtures("mine")
+def test_what_was_done_by_hand_is_not_forgotten_by_a_kill(
+    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = "sweep.until={margin: 0.001 points, most: 5}"
+    for most in "56":
+        assert genreg(*OWN, limit.replace("5", most)).code == 0
+    before = (tmp_path / "outputs/own/sweep.json").read_bytes()
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise Interrupted("killed")
+
+    monkeypatch.setattr("genreg.cli.stages.evaluate", killed)  # while the first look is passed
+    assert genreg(*OWN, limit.replace("5", "6")).code == 130
+    assert (tmp_path / "outputs/own/sweep.json").read_bytes() == before

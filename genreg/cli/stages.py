@@ -36,15 +36,23 @@ class Wanted:
 
 
 class Stages:
-    """Where a sweep stands. command: what was typed, for sweep.json; None writes no file."""
+    """Where a sweep stands. command: what was typed, for sweep.json; None writes no file.
+
+    whole: what sweep.json is to say; it is written when a stage is started, never while stages that are over
+    are passed, so that a sweep that is killed at its start leaves the file as it was.
+    """
 
     def __init__(self, name: str, sweep: Sweep, given: list[str], compose: Compose,
                  command: list[str] | None) -> None:  # fmt: skip
         self.name, self.sweep, self.given, self.compose, self.command = name, sweep, given, compose, command
         self.arms = {name: arms_of(name, part, sweep.seeds) for name, part in sweep.parts.items()}
         self.progress = {name: begin(part, self.arms[name]) for name, part in sweep.parts.items()}
-        self.before: dict[str, record.Json] | None = None
         self.many = any(part.tune or part.until for part in sweep.parts.values())
+        self.folder = Path()
+        self.whole: record.Json = {}
+        self.part_of: dict[Path, str] = {}
+        self.before: dict[str, record.Json] | None = None
+        self.seen: list[str] = []
 
     def jobs(self) -> list[Job]:
         """All that the stages so far need, seed by seed, so that early results can be compared."""
@@ -88,7 +96,7 @@ class Stages:
                         yield Wanted(name, arm, progress.winners[arm.name], seed, False)
 
     def _describe(self, wanted: Sequence[Wanted], jobs: Sequence[Job]) -> None:
-        """Make what sweep.json says now, and write it."""
+        """Make what sweep.json is to say now."""
         parts = []
         own: dict[tuple[str, str], list[tuple[Wanted, Job]]] = {}
         for one, job in zip(wanted, jobs, strict=True):
@@ -103,6 +111,8 @@ class Stages:
             "sweep": self.name, "command": shlex.join(["genreg", "train", *(self.command or ())]),
             "question": self.sweep.question, "parts": record.with_history(parts, self.before, self.seen),
         }  # fmt: skip
+
+    def write(self) -> None:
         if self.command is not None:
             record.write(self.folder, self.whole)
 
@@ -142,12 +152,14 @@ def run_stages(
         jobs = stages.jobs()
         left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, again)]
         if not stages.many or (left and dry_run):
+            stages.write()
             start(jobs, True)
             return
         quiet = all(job.settings.quiet for job in jobs)
         if left:
             if not quiet:
                 print("; ".join(stages.words(left)), flush=True)
+            stages.write()
             start(left, False)
             tried |= {job.folder.path for job in left if finished(job)}
             if any(not finished(job) for job in left):
@@ -158,6 +170,7 @@ def run_stages(
         if stages.progress == before:
             for line in () if quiet else conclusions(results):
                 print(line, flush=True)
+            stages.write()
             start(jobs, True)
             return
 
