@@ -17,6 +17,9 @@ LATER: dict[str, tuple[Any, ...]] = {
     "dataset.targets": ("auto",),
     "task.validation_items": (None,),
     "regularizer.gradient_penalty.interpolate": ("within",),
+    "regularizer.gradient_penalty.points": ("data",),
+    "regularizer.gradient_penalty.noise": (0.1,),
+    "regularizer.spectral_normalization.init": ("normal",),
 }
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""
