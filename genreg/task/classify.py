@@ -79,6 +79,8 @@ class Classify(Task):
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = dict(measure or {})
+        for chosen in self.measure.values():
+            chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
