@@ -167,12 +167,28 @@ def test_a_residual_branch_counts_one_and_its_norm(twice: bool) -> None:
     assert found == pytest.approx(8 if twice else 4, rel=1e-12)
 
 
+class Viewed(MLP):
+    """Flattened by its own sizes, as many a model is."""
+
+    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        flat = embedding.view(embedding.size(0), embedding.shape[1] * embedding.shape[2])
+        outputs: Tensor = self.layers(flat)
+        return outputs
+
+
+def test_a_model_that_reads_sizes_has_its_bound() -> None:
+    model = Viewed(input_shape=[2, 3], outputs=3, widths=[]).double()
+    found = LipschitzUpper(**TEST)(model, normal(2, 2, 3), torch.zeros(2)).value
+    assert found == pytest.approx(torch.linalg.matrix_norm(model.output.weight.detach(), 2).item())
+
+
 LAYERS = {
     "conv": (nn.Conv2d(2, 3, 3, padding=1), (2, 6, 5)),
     "strided": (nn.Conv2d(2, 3, 3, stride=2, bias=False), (2, 7, 7)),
     "dilated groups": (nn.Conv2d(2, 4, 2, dilation=2, groups=2), (2, 6, 6)),
     "linear": (nn.Linear(5, 3), (5,)),
     "average": (nn.AvgPool2d(2), (2, 6, 6)),
+    "average of all": (nn.AdaptiveAvgPool2d(1), (2, 4, 5)),
     "flatten": (nn.Flatten(), (2, 3)),
     "overlapping average": (nn.AvgPool2d(3, 2), (1, 9, 9)),
 }

@@ -1,5 +1,6 @@
 """Methods that act on the sizes of weights: against SVD and by hand, in float64; what goes with what."""
 
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from genreg.regularizer import (
     SpectralProjection,
 )
 from genreg.regularizer.matrices import as_matrix, linear_layers, power_iteration, rows
+from genreg.run.identity import experiment_hash
 
 
 def network() -> nn.Module:
@@ -242,3 +244,14 @@ def test_interpolates_lie_between_two_items_of_the_batch() -> None:
 def test_a_critics_points_are_not_to_be_chosen() -> None:
     with pytest.raises(InputError, match="points: expected data for a critic"):
         build("wgan", {"gradient_penalty": method("gradient_penalty", points="noised")})
+
+
+@pytest.mark.parametrize(("name", "keys"), [("spectral_normalization", ["init"]),
+                                            ("gradient_penalty", ["points", "noise"])])  # fmt: skip
+def test_what_was_added_leaves_the_folder_where_it_was(name: str, keys: list[str]) -> None:
+    now = {f.name: getattr(method(name), f.name) for f in fields(method(name))}  # type: ignore[arg-type]
+    before = {key: value for key, value in now.items() if key not in keys}
+    assert len(before) == len(now) - len(keys)
+    assert experiment_hash({"regularizer": {name: now}}) == experiment_hash({"regularizer": {name: before}})
+    other = {**now, keys[0]: "ones" if name.startswith("spectral") else "noised"}
+    assert experiment_hash({"regularizer": {name: other}}) != experiment_hash({"regularizer": {name: now}})

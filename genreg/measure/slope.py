@@ -88,8 +88,8 @@ class JacobianNorm(ItemsMeasure):
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         x, y = self.chosen(x, y)
         with evaluation_mode(model), torch.enable_grad():
-            parts = [jacobians(f, e.requires_grad_()) for f, e, _ in chunks(model, x)]
-        return mean(torch.cat([part.flatten(1).norm(dim=1) for part in parts]))
+            norms = [jacobians(f, e.requires_grad_()).flatten(1).norm(dim=1) for f, e, _ in chunks(model, x)]
+        return mean(torch.cat(norms))
 
 
 @dataclass(config=STRICT, kw_only=True)

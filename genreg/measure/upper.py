@@ -85,9 +85,12 @@ def _slope(
         return float(node.op == "placeholder")
     if node.op == "output" or (node.target in SUMS and not node.kwargs):
         return sum(slopes[argument] for argument in read)
-    if len(node.all_input_nodes) != 1:
+    if "tensor_meta" not in node.meta and node.target not in ("item", "tolist"):
+        return 0.0  # a size, which no difference changes
+    given = [argument for argument in node.all_input_nodes if "tensor_meta" in argument.meta]
+    if len(given) != 1:
         raise unknown(node.target)
-    before = node.all_input_nodes[0]
+    before = given[0]
     shape = tuple(before.meta["tensor_meta"].shape[1:])
     if node.op == "call_module":
         return slopes[before] * layer_norm(graph.get_submodule(str(node.target)), shape, generator)
@@ -119,6 +122,8 @@ def layer_norm(layer: nn.Module, shape: Sequence[int], generator: torch.Generato
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and _plain(layer):
         windows, size = _windows(layer)
         return math.sqrt(windows if isinstance(layer, nn.MaxPool2d) else windows / size)
+    if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1)):
+        return 1 / math.sqrt(math.prod(shape[1:]))
     if isinstance(layer, nn.LeakyReLU):
         return max(1.0, abs(layer.negative_slope))
     if isinstance(layer, nn.GELU):
