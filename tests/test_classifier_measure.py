@@ -29,8 +29,8 @@ from genreg.measure import (
     NoiseAccuracy,
     WeightNoiseAccuracy,
 )
+from genreg.measure.layer_norm import layer_norm
 from genreg.measure.prediction import brier, calibration_error, margin
-from genreg.measure.upper import layer_norm
 from genreg.model import MLP, Classifier, Conv, ResNet
 from genreg.task.methods import attach
 
