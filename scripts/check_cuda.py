@@ -46,7 +46,8 @@ MODELS = {
 CLASSIFY = ["model.widths=[32]", "model.batch_norm=true", "model.dropout=0.2"]
 PLAYERS = ["task=wgan", "model.widths=[32,32]", "model.generator_widths=[32]", "dataset.items=2000"]
 VALLEY = ["task=landscape", "model.replicas=4"]
-OF_A_CRITIC = ("frobenius", "frobenius_projection", "gradient_penalty", "l2", "spectral_normalization",
+OF_A_CRITIC = ("frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty", "l1", "l2",
+               "orthogonal", "spectral_normalization", "spectral_penalty", "spectral_projection",
                "weight_clipping")  # fmt: skip
 EQUAL = 1e-5  # how far two runs of one seed may be apart on a GPU, and a run on two devices
 

@@ -221,13 +221,29 @@ def _anatomy(model: nn.Module) -> list[Any]:
     return [(name, type(m), *(len(getattr(m, h)) for h in hooks)) for name, m in model.named_modules()]
 
 
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Equal names, and values equal bit for bit, all finite."""
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) and a[k].isfinite().all() for k in a)
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Equal names, and tensors or lists of them equal bit for bit, all finite."""
+    return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+
+
+def alike(a: Any, b: Any) -> bool:
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return torch.equal(a, b) and bool(a.isfinite().all())
 
 
 def everything(task: str) -> list[str]:
     return [name for name in METHODS if fits(task, name)]
+
+
+@cache
+def together(task: str, first: str = "spectral_normalization") -> list[str]:
+    """As many methods of a task at once as go together with `first`."""
+    chosen = [first] if fits(task, first) else []
+    for name in everything(task):
+        if name not in chosen and fits(task, *chosen, name):
+            chosen.append(name)
+    return sorted(chosen)
 
 
 ALONE = [(task, name) for task in TASKS for name in everything(task)]

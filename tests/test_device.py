@@ -45,7 +45,8 @@ PICTURE_GAN = ["task=wgan", *PICTURES, "task.critic_steps=2", "task.batch_size=4
 VALLEY = ["task=landscape", "model.replicas=3"]
 
 NEEDS_FILES = ("emoji32", "fashion_mnist", "mnist", "zh_sentiment_ngram", "image_folder", "none")
-OF_A_CRITIC = ("frobenius", "frobenius_projection", "gradient_penalty", "l2", "spectral_normalization",
+OF_A_CRITIC = ("frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty", "l1", "l2",
+               "orthogonal", "spectral_normalization", "spectral_penalty", "spectral_projection",
                "weight_clipping")  # fmt: skip
 OF_A_GENERATOR = ("conditional_wasserstein", "critic_wasserstein", "fid", "gradient_norm", "kid",
                   "lipschitz", "modes", "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
@@ -100,7 +101,8 @@ def _dataset(name: str) -> list[str]:
 
 
 def _measure(name: str) -> list[str]:
-    small = {"hessian_trace": ["max_samples=8"], "hessian_negative_share": ["max_samples=2", "steps=5"],
+    small = {"lipschitz_lower": ["items=4", "steps=2"],
+             "hessian_trace": ["max_samples=8"], "hessian_negative_share": ["max_samples=2", "steps=5"],
              "hessian_eigenvalue": ["max_products=10"]}  # fmt: skip
     chosen = [f"measure={name}", *(f"measure.{name}.{value}" for value in small.get(name, []))]
     if name in OF_PICTURES:

@@ -16,7 +16,12 @@ LATER: dict[str, tuple[Any, ...]] = {
     "dataset.test": (0.2,),
     "dataset.targets": ("auto",),
     "task.validation_items": (None,),
+    "task.label_noise": (0,),
+    "task.corruption": ({"noise": 0, "blur": 0, "shift": 0},),
     "regularizer.gradient_penalty.interpolate": ("within",),
+    "regularizer.gradient_penalty.points": ("data",),
+    "regularizer.gradient_penalty.noise": (0.1,),
+    "regularizer.spectral_normalization.init": ("normal",),
 }
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Batch, Dataset, drawn
+from genreg.dataset import Batch, Dataset, Kind, corrupted, drawn, mislabeled
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
@@ -21,7 +21,7 @@ from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
-from genreg.parameters import Count, checked
+from genreg.parameters import Count, Fraction, NonNegative, checked
 from genreg.regularizer import Regularizer, added
 from genreg.run.metric import GAP
 from genreg.run.task import Task
@@ -39,7 +39,9 @@ class Classify(Task):
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
-    choose the step, drawn by `seed`; None: all of the data set's. Everything random follows from `seed`.
+    choose the step, drawn by `seed`; None: all of the data set's. label_noise: share of the labeled items
+    whose class is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the test
+    items (`dataset.corrupted`). Everything random follows from `seed`.
     """
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
@@ -62,6 +64,8 @@ class Classify(Task):
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
         validation_items: Count | None = None,
+        label_noise: Fraction = 0.0,
+        corruption: Mapping[Kind, NonNegative] | None = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",
@@ -71,7 +75,7 @@ class Classify(Task):
         self.sizes = {"task.batch_size": batch_size, "task.unlabeled_batch_size": unlabeled_batch_size}
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
-        self.dataset = self._read(dataset, validation_items)
+        self.dataset = self._read(dataset, validation_items, label_noise, corruption or {})
         known = {"classes"} if self.dataset.classes else set()
         check_methods(regularizer, self.offers | known, "real targets")
         check_measures(measure or {}, self.measures, bool(known))
@@ -79,6 +83,8 @@ class Classify(Task):
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = dict(measure or {})
+        for chosen in self.measure.values():
+            chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
@@ -87,8 +93,18 @@ class Classify(Task):
             pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
         )
 
-    def _read(self, dataset: Callable[..., Dataset], validation_items: int | None) -> Dataset:
-        data = dataset(seed=self.seed).to(self.device)
+    def _read(
+        self, dataset: Callable[..., Dataset], validation_items: int | None, label_noise: float,
+        corruption: Mapping[Kind, float],
+    ) -> Dataset:  # fmt: skip
+        data: Dataset = dataset(seed=self.seed)
+        if label_noise:
+            if not data.classes:
+                raise InputError("task.label_noise", "0 for a dataset without classes", label_noise)
+            labeled = mislabeled(data.labeled, data.classes, label_noise, self.seed)
+            data = replace(data, labeled=labeled)
+        copies = corrupted(data.test, corruption, self.seed, "task.corruption")
+        data = replace(data, corrupted=copies).to(self.device)
         if validation_items:
             few = drawn(data.validation, "task.validation_items", validation_items, self.seed)
             data = replace(data, validation=few)
