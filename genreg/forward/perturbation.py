@@ -54,3 +54,17 @@ def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generat
     e = clean.embedding
     d = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
     return unit(d if clean.mask is None else d * clean.mask[..., None], scope)
+
+
+def signs(e: Tensor, draw: torch.Generator) -> Tensor:
+    """Independent numbers +1 or -1 with equal probability, shaped like `e`."""
+    return 2 * torch.randint(2, e.shape, dtype=e.dtype, device=e.device, generator=draw) - 1
+
+
+def loss_gradient(forward: ClassifierForward, x: Tensor) -> Tensor:
+    """The gradient of each labeled item's loss in its embedding, at x; no parameter's gradient is touched.
+
+    Called inside `forward.fixed_statistics()`, so that no item's loss depends on another's x.
+    """
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(forward.loss(forward.at(x), forward.batch).sum(), x)[0]
