@@ -11,8 +11,11 @@ from genreg.regularizer.frobenius import FrobeniusProjection as FrobeniusProject
 from genreg.regularizer.gradient_penalty import GradientPenalty as GradientPenalty
 from genreg.regularizer.hidden_noise import HiddenNoise as HiddenNoise
 from genreg.regularizer.input_noise import InputNoise as InputNoise
+from genreg.regularizer.jacobian_penalty import JacobianPenalty as JacobianPenalty
 from genreg.regularizer.l2 import L2 as L2
 from genreg.regularizer.label_smoothing import LabelSmoothing as LabelSmoothing
+from genreg.regularizer.laplacian_penalty import LaplacianPenalty as LaplacianPenalty
+from genreg.regularizer.loss_gradient_penalty import LossGradientPenalty as LossGradientPenalty
 from genreg.regularizer.noise_consistency import NoiseConsistency as NoiseConsistency
 from genreg.regularizer.r_drop import RDrop as RDrop
 from genreg.regularizer.random_affine import RandomAffine as RandomAffine
