@@ -1,11 +1,14 @@
 """One file per method; adding one is a file, a YAML that lists its parameters, and a line here."""
 
+from genreg.regularizer.adversarial import Adversarial as Adversarial
 from genreg.regularizer.base import Ramp as Ramp
 from genreg.regularizer.base import Regularizer as Regularizer
 from genreg.regularizer.base import Weight as Weight
 from genreg.regularizer.base import added as added
 from genreg.regularizer.dropout import Dropout as Dropout
 from genreg.regularizer.entropy import Entropy as Entropy
+from genreg.regularizer.fgm import FGM as FGM
+from genreg.regularizer.fgsm import FGSM as FGSM
 from genreg.regularizer.frobenius import Frobenius as Frobenius
 from genreg.regularizer.frobenius import FrobeniusProjection as FrobeniusProjection
 from genreg.regularizer.gradient_penalty import GradientPenalty as GradientPenalty
