@@ -1,6 +1,7 @@
 """Noise on labels, inputs, hidden layers and weights, against loops written by hand in float64."""
 
 import math
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import draw, normal, small_task
+from conftest import classifier, draw, forward_of, normal, small_task
+from mean_teacher import MeanTeacher
 from scipy.ndimage import map_coordinates
 from test_examples import SEED, Weights, agrees, dropped, net, noise, of_layer
 from torch import Tensor, nn
@@ -16,10 +18,15 @@ from torch import Tensor, nn
 from genreg import streams
 from genreg.dataset import Batch, digits
 from genreg.errors import InputError
+from genreg.forward.base import Draws
+from genreg.forward.critic import CriticForward
 from genreg.loss import MSE
 from genreg.model import MLP, ResNet
+from genreg.model.gan import MLPGan
+from genreg.model.statistics import RunningStatistics
 from genreg.regularizer import (
     Dropout,
+    GradientPenalty,
     HiddenNoise,
     InputNoise,
     LabelSmoothing,
@@ -197,3 +204,35 @@ def test_digits_are_moved_in_training_only() -> None:
     assert task.batch(0, task.forward(0).draws).e.shape == (32, 1, 8, 8)
     assert not torch.equal(task.forward(0).embedding, bare.forward(0).embedding)
     assert torch.equal(task.dataset.test.x, bare.dataset.test.x)
+
+
+def test_noise_behind_batch_normalization_stays_where_its_statistics_are_kept() -> None:
+    model = classifier(batch_norm=True)
+    attach({"a": HiddenNoise(layers="layers.1")}, model)
+    seen = forward_of(model, normal(4, 5), torch.tensor([0, 1, 2, 0]))
+    torch.testing.assert_close(seen.alone(seen.embedding), seen.logits, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", [Dropout(), HiddenNoise(mode="multiplicative", sigma=0.5)])
+def test_the_slope_of_a_noisy_critic_is_that_of_its_score(method: Regularizer) -> None:
+    torch.manual_seed(0)
+    critic = MLPGan(input_shape=[2], latent=2, widths=[8], generator_widths=[8]).critic
+    attach({"a": method}, critic)
+    seen = CriticForward(
+        critic, normal(6, 2).float(), normal(6, 2, seed=1).float(), None,
+        draws=Draws(0, 0, torch.device("cpu")), statistics=RunningStatistics(critic), autocast=nullcontext,
+    )  # fmt: skip
+    x = seen.points.detach()
+    for item, slope in zip(range(6), GradientPenalty().input_gradient(seen), strict=True):
+        for axis in range(2):
+            step = torch.zeros(6, 2)
+            step[item, axis] = 1e-3
+            difference = (seen.score(x + step) - seen.score(x - step)).sum() / 2e-3
+            assert slope[axis].item() == pytest.approx(difference.item(), abs=2e-3)
+
+
+def test_a_teacher_has_noise_of_its_own() -> None:
+    methods = {"a": MeanTeacher(), "b": Dropout(), "c": HiddenNoise(), "d": WeightNoise(), "e": RDrop()}
+    task = small_task(methods)
+    assert all(value.isfinite() for step in range(3) for value in task.step(step).values())
+    assert len(task.methods["a"].teacher.layers[2]._forward_hooks) == 2  # type: ignore[attr-defined]
