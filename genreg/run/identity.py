@@ -22,6 +22,8 @@ LATER: dict[str, tuple[Any, ...]] = {
     "regularizer.gradient_penalty.points": ("data",),
     "regularizer.gradient_penalty.noise": (0.1,),
     "regularizer.spectral_normalization.init": ("normal",),
+    "regularizer.noise_consistency.samples": (1,),
+    "regularizer.noise_consistency.divergence": ("kl",),
 }
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""
