@@ -32,14 +32,11 @@ DIFFERENCES: dict[str, Draw] = {
 
 def stopped(d: np.ndarray, margin: float) -> tuple[str, int]:
     """The verdict and the number of seeds at which it came."""
-    p: dict[int, float] = {}
-    inside: dict[int, float] = {}
     for n in PLAN:
         found = decide(d[:n], margin)
-        p[n], inside[n] = found.p, found.equivalent
-        if repeated_p(p, PLAN) < LEVEL:
-            return ("better" if d[:n].mean() > 0 else "worse"), n
-        if margin and repeated_p(inside, PLAN, 1) < LEVEL:
+        if repeated_p(found.p, n, PLAN) < LEVEL:
+            return ("better" if found.sign > 0 else "worse"), n
+        if margin and repeated_p(found.equivalent, n, PLAN, 1) < LEVEL:
             return "equivalent", n
     return "not decided", PLAN[-1]
 

@@ -37,25 +37,20 @@ def outcomes(values: Sequence[float]) -> Outcomes:
 
 def test_one_look_is_the_plain_test() -> None:
     for p in (0.5, 0.05, 0.01):
-        assert repeated_p({10: p}, (10,)) == pytest.approx(p, abs=4 * math.sqrt(p / 100_000))
+        assert repeated_p(p, 10, (10,)) == pytest.approx(p, abs=4 * math.sqrt(p / 100_000))
 
 
-def test_looks_only_ever_add() -> None:
-    found = [
-        repeated_p({5: 0.02}, PLAN),
-        repeated_p({5: 0.02, 10: 0.5}, PLAN),
-        repeated_p({5: 0.02, 10: 0.5, 20: 1e-4}, PLAN),
-    ]
-    assert found[0] == found[1] > found[2] > 0
-    assert repeated_p({5: 0.02}, PLAN) > repeated_p({20: 0.02}, PLAN) > 0.02  # an early look counts less
-    assert repeated_p({}, PLAN) == 1
+def test_an_early_look_counts_less() -> None:
+    assert repeated_p(0.02, 5, PLAN) > repeated_p(0.02, 10, PLAN) > repeated_p(0.02, 20, PLAN) > 0.02
+    assert repeated_p(0.02, 5, PLAN) == repeated_p(0.08, 20, PLAN)
+    assert repeated_p(1.0, 20, PLAN) == 1
 
 
 @pytest.mark.parametrize("level", [0.05, 0.01])
 def test_the_level_at_a_look_is_where_p_passes_the_whole_plan_s(level: float) -> None:
     for n in PLAN:
         at = level_at(n, PLAN, level)
-        assert repeated_p({n: 0.999 * at}, PLAN) <= level + 2e-5 < repeated_p({n: 1.01 * at}, PLAN) + 2e-5
+        assert repeated_p(0.999 * at, n, PLAN) <= level + 2e-5 < repeated_p(1.01 * at, n, PLAN) + 2e-5
         assert at == pytest.approx(level_at(20, PLAN, level) * n / 20)
     assert level / len(PLAN) < level_at(20, PLAN, level) < level
 
@@ -98,7 +93,7 @@ def test_a_look_waits_for_all_its_seeds() -> None:
     assert found
     assert (found.looks, found.n, found.mean) == ((5,), 5, pytest.approx((arm - base)[:5].mean()))
     p = stats.ttest_1samp((arm - base)[:5], 0).pvalue
-    assert found.p == repeated_p({5: p}, rule.plan)
+    assert found.p == repeated_p(p, 5, rule.plan)
     width = stats.t.ppf(1 - level_at(5, rule.plan, 0.05) / 2, 4) * stats.sem((arm - base)[:5])
     assert (found.high - found.low) / 2 == pytest.approx(width)
     half.failed.add((6, None))  # over after all: ranked worst
@@ -110,14 +105,28 @@ def test_a_look_waits_for_all_its_seeds() -> None:
     assert few is None
 
 
-def test_the_look_that_tells_gives_the_sign() -> None:
+def test_a_difference_that_has_gone_is_no_verdict() -> None:
+    """What an early look showed while others were open does not come back when they are decided."""
     base = np.zeros(10)
-    arm = np.array([1.0, 1.1, 0.9, 1.05, 0.95, -1, -3, -4, -5, -6])
-    found = compare_arms(
-        outcomes(arm), outcomes(base), "max", rule=Rule(plan=(5, 10), seeds=tuple(range(10)))
-    )
-    assert found
-    assert found.mean < 0 < found.sign
+    arm = np.array([1.0, 1.1, 0.9, 1.05, 0.95, -1, -1.2, -0.9, -1.1, -0.8])
+    rule = Rule(plan=(5, 10), seeds=tuple(range(10)))
+    early, late = (compare_arms(outcomes(arm[:n]), outcomes(base), "max", rule=rule) for n in (5, 10))
+    assert early
+    assert late
+    assert early.p < 0.001
+    assert late.p > 0.5
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.3, 0.5, 0.7, 1.0])
+def test_p_and_interval_say_the_same(gain: float) -> None:
+    base = np.zeros(20)
+    for seed in range(20):
+        arm = np.random.default_rng(seed).normal(gain, 1, 20)
+        for n in (5, 10, 20):
+            rule = Rule(plan=PLAN, seeds=tuple(range(20)))
+            found = compare_arms(outcomes(arm[:n]), outcomes(base), "max", rule=rule)
+            assert found
+            assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
 
 
 def verdict_of(arm: Sequence[float], base: Sequence[float], **part: Any) -> str:
@@ -279,11 +288,24 @@ NULLS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 }
 
 
+def stopped(part: Part) -> str:
+    """The verdict of the first look that decides, as a sweep that adds seeds would end."""
+    whole = [dict(arm.runs) for arm in part.arms]
+    verdict = ""
+    for n in part.looks:
+        for arm, runs in zip(part.arms, whole, strict=True):
+            arm.runs = {seed: runs[seed] for seed in list(runs)[:n]}
+        verdict = evaluate(part).arms[1].verdict
+        if verdict != "not decided":
+            break
+    return verdict
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NULLS)
 def test_looks_have_five_percent_through_folders_and_report(tmp_path: Path, name: str) -> None:
     write(tmp_path, NULLS[name], 0)
-    verdicts = [evaluate(part).arms[1].verdict for part in read_parts([tmp_path])]
+    verdicts = [stopped(part) for part in read_parts([tmp_path])]
     shown = sum(verdict in ("better", "worse") for verdict in verdicts) / SWEEPS
     assert 0.04 <= shown <= 0.06
     assert set(verdicts) <= {"better", "worse", "not decided"}
@@ -293,7 +315,7 @@ def test_looks_have_five_percent_through_folders_and_report(tmp_path: Path, name
 def test_equivalence_is_right_through_folders_and_report(tmp_path: Path) -> None:
     """A difference of just the margin is called equivalent in at most 5 % of sweeps."""
     write(tmp_path, lambda rng: rng.normal(0.01, 0.01, 20), 1.0)
-    verdicts = [evaluate(part).arms[1].verdict for part in read_parts([tmp_path])]
+    verdicts = [stopped(part) for part in read_parts([tmp_path])]
     assert sum(verdict == "equivalent" for verdict in verdicts) / SWEEPS <= 0.06
     assert sum(verdict == "worse" for verdict in verdicts) / SWEEPS <= 0.005
 

@@ -9,10 +9,8 @@ from genreg.report.judge.statistics import (
     LEVEL,
     Comparison,
     Ranks,
-    Tested,
     compare,
     compare_ranks,
-    decide,
     is_skewed,
 )  # fmt: skip
 from genreg.report.read.outcomes import Outcomes
@@ -59,53 +57,30 @@ def compare_arms(
     """Arm minus baseline over the pairs of which at least one run finished; None with fewer than two.
 
     Student's t decides where all of these have a difference. Where one run of a pair failed, and for
-    times, ranks decide, a failed run behind every other. With a plan, what decides at each look so far.
+    times, ranks decide, a failed run behind every other. With a plan, the last look decides.
     """
     pairs = paired(arm, base)
     if not rule.plan:
         return _compare(arm, base, pairs, better, timed, rule.margin) if len(pairs) > 1 else None
-    at = {n: [k for k in pairs if k[0] in rule.seeds[:n]] for n in rule.looks(arm, base)}
-    at = {n: own for n, own in at.items() if len(own) >= FEWEST}
-    if not at:
+    looks = rule.looks(arm, base)
+    seen = [k for k in pairs if looks and k[0] in rule.seeds[: looks[-1]]]
+    if len(seen) < FEWEST:
         return None
-    last = max(at)
-    found = _compare(arm, base, at[last], better, timed, rule.margin, level_at(last, rule.plan, LEVEL))
-    looks = {n: _decide(arm, base, own, better, timed, rule.margin) for n, own in at.items()}
-    telling = min(looks, key=lambda n: looks[n].p / n)
-    inside = {n: one.equivalent for n, one in looks.items() if not math.isnan(one.equivalent)}
-    nothing = math.isnan(found.p)
-    return replace(
-        found, looks=tuple(looks), sign=looks[telling].sign,
-        p=math.nan if nothing else repeated_p({n: one.p for n, one in looks.items()}, rule.plan),
-        equivalent=repeated_p(inside, rule.plan, 1) if inside else math.nan,
-    )  # fmt: skip
-
-
-def _decide(
-    arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None, timed: bool, margin: float
-) -> Tested:
-    """What the test of these pairs says."""
-    both = _both(arm, base, pairs)
-    if not timed and len(both) == len(pairs):
-        return decide([arm.values[key] - base.values[key] for key in both], margin)
-    if better is None:
-        return Tested(math.nan, 0, math.nan, "nothing")
-    way, ranks = _ranks(arm, base, pairs, better)
-    return Tested(ranks.p, way * ranks.sign, math.nan, "ranks")
+    n, plan = looks[-1], rule.plan
+    found = _compare(arm, base, seen, better, timed, rule.margin, level_at(n, plan, LEVEL))
+    p = math.nan if math.isnan(found.p) else repeated_p(found.p, n, plan)
+    inside = math.nan if math.isnan(found.equivalent) else repeated_p(found.equivalent, n, plan, 1)
+    return replace(found, looks=tuple(looks), p=p, equivalent=inside)
 
 
 def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None, timed: bool,
              margin: float, level: float = LEVEL) -> Comparison:  # fmt: skip
-    both = _both(arm, base, pairs)
+    both = [key for key in pairs if key in arm.values and key in base.values]
     differences = [arm.values[key] - base.values[key] for key in both]
     found = _estimate(differences, margin, level)
     if timed or len(both) < len(pairs):
         return _ranked(found, arm, base, pairs, better)
     return replace(found, remark=_remark(found, differences))
-
-
-def _both(arm: Outcomes, base: Outcomes, pairs: Sequence[Key]) -> list[Key]:
-    return [key for key in pairs if key in arm.values and key in base.values]
 
 
 def paired(arm: Outcomes, base: Outcomes) -> list[Key]:

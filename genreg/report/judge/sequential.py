@@ -7,7 +7,6 @@ whose levels grow in proportion to the seeds, so that the first looks, where Stu
 least. c is found by simulation of t statistics of normal differences, so nothing is taken from large samples.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -23,14 +22,13 @@ Plan = tuple[int, ...]
 Sides = Literal[1, 2]
 
 
-def repeated_p(found: Mapping[int, float], plan: Plan, sides: Sides = 2) -> float:
-    """p over all looks of the plan, of the p at those taken so far; more looks can only make it smaller.
+def repeated_p(p: float, n: int, plan: Plan, sides: Sides = 2) -> float:
+    """p of a look at n seeds, over all looks of the plan, where the test of these n seeds alone has `p`.
 
-    The chance that sweeps of a true null have, at any look of the plan, a p as small for its number of seeds
-    as the smallest of `found` (seeds: p). Valid wherever the plan is left.
+    The chance that a sweep of a true null has, at any look of the plan, a p as small for its number of seeds.
+    So the chance that it is ever below a level is at most the level, wherever the plan is left.
     """
-    smallest = min((p * plan[-1] / n for n, p in found.items()), default=1.0)
-    rank = int(np.searchsorted(_null(plan, sides), smallest, side="right"))
+    rank = int(np.searchsorted(_null(plan, sides), p * plan[-1] / n, side="right"))
     return min(1.0, (rank + 1) / (SIMULATED + 1))
 
 

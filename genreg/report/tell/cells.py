@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.statistics import Comparison
+from genreg.report.judge.statistics import LEVEL, Comparison
 from genreg.report.read.parts import in_words
 from genreg.report.tell.numbers import number, titled
 from genreg.run.metric import Metric
@@ -73,9 +73,13 @@ def difference(found: Comparison, metric: Metric) -> str:
 
 
 def p_value(p: float | None) -> Cell:
+    """Two digits, which never hide on which side of 0.05 it lies."""
     if p is None or math.isnan(p):
         return Cell("")
-    return Cell("< 1e-4" if p < 1e-4 else f"{p:.2g}", p)
+    text = f"{p:.2g}"
+    if text == "0.05" and p < LEVEL:
+        text = "< 0.05"
+    return Cell("< 1e-4" if p < 1e-4 else text, p)
 
 
 def caption(result: PartResult) -> str:
