@@ -27,7 +27,7 @@ from hydra import compose, initialize_config_dir
 
 from genreg import CONFIGS
 from genreg.build import build_task
-from genreg.cli.train import plain
+from genreg.cli.compose import plain
 from genreg.dataset import Dataset, Split, digits
 from genreg.errors import DeviceMemoryError
 from genreg.model import MLP, Conv
@@ -46,8 +46,8 @@ MODELS = {
 CLASSIFY = ["model.widths=[32]", "model.batch_norm=true", "model.dropout=0.2"]
 PLAYERS = ["task=wgan", "model.widths=[32,32]", "model.generator_widths=[32]", "dataset.items=2000"]
 VALLEY = ["task=landscape", "model.replicas=4"]
-OF_A_CRITIC = ("frobenius", "frobenius_projection", "gradient_penalty", "l2", "spectral_normalization",
-               "weight_clipping")  # fmt: skip
+OF_A_CRITIC = ("dropout", "frobenius", "frobenius_projection", "gradient_penalty", "hidden_noise", "l2",
+               "spectral_normalization", "weight_clipping", "weight_noise")  # fmt: skip
 EQUAL = 1e-5  # how far two runs of one seed may be apart on a GPU, and a run on two devices
 
 

@@ -1,7 +1,7 @@
 """Every method and optimizer of configs/, toy methods for hooks that they leave alone, tasks of a few ms."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import combinations
 from typing import Any
@@ -10,19 +10,16 @@ import torch
 from conftest import yaml_options
 from omegaconf import OmegaConf
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from genreg import CONFIGS, streams
-from genreg.dataset import Batch, Dataset, gaussian_ring, two_moons
+from genreg import CONFIGS
+from genreg.dataset import Dataset, gaussian_ring, two_moons
 from genreg.errors import InputError
 from genreg.factory import factory
 from genreg.forward import Forward
-from genreg.forward.perturbation import kl_divergence
 from genreg.forward.update import counts
 from genreg.model import MLP, MLPGan
 from genreg.model.gan import Critic, Gan, Generator
 from genreg.regularizer import Regularizer
-from genreg.regularizer.matrices import linear_layers
 from genreg.task.classify import Classify
 from genreg.task.fit import check_methods
 from genreg.task.methods import attach
@@ -31,38 +28,6 @@ from genreg.task.wgan import WGAN
 Methods = dict[str, Regularizer]
 VALUES: dict[str, dict[str, Any]] = {"weight_clipping": {"bound": 0.3}}
 """Where a network of eight units dies of the values of a YAML."""
-
-
-@dataclass
-class Jitter(Regularizer):
-    """Gaussian noise on labeled inputs: a `batch` hook that draws."""
-
-    sigma: float = 0.1
-
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        noise = torch.randn(batch.e.shape, generator=draw)
-        return Batch(batch.e + self.sigma * noise, batch.y, batch.classes, batch.mask)
-
-
-@dataclass
-class Focal(Regularizer):
-    """Losses weighed by themselves: a `losses` hook."""
-
-    gamma: float = 1.0
-
-    def losses(self, forward: Forward, losses: Tensor) -> Tensor:
-        return losses * (1 - (-losses.detach()).exp()) ** self.gamma
-
-
-@dataclass
-class RDrop(Regularizer):
-    """Divergence between two passes of other masks."""
-
-    weight: float = 1.0
-    reads = frozenset({"again", "classes"})
-
-    def penalty(self, forward: Any) -> Tensor:
-        return kl_divergence(forward.again(1), forward.logits)
 
 
 @dataclass
@@ -91,32 +56,7 @@ class Forgetful(Steady):
     keeps = ()
 
 
-@dataclass
-class WeightNoise(Regularizer):
-    """Noise on the weights of trained linear layers: a parametrization that draws."""
-
-    sigma: float = 0.1
-
-    def attach(self, model: nn.Module) -> None:
-        for number, layer in enumerate(linear_layers(model)):
-            if layer.weight.requires_grad:
-                parametrize.register_parametrization(layer, "weight", Noisy(self.sigma, f"noise/{number}"))
-
-
-class Noisy(nn.Module):
-    def __init__(self, sigma: float, name: str) -> None:
-        super().__init__()
-        self.sigma, self.name = sigma, name
-
-    def forward(self, weight: Tensor) -> Tensor:
-        if not self.training:
-            return weight
-        return weight + self.sigma * torch.randn(weight.shape, generator=streams.of_layer(self.name))
-
-
-TOYS: dict[str, Callable[..., Regularizer]] = {
-    "jitter": Jitter, "focal": Focal, "rdrop": RDrop, "steady": Steady, "weight_noise": WeightNoise,
-}  # fmt: skip
+TOYS: dict[str, Callable[..., Regularizer]] = {"steady": Steady}
 SHIPPED = [name for name in yaml_options("regularizer") if name != "none"]
 METHODS = sorted([*SHIPPED, *TOYS])
 PAIRS = list(combinations(METHODS, 2))
@@ -152,7 +92,11 @@ def _options(group: str, name: str) -> dict[str, Any]:
 
 @cache
 def moons() -> Dataset:
-    return two_moons(labeled=16, items=64)
+    """Two moons as pictures of 1 x 2 pixels, for methods that take only those."""
+    data = two_moons(labeled=16, items=64)
+    splits = {name: getattr(data, name) for name in ("labeled", "validation", "test")}
+    pictures = {name: replace(split, x=split.x.view(-1, 1, 1, 2)) for name, split in splits.items()}
+    return replace(data, unlabeled=data.unlabeled.view(-1, 1, 1, 2), **pictures)
 
 
 @cache
@@ -197,12 +141,17 @@ def trained(task: Any, steps: int = 5) -> list[dict[str, Tensor]]:
 
 
 def fits(task: str, *names: str) -> bool:
-    """Whether a task has what these methods need, and a model that they take."""
-    offers = Classify.offers | {"classes"} if task == "classify" else frozenset[str]()
+    """Whether a task has what each of these methods needs, and a model that it takes."""
+    return all(_fits(task, name) for name in names)
+
+
+@cache
+def _fits(task: str, name: str) -> bool:
+    offers = Classify.offers | {"classes", "pictures"} if task == "classify" else frozenset[str]()
     try:
-        check_methods(methods(names), offers, task)
+        check_methods(methods([name]), offers, task)
         if task != "classify":
-            attach(methods(names), MODELS[task](input_shape=[2]).critic)
+            attach(methods([name]), MODELS[task](input_shape=[2]).critic)
     except InputError:
         return False
     return True
@@ -210,7 +159,7 @@ def fits(task: str, *names: str) -> bool:
 
 def changes_model(name: str) -> bool:
     """Whether a method attaches anything: a parametrization, a layer, a hook."""
-    model = MLP(input_shape=[2], outputs=2, widths=[8], batch_norm=True)
+    model = MLP(input_shape=[2], outputs=2, widths=[8], batch_norm=True, dropout=0.3)
     before = _anatomy(model)
     method(name).attach(model)
     return _anatomy(model) != before

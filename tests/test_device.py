@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(
 PLAIN = ["logger=none", "seed=3"]
 MLP = ["dataset=two_moons", "model.widths=[8]", "model.batch_norm=true", "model.dropout=0.2",
        "task.batch_size=8", "task.unlabeled_batch_size=16"]  # fmt: skip
+MLP_OF_PICTURES = [*MLP[1:], "dataset=npz", "dataset.labeled=20", "dataset.validation=20"]
 VAT = [*MLP, "regularizer=vat"]
 PICTURES = ["dataset=npz", "dataset.labeled=20", "dataset.validation=20"]
 CONV = [*PICTURES, "model.widths=[4,4,4,4,4]", "regularizer=vat", "task.batch_size=4",
@@ -45,8 +46,9 @@ PICTURE_GAN = ["task=wgan", *PICTURES, "task.critic_steps=2", "task.batch_size=4
 VALLEY = ["task=landscape", "model.replicas=3"]
 
 NEEDS_FILES = ("emoji32", "fashion_mnist", "mnist", "zh_sentiment_ngram", "image_folder", "none")
-OF_A_CRITIC = ("frobenius", "frobenius_projection", "gradient_penalty", "l2", "spectral_normalization",
-               "weight_clipping")  # fmt: skip
+OF_A_CRITIC = ("dropout", "frobenius", "frobenius_projection", "gradient_penalty", "hidden_noise", "l2",
+               "spectral_normalization", "weight_clipping", "weight_noise")  # fmt: skip
+ON_PICTURES = ("random_affine",)
 OF_A_GENERATOR = ("conditional_wasserstein", "critic_wasserstein", "fid", "gradient_norm", "kid",
                   "lipschitz", "modes", "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
 OF_PICTURES = ("fid", "kid", "precision_recall")
@@ -57,7 +59,10 @@ def cases() -> Iterator[tuple[str, list[str]]]:
     """Name and overrides of every case: each option in the tasks that take it, and variants of some."""
     yield from ((f"model={name}", _model(name)) for name in yaml_options("model"))
     for name in yaml_options("regularizer"):
-        yield f"regularizer={name}", [*MLP, f"regularizer={name}"]
+        yield (
+            f"regularizer={name}",
+            [*(MLP_OF_PICTURES if name in ON_PICTURES else MLP), f"regularizer={name}"],
+        )
     for name in OF_A_CRITIC:
         yield f"critic {name}", [*GAN, f"regularizer={name}"]
     for path in sorted((REPOSITORY / "examples" / "regularizer").glob("*.yaml")):

@@ -1,7 +1,7 @@
 """A forward pass of a classifier (or a regression) as methods see it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -130,5 +130,13 @@ class ClassifierForward(Forward):
         Batch normalization keeps the statistics of the labeled batch as it is, so that no item's loss depends
         on another's x; how they depend on the weights is differentiated.
         """
-        with statistics_of(self.model, lambda: self.at(self.embedding)):
-            return self.loss(self.at(x), self.batch)
+        return self.loss(self.alone(x), self.batch)
+
+    def alone(self, x: Tensor) -> Tensor:
+        """The logits of each labeled item, had it alone the embedding x: what `score` compares."""
+        with self.fixed_statistics():
+            return self.at(x)
+
+    def fixed_statistics(self) -> AbstractContextManager[None]:
+        """Inside, batch normalization keeps the statistics of this batch, whatever a pass is shown."""
+        return statistics_of(self.model, lambda: self.at(self.embedding))

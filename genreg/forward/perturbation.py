@@ -10,6 +10,7 @@ from genreg.forward.classifier import ClassifierForward
 Scope = Literal["example", "batch"]
 Norm = Literal["l2", "linf"]
 Target = Literal["stop", "flow"]
+Divergence = Literal["kl", "mse"]
 
 
 def kl_divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
@@ -21,6 +22,11 @@ def kl_divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
     p_normalizer, q_normalizer = p_logits.logsumexp(1), q_logits.logsumexp(1)
     p = (p_logits - p_normalizer[:, None]).exp()
     return ((p * (p_logits - q_logits)).sum(1) + (q_normalizer - p_normalizer)).mean()
+
+
+def squared_distance(p: Tensor, q: Tensor) -> Tensor:
+    """|p - q|^2 summed over outputs (B, k), averaged over the batch."""
+    return (p - q).square().sum(1).mean()
 
 
 def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
@@ -37,11 +43,16 @@ def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
 
 
 def divergence_along(
-    clean: ClassifierForward, d: Tensor, epsilon: float, norm: Norm, target: Target
-) -> Tensor:
-    """KL(p(e) || p(e + r)), r of size `epsilon` along unit `d`; `flow` also differentiates p(e)."""
-    p_logits = clean.logits if target == "flow" else clean.logits.detach()
-    return kl_divergence(p_logits, clean.at(clean.embedding + lengthen(d, epsilon, norm)))
+    clean: ClassifierForward, d: Tensor, epsilon: float, norm: Norm, target: Target,
+    divergence: Divergence = "kl",
+) -> Tensor:  # fmt: skip
+    """KL(p(e) || p(e + r)), r of size `epsilon` along unit `d`; `flow` also differentiates p(e).
+
+    With `mse` it is the squared distance of the outputs.
+    """
+    outputs = clean.logits if target == "flow" else clean.logits.detach()
+    compare = kl_divergence if divergence == "kl" else squared_distance
+    return compare(outputs, clean.at(clean.embedding + lengthen(d, epsilon, norm)))
 
 
 def lengthen(d: Tensor, epsilon: float, norm: Norm) -> Tensor:
@@ -54,3 +65,17 @@ def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generat
     e = clean.embedding
     d = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
     return unit(d if clean.mask is None else d * clean.mask[..., None], scope)
+
+
+def signs(e: Tensor, draw: torch.Generator) -> Tensor:
+    """Independent numbers +1 or -1 with equal probability, shaped like `e`."""
+    return 2 * torch.randint(2, e.shape, dtype=e.dtype, device=e.device, generator=draw) - 1
+
+
+def loss_gradient(forward: ClassifierForward, x: Tensor) -> Tensor:
+    """The gradient of each labeled item's loss in its embedding, at x; no parameter's gradient is touched.
+
+    Called inside `forward.fixed_statistics()`, so that no item's loss depends on another's x.
+    """
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(forward.loss(forward.at(x), forward.batch).sum(), x)[0]

@@ -92,7 +92,8 @@ def statistics_of(model: nn.Module, clean: Callable[[], Any]) -> Iterator[None]:
 
     with _hooked([layer.register_forward_pre_hook(note) for layer in layers]):
         clean()
-    with _hooked([layer.register_forward_hook(replace) for layer in layers]):
+    # first, so that what a method attached acts on what is replaced
+    with _hooked([layer.register_forward_hook(replace, prepend=True) for layer in layers]):
         yield
 
 

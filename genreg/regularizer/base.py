@@ -13,7 +13,7 @@ from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, NonNegative
 
-Reads = Literal["labeled", "unlabeled", "again", "classes"]
+Reads = Literal["labeled", "unlabeled", "again", "classes", "pictures"]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -49,7 +49,7 @@ class Regularizer:
     the kind of pass that it needs: `Forward` if any will do, or that of one task (`ClassifierForward`).
 
     reads: what of the step its penalty reads beside `points` and `score`: the logits of the `labeled` or the
-    `unlabeled` pass, a further pass (`again`), logits as those of `classes`.
+    `unlabeled` pass, a further pass (`again`), logits as those of `classes`; inputs that are `pictures`.
     name: the key under which it was chosen.
     keeps: names of its attributes (tensors, modules, numbers) that the next step depends on; they are saved
     with every checkpoint. A tensor or module kept under another name is refused.
@@ -58,6 +58,11 @@ class Regularizer:
     reads: ClassVar[frozenset[Reads]] = frozenset()
     keeps: ClassVar[tuple[str, ...]] = ()
     name = ""
+
+    @property
+    def idle(self) -> bool:
+        """Whether its parameters leave it without any effect: it is then left out of the run."""
+        return not getattr(self, "weight", 1.0)
 
     @property
     def trains_unlabeled(self) -> bool:
@@ -111,7 +116,7 @@ def added(loss: Tensor, method: Regularizer, penalty: Tensor, step: int) -> Tens
 
 def active(methods: Mapping[str, Regularizer]) -> dict[str, Regularizer]:
     """The methods that do anything, in the order in which they run: that of their names."""
-    return {name: method for name, method in sorted(methods.items()) if getattr(method, "weight", 1.0)}
+    return {name: method for name, method in sorted(methods.items()) if not method.idle}
 
 
 def overrides(method: Regularizer, hook: str) -> bool:

@@ -17,6 +17,8 @@ LATER: dict[str, tuple[Any, ...]] = {
     "dataset.targets": ("auto",),
     "task.validation_items": (None,),
     "regularizer.gradient_penalty.interpolate": ("within",),
+    "regularizer.noise_consistency.samples": (1,),
+    "regularizer.noise_consistency.divergence": ("kl",),
 }
 """Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
 so that runs of before are found again."""

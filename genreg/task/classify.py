@@ -72,9 +72,11 @@ class Classify(Task):
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
         self.dataset = self._read(dataset, validation_items)
-        known = {"classes"} if self.dataset.classes else set()
-        check_methods(regularizer, self.offers | known, "real targets")
-        check_measures(measure or {}, self.measures, bool(known))
+        shape, classes = self.dataset.input_shape, self.dataset.classes
+        known = {"classes": classes > 0, "pictures": len(shape) == 3}
+        found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
+        check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
+        check_measures(measure or {}, self.measures, classes > 0)
         self._make_model(model, regularizer)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None

@@ -14,6 +14,7 @@ NEEDS = {
     "unlabeled": "unlabeled batch",
     "again": "further pass",
     "classes": "classes",
+    "pictures": "pictures",
 }
 """What a task may offer to methods, beside what every task does."""
 

@@ -1,0 +1,69 @@
+"""Adversarial training by projected gradient ascent."""
+
+import torch
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from genreg.forward.classifier import ClassifierForward
+from genreg.forward.perturbation import Norm, loss_gradient, unit
+from genreg.parameters import STRICT, Count, NonNegative, Positive
+from genreg.regularizer.base import Regularizer
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Adversarial(Regularizer):
+    """The labeled loss is l(e + r), where r climbs l for some steps without leaving the ball |r| <= epsilon.
+
+    Madry et al., arXiv:1706.06083, equation 2.1 and the projected gradient method below it. Each step goes
+    `step_size` along g / |g|_2 (l2) or sign(g) (linf), g = grad_e l, and back to the ball; r is a constant of
+    the backward pass.
+
+    epsilon: radius of the ball, in units of `embed(x)`; per example (l2) or of each number (linf).
+    ascent_steps: one forward and one backward pass each.
+    step_size: in the same norm; null: 2.5 epsilon / ascent_steps, so that the far side is in reach.
+    random_start: uniform in the ball; false: r starts at zero.
+    """
+
+    epsilon: NonNegative = 0.1
+    ascent_steps: Count = 5
+    step_size: Positive | None = None
+    norm: Norm = "linf"
+    random_start: bool = True
+
+    @property
+    def idle(self) -> bool:
+        return not self.epsilon
+
+    def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
+        return forward.loss(forward.at(forward.embedding + self.climb(forward)), forward.batch)
+
+    def climb(self, forward: ClassifierForward) -> Tensor:
+        """The perturbation r of each labeled item, shaped like the embedding."""
+        e = forward.embedding.detach()
+        r = self.start(e, forward.draw) if self.random_start else torch.zeros_like(e)
+        if forward.mask is not None:
+            r = r * forward.mask[..., None]
+        stride = self.step_size or 2.5 * self.epsilon / self.ascent_steps
+        with forward.fixed_statistics():
+            for _ in range(self.ascent_steps):
+                g = loss_gradient(forward, e + r)
+                r = self.project_ball(r + stride * (g.sign() if self.norm == "linf" else unit(g, "example")))
+        return r
+
+    def start(self, e: Tensor, draw: torch.Generator) -> Tensor:
+        """Uniform in the ball."""
+        if self.norm == "linf":
+            u = torch.rand(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+            return self.epsilon * (2 * u - 1)
+        d = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+        u = torch.rand(len(e), *(1 for _ in e.shape[1:]), dtype=e.dtype, device=e.device, generator=draw)
+        share: Tensor = u ** (1 / e[0].numel())  # of the radius, so that volumes are equally likely
+        return self.epsilon * share * unit(d, "example")
+
+    def project_ball(self, r: Tensor) -> Tensor:
+        """The nearest point of the ball to r."""
+        if self.norm == "linf":
+            return r.clamp(-self.epsilon, self.epsilon)
+        length = r.flatten(1).norm(dim=1).view(-1, *(1 for _ in r.shape[1:]))
+        scale: Tensor = self.epsilon / length.clamp_min(self.epsilon)
+        return r * scale

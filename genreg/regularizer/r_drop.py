@@ -1,0 +1,42 @@
+"""R-Drop."""
+
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+
+from genreg.errors import InputError
+from genreg.forward.classifier import ClassifierForward
+from genreg.forward.perturbation import kl_divergence
+from genreg.parameters import STRICT
+from genreg.regularizer.base import Regularizer, Weight
+
+
+@dataclass(config=STRICT, kw_only=True)
+class RDrop(Regularizer):
+    """(KL(p || q) + KL(q || p)) / 2 of the predictions p, q of the labeled batch under two dropout masks.
+
+    Liang et al., arXiv:2106.14448, equations 2 to 4. Both passes learn the labels; their losses are averaged,
+    where equation 3 adds them. Raises InputError for a model without noise inside, whose passes agree.
+
+    weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
+    """
+
+    weight: Weight = 1.0
+
+    reads = frozenset({"labeled", "again", "classes"})
+
+    def attach(self, model: nn.Module) -> None:
+        if not any(map(may_draw, model.modules())):
+            expected = "dropout or another noise inside the model (model.dropout=, regularizer=dropout)"
+            raise InputError(f"regularizer.{self.name}", expected, "a model whose passes agree")
+
+    def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
+        return (losses + forward.loss(forward.again(), forward.batch)) / 2
+
+    def penalty(self, forward: ClassifierForward) -> Tensor:
+        p, q = forward.logits, forward.again()
+        return (kl_divergence(p, q) + kl_divergence(q, p)) / 2
+
+
+def may_draw(layer: nn.Module) -> bool:
+    """Whether a layer is one of dropout, or has what methods attach to draw."""
+    return bool(getattr(layer, "p", 0) or getattr(layer, "dropout", 0) or layer._forward_hooks)
