@@ -45,7 +45,8 @@ PICTURE_GAN = ["task=wgan", *PICTURES, "task.critic_steps=2", "task.batch_size=4
                "model.width=4"]  # fmt: skip
 VALLEY = ["task=landscape", "model.replicas=3"]
 
-NEEDS_FILES = ("emoji32", "fashion_mnist", "mnist", "zh_sentiment_ngram", "image_folder", "none")
+NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "svhn", "zh_sentiment_ngram",
+               "image_folder", "none")  # fmt: skip
 OF_A_CRITIC = ("dropout", "frobenius", "frobenius_projection", "gradient_penalty", "hidden_noise", "l2",
                "spectral_normalization", "weight_clipping", "weight_noise")  # fmt: skip
 ON_PICTURES = ("random_affine",)
