@@ -49,7 +49,7 @@ NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "svhn
                "image_folder", "none")  # fmt: skip
 OF_A_CRITIC = ("dropout", "frobenius", "frobenius_projection", "gradient_penalty", "hidden_noise", "l2",
                "spectral_normalization", "weight_clipping", "weight_noise")  # fmt: skip
-ON_PICTURES = ("random_affine",)
+ON_PICTURES = ("mirror", "random_affine", "random_crop")
 OF_A_GENERATOR = ("conditional_wasserstein", "critic_wasserstein", "fid", "gradient_norm", "kid",
                   "lipschitz", "modes", "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
 OF_PICTURES = ("fid", "kid", "precision_recall")
