@@ -280,6 +280,8 @@ def test_schedulers_move_the_learning_rate(scheduler: str) -> None:
     config = composed(f"scheduler={scheduler}", "dataset=two_moons", "steps=10", "logger=none")
     if scheduler == "step":
         config["scheduler"]["step_size"] = 5
+    if scheduler == "late_linear":
+        config["scheduler"]["start"] = 0.6
     task: Any = build_task(config, choose_device("cpu"))
     rates = []
     for step in range(10):
@@ -290,5 +292,6 @@ def test_schedulers_move_the_learning_rate(scheduler: str) -> None:
         "linear": [1 - k / 10 for k in range(10)],
         "cosine": [(1 + math.cos(math.pi * k / 10)) / 2 for k in range(10)],
         "step": [1.0] * 5 + [0.5] * 5,
+        "late_linear": [1.0] * 7 + [1.0 - k / 4 for k in range(1, 4)],
     }
     assert rates == pytest.approx(expected[scheduler])
