@@ -146,7 +146,7 @@ def test_consistency_under_small_noise_is_the_jacobian_penalty(divergence: Any) 
             found = [(p * (clean.log_softmax(1) - q.log_softmax(1))).sum() for q in noisy]
         else:
             found = [(clean - q).square().sum() for q in noisy]
-        average = float(torch.stack(found).mean()) / len(X)
+        average = torch.stack(found).mean().item() / len(X)
         predicted = JacobianPenalty(sigma=sigma, divergence=divergence).penalty(forward()).item()
         assert average == pytest.approx(predicted, rel=0.05)
         return average - predicted

@@ -33,6 +33,7 @@ REAL: dict[str, Regularizer] = {
     "weight_noise": WeightNoise(), "jacobian_penalty": JacobianPenalty(divergence="mse"),
     "laplacian_penalty": LaplacianPenalty(), "fgm": FGM(), "fgsm": FGSM(), "adversarial": Adversarial(),
     "loss_gradient_penalty": LossGradientPenalty(),
+    "noise_consistency": NoiseConsistency(divergence="mse", samples=2),
 }  # fmt: skip
 OF_CLASSES = [LabelSmoothing(), RDrop(), JacobianPenalty(divergence="kl"), NoiseConsistency()]
 
