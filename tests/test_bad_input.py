@@ -153,6 +153,8 @@ CASES: list[tuple[list[str], str, str]] = [
      "needs no pictures, for classes and inputs of shape (2,)"),
     (["regularizer=random_affine", "regularizer.random_affine.scale=1"], "regularizer.random_affine.scale",
      "less than 1"),
+    (["task.frames=[0,10]"], "task.frames", "null for a dataset that has no classes of points of the plane"),
+    (["dataset=two_moons", "task.frames=[-1]"], "task.frames", "a number, 0 or more"),
     (["regularizer=random_crop", "dataset=two_moons"], "regularizer.random_crop", "needs no pictures"),
     (["regularizer=random_crop", "regularizer.random_crop.pixels=1.5"], "regularizer.random_crop.pixels",
      "a valid integer"),

@@ -16,6 +16,7 @@ LATER: dict[str, tuple[Any, ...]] = {
     "dataset.test": (0.2,),
     "dataset.targets": ("auto",),
     "task.validation_items": (None,),
+    "task.frames": (None,),
     "regularizer.gradient_penalty.interpolate": ("within",),
     "regularizer.noise_consistency.samples": (1,),
     "regularizer.noise_consistency.divergence": ("kl",),
