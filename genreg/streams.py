@@ -8,8 +8,9 @@ Streams: `model` (initial weights), `labeled` and `validation` (which items are)
 `dropout/...` (masks of a pass), `noise/METHOD` (a method's own draws), `noise` (a critic's interpolates, and
 vat's draws, which are older than streams by name), `layer/NAME` (of an attached layer in one pass),
 `perturbation/k` (an optimizer's noise on replica k; the generator's is `generator/perturbation/k`),
-`measure/...`, `sample` (which labeled items are evaluated, whatever the seed); `model/k` starts replica k of
-a landscape, `landscape` makes its random problem.
+`label_noise` (which labels are wrong), `corruption/KIND` (of a copy of the test items), `measure/...`,
+`sample` (which labeled items are evaluated, whatever the seed); `model/k` starts replica k of a landscape,
+`landscape` makes its random problem.
 """
 
 import hashlib

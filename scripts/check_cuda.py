@@ -46,8 +46,9 @@ MODELS = {
 CLASSIFY = ["model.widths=[32]", "model.batch_norm=true", "model.dropout=0.2"]
 PLAYERS = ["task=wgan", "model.widths=[32,32]", "model.generator_widths=[32]", "dataset.items=2000"]
 VALLEY = ["task=landscape", "model.replicas=4"]
-OF_A_CRITIC = ("dropout", "frobenius", "frobenius_projection", "gradient_penalty", "hidden_noise", "l2",
-               "spectral_normalization", "weight_clipping", "weight_noise")  # fmt: skip
+OF_A_CRITIC = ("dropout", "frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty",
+               "hidden_noise", "l1", "l2", "orthogonal", "spectral_normalization", "spectral_penalty",
+               "spectral_projection", "weight_clipping", "weight_noise")  # fmt: skip
 EQUAL = 1e-5  # how far two runs of one seed may be apart on a GPU, and a run on two devices
 
 

@@ -141,17 +141,24 @@ def trained(task: Any, steps: int = 5) -> list[dict[str, Tensor]]:
 
 
 def fits(task: str, *names: str) -> bool:
-    """Whether a task has what each of these methods needs, and a model that it takes."""
-    return all(_fits(task, name) for name in names)
+    """Whether a task has what these methods need, a model that each takes, and they go together."""
+    return all(_is_taken(task, name) for name in names) and _is_allowed(task, *names)
 
 
 @cache
-def _fits(task: str, name: str) -> bool:
-    offers = Classify.offers | {"classes", "pictures"} if task == "classify" else frozenset[str]()
+def _is_taken(task: str, name: str) -> bool:
     try:
-        check_methods(methods([name]), offers, task)
         if task != "classify":
             attach(methods([name]), MODELS[task](input_shape=[2]).critic)
+    except InputError:
+        return False
+    return _is_allowed(task, name)
+
+
+def _is_allowed(task: str, *names: str) -> bool:
+    offers = Classify.offers | {"classes", "pictures"} if task == "classify" else frozenset[str]()
+    try:
+        check_methods(methods(names), offers, task)
     except InputError:
         return False
     return True
@@ -170,13 +177,29 @@ def _anatomy(model: nn.Module) -> list[Any]:
     return [(name, type(m), *(len(getattr(m, h)) for h in hooks)) for name, m in model.named_modules()]
 
 
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    """Equal names, and values equal bit for bit, all finite."""
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) and a[k].isfinite().all() for k in a)
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Equal names, and tensors or lists of them equal bit for bit, all finite."""
+    return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+
+
+def alike(a: Any, b: Any) -> bool:
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(alike, a, b))
+    return torch.equal(a, b) and bool(a.isfinite().all())
 
 
 def everything(task: str) -> list[str]:
     return [name for name in METHODS if fits(task, name)]
+
+
+@cache
+def together(task: str, first: str = "spectral_normalization") -> list[str]:
+    """As many methods of a task at once as go together with `first`."""
+    chosen = [first] if fits(task, first) else []
+    for name in everything(task):
+        if name not in chosen and fits(task, *chosen, name):
+            chosen.append(name)
+    return sorted(chosen)
 
 
 ALONE = [(task, name) for task in TASKS for name in everything(task)]

@@ -47,8 +47,9 @@ VALLEY = ["task=landscape", "model.replicas=3"]
 
 NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "svhn", "zh_sentiment_ngram",
                "image_folder", "none")  # fmt: skip
-OF_A_CRITIC = ("dropout", "frobenius", "frobenius_projection", "gradient_penalty", "hidden_noise", "l2",
-               "spectral_normalization", "weight_clipping", "weight_noise")  # fmt: skip
+OF_A_CRITIC = ("dropout", "frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty",
+               "hidden_noise", "l1", "l2", "orthogonal", "spectral_normalization", "spectral_penalty",
+               "spectral_projection", "weight_clipping", "weight_noise")  # fmt: skip
 ON_PICTURES = ("mirror", "random_affine", "random_crop")
 OF_A_GENERATOR = ("conditional_wasserstein", "critic_wasserstein", "fid", "gradient_norm", "kid",
                   "lipschitz", "modes", "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
@@ -106,7 +107,8 @@ def _dataset(name: str) -> list[str]:
 
 
 def _measure(name: str) -> list[str]:
-    small = {"hessian_trace": ["max_samples=8"], "hessian_negative_share": ["max_samples=2", "steps=5"],
+    small = {"lipschitz_lower": ["items=4", "steps=2"],
+             "hessian_trace": ["max_samples=8"], "hessian_negative_share": ["max_samples=2", "steps=5"],
              "hessian_eigenvalue": ["max_products=10"]}  # fmt: skip
     chosen = [f"measure={name}", *(f"measure.{name}.{value}" for value in small.get(name, []))]
     if name in OF_PICTURES:

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from conftest import REPOSITORY, Result
-from synthetic import write_run
+from synthetic import STEPS, write_run
 
 import genreg as package
 from genreg.errors import InputError
@@ -89,7 +89,7 @@ def test_runs_has_a_row_for_each_run(recorded: Path) -> None:
     none, vat = package.runs(recorded).to_dict("records")
     assert (vat["folder"], vat["name"], vat["seed"]) == (
         str(recorded / "digits/vat-0000000a/seed=3"), "digits/vat", 3)  # fmt: skip
-    assert (vat["status"], vat["step"], vat["seconds"], vat["best/step"]) == ("done", 30, 3.0, 20)
+    assert (vat["status"], vat["step"], vat["seconds"], vat["best/step"]) == ("done", STEPS, 3.0, 20)
     assert (vat["best/test/accuracy"], vat["last/test/accuracy"]) == (0.9, 0.1)
     assert (vat["regularizer"], vat["regularizer.vat.epsilon"], vat["model"]) == ("vat", 0.5, "mlp")
     assert vat["model.widths"] == (8,)

@@ -338,7 +338,8 @@ def test_the_matrix_stands_in_every_format(genreg: Genreg, tmp_path: Path) -> No
                 folder = tmp_path / f"{name}/{arm}/seed={seed}"
                 folder.mkdir(parents=True)
                 row = {"step": 1, "test/accuracy": 0.8 + gain + rng.normal(0, 0.005)}
-                summary = {"status": "done", "step": 1, "selection": SELECTION, "best": None, "last": row}
+                summary = {"status": "done", "step": 1, "seconds": 1, "selection": SELECTION, "best": None,
+                           "last": row}  # fmt: skip
                 (folder / "summary.json").write_text(json.dumps({**summary, "metrics": METRICS}))
             arms.append({"name": arm, "folder": f"{name}/{arm}"})
         parts.append({"name": f"d/{name}", "group": "d", "dataset": name, "baseline": "noise",
@@ -358,3 +359,9 @@ def test_the_matrix_stands_in_every_format(genreg: Genreg, tmp_path: Path) -> No
     groups = json.loads(genreg("report", str(tmp_path), "--format", "json").out)["groups"]
     assert groups[0]["arms"][1]["average"]["mean"] == pytest.approx(of.mean)
     assert groups[0]["datasets"] == ["digits", "mnist"]
+    for part in parts:
+        part["margin"] = {"value": 1, "unit": "points"}
+    (tmp_path / "sweep.json").write_text(json.dumps({"sweep": "s", "parts": parts}))
+    assert (
+        genreg("report", str(tmp_path), "--metric", "seconds_per_step").code == 0
+    )  # no margin of points there

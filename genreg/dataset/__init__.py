@@ -7,6 +7,8 @@ from genreg.dataset.base import drawn as drawn
 from genreg.dataset.batch import Batch as Batch
 from genreg.dataset.cifar import cifar10 as cifar10
 from genreg.dataset.cifar import cifar100 as cifar100
+from genreg.dataset.corruption import Kind as Kind
+from genreg.dataset.corruption import corrupted as corrupted
 from genreg.dataset.diabetes import diabetes as diabetes
 from genreg.dataset.emoji32 import emoji32 as emoji32
 from genreg.dataset.gaussians import gaussian_grid as gaussian_grid
@@ -14,6 +16,7 @@ from genreg.dataset.gaussians import gaussian_ring as gaussian_ring
 from genreg.dataset.image_folder import image_folder as image_folder
 from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
+from genreg.dataset.label_noise import mislabeled as mislabeled
 from genreg.dataset.npz import npz as npz
 from genreg.dataset.svhn import svhn as svhn
 from genreg.dataset.swiss_roll import swiss_roll as swiss_roll

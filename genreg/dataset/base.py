@@ -58,6 +58,7 @@ class Dataset:
     unlabeled: the training pool without its labels (it contains the labeled items too).
     classes: 0 if nothing is labeled (`labeled` is empty then), or if targets are real numbers. checksums:
     sha256 of each file that the tensors were read from. modes: of data that were drawn from a known mixture.
+    corrupted: copies of the test items, by what was done to them.
     """
 
     labeled: Split
@@ -67,6 +68,7 @@ class Dataset:
     classes: int
     checksums: dict[str, str] = field(default_factory=dict)
     modes: Modes | None = None
+    corrupted: dict[str, Split] = field(default_factory=dict)
 
     @property
     def input_shape(self) -> list[int]:
@@ -86,6 +88,7 @@ class Dataset:
             found[name] = len(split)
             if split.mixed:
                 found[f"{name}_clean"] = int(split.clean.sum())
+        found |= {f"test_{kind}": len(split) for kind, split in self.corrupted.items()}
         return found
 
     def to(self, device: torch.device) -> "Dataset":
@@ -96,6 +99,7 @@ class Dataset:
             validation=self.validation.to(device),
             test=self.test.to(device),
             modes=self.modes and self.modes.to(device),
+            corrupted={kind: split.to(device) for kind, split in self.corrupted.items()},
         )
 
 

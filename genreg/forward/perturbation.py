@@ -67,6 +67,21 @@ def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generat
     return unit(d if clean.mask is None else d * clean.mask[..., None], scope)
 
 
+def noised(clean: ClassifierForward, sigma: float, draw: torch.Generator) -> Tensor:
+    """The embedding and Gaussian noise of standard deviation `sigma` in each coordinate; none at padding."""
+    e = clean.embedding
+    noise = sigma * torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+    return e + (noise if clean.mask is None else noise * clean.mask[..., None])
+
+
+def interpolated(clean: ClassifierForward, draw: torch.Generator) -> Tensor:
+    """Points between each item and another of the batch, a permutation: t e + (1 - t) e', t ~ U[0, 1]."""
+    e = clean.embedding
+    t = torch.rand((len(e), *[1] * (e.ndim - 1)), dtype=e.dtype, device=e.device, generator=draw)
+    other = torch.randperm(len(e), generator=draw, device=e.device)
+    return t * e + (1 - t) * e[other]
+
+
 def signs(e: Tensor, draw: torch.Generator) -> Tensor:
     """Independent numbers +1 or -1 with equal probability, shaped like `e`."""
     return 2 * torch.randint(2, e.shape, dtype=e.dtype, device=e.device, generator=draw) - 1

@@ -1,6 +1,7 @@
 """Pure functions of a model and data, each with its standard error."""
 
 from genreg.measure.base import ClassifierMeasure as ClassifierMeasure
+from genreg.measure.base import ItemsMeasure as ItemsMeasure
 from genreg.measure.classification import accuracy as accuracy
 from genreg.measure.classification import cross_entropy as cross_entropy
 from genreg.measure.classification import predict as predict
@@ -28,5 +29,15 @@ from genreg.measure.hessian import hessian_trace as hessian_trace
 from genreg.measure.lanczos import hessian_density as hessian_density
 from genreg.measure.lanczos import hessian_eigenvalues as hessian_eigenvalues
 from genreg.measure.lds import LDS as LDS
+from genreg.measure.prediction import Brier as Brier
+from genreg.measure.prediction import CalibrationError as CalibrationError
+from genreg.measure.prediction import Margin as Margin
+from genreg.measure.robustness import AdversarialAccuracy as AdversarialAccuracy
+from genreg.measure.robustness import NoiseAccuracy as NoiseAccuracy
+from genreg.measure.robustness import WeightNoiseAccuracy as WeightNoiseAccuracy
 from genreg.measure.sharpness import gradient_noise as gradient_noise
 from genreg.measure.sharpness import sharpness as sharpness
+from genreg.measure.slope import JacobianNorm as JacobianNorm
+from genreg.measure.slope import LipschitzLower as LipschitzLower
+from genreg.measure.slope import LossGradientNorm as LossGradientNorm
+from genreg.measure.upper import LipschitzUpper as LipschitzUpper

@@ -2,14 +2,20 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg import streams
 from genreg.loss import Loss
 from genreg.measure.estimate import Estimate
 from genreg.model.base import Classifier
+from genreg.parameters import STRICT, Count
 from genreg.run.metric import Metric
+
+SplitName = Literal["labeled", "validation", "test"]
 
 
 class ClassifierMeasure(ABC):
@@ -27,3 +33,25 @@ class ClassifierMeasure(ABC):
     @abstractmethod
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         """Of the given loss, where it is about one; cross-entropy by default."""
+
+    def check(self, model: Classifier, x: Tensor) -> None:  # noqa: B027
+        """Raise InputError for a model that it cannot measure, before the first step; x: some inputs."""
+
+
+@dataclass(config=STRICT, kw_only=True)
+class ItemsMeasure(ClassifierMeasure):
+    """What is measured at single items, in evaluation mode: which splits, and how many items of each.
+
+    items: drawn, the same at every evaluation, where a split has more.
+    """
+
+    splits: list[SplitName]
+    items: Count = 1000
+
+    def chosen(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The items that are read."""
+        if len(x) <= self.items:
+            return x, y
+        order = torch.randperm(len(x), generator=streams.generator(0, "measure/items"))
+        index = order[: self.items].to(x.device)
+        return x[index], y[index]

@@ -1,7 +1,6 @@
 """The curvature measures as options of `measure=`: of the loss, on chosen splits."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import ClassifierMeasure
+from genreg.measure.base import ClassifierMeasure, SplitName
 from genreg.measure.estimate import Estimate, mean
 from genreg.measure.hessian import Hessian, Method, classifier_hessian, hessian_trace
 from genreg.measure.lanczos import Density, hessian_density, hessian_eigenvalues
@@ -19,8 +18,6 @@ from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import STRICT, Count, Positive
 from genreg.run.metric import Metric
 
-Split = Literal["labeled", "validation", "test"]
-
 
 @dataclass(config=STRICT, kw_only=True)
 class Curvature(ClassifierMeasure):
@@ -29,7 +26,7 @@ class Curvature(ClassifierMeasure):
     In evaluation mode: dropout off, batch normalization by its running statistics.
     """
 
-    splits: list[Split]
+    splits: list[SplitName]
     items: Count = 1000
     memory_mb: Positive = 500.0
 

@@ -43,7 +43,7 @@ def spectral_product(layers: Sequence[nn.Module]) -> float:
 
     What spectral normalization sets to 1. Of a convolution it is not the operator norm, and no bound.
     """
-    weights = [_weight(layer).flatten(1) for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
+    weights = [weight_of(layer).flatten(1) for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
     return float(np.prod([torch.linalg.matrix_norm(weight, 2).item() for weight in weights]))
 
 
@@ -62,7 +62,7 @@ def lipschitz_upper(
         if isinstance(layer, nn.Conv2d):
             bound *= convolution_norm(layer, shapes[layer], generator)
         elif isinstance(layer, nn.Linear):
-            bound *= torch.linalg.matrix_norm(_weight(layer), 2).item()
+            bound *= torch.linalg.matrix_norm(weight_of(layer), 2).item()
         elif isinstance(layer, nn.LeakyReLU):
             bound *= max(1.0, abs(layer.negative_slope))
     return bound
@@ -97,7 +97,7 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
     Lanczos iteration (ARPACK) on A^T A in float64, to a relative error of 1e-5 of the squared norm; exactly,
     by its whole matrix, where that is too small for ARPACK.
     """
-    weight = _weight(layer)
+    weight = weight_of(layer)
     size = int(np.prod(shape))
 
     def normal(v: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
     return math.sqrt(max(0.0, float(largest)))
 
 
-def _weight(layer: nn.Module) -> Tensor:
+def weight_of(layer: nn.Module) -> Tensor:
     """As evaluated: a spectrally normalized weight is read without advancing its power iteration."""
     with evaluation_mode(layer):
         weight = layer.weight

@@ -51,11 +51,14 @@ class Regularizer:
     reads: what of the step its penalty reads beside `points` and `score`: the logits of the `labeled` or the
     `unlabeled` pass, a further pass (`again`), logits as those of `classes`; inputs that are `pictures`.
     name: the key under which it was chosen.
+    sets_norm: how it fixes the size of weights, by a `parametrization` of each or a `projection` after the
+    step; a parametrization goes with no other of either kind.
     keeps: names of its attributes (tensors, modules, numbers) that the next step depends on; they are saved
     with every checkpoint. A tensor or module kept under another name is refused.
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
+    sets_norm: ClassVar[Literal["", "parametrization", "projection"]] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     name = ""
 

@@ -8,7 +8,7 @@ from genreg.forward.base import Forward
 from genreg.norm import norm
 from genreg.parameters import STRICT, NonNegative, Positive
 from genreg.regularizer.base import Regularizer, Weight
-from genreg.regularizer.matrices import linear_layers, matrices
+from genreg.regularizer.matrices import matrices, trained_weights
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -21,12 +21,12 @@ class FrobeniusProjection(Regularizer):
 
     bound: Positive = 1.0
 
+    sets_norm = "projection"
+
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
-        for layer in linear_layers(model):
-            for name, weight in layer.named_parameters():
-                if name != "bias" and weight.requires_grad:
-                    weight.mul_((self.bound / norm(weight)).clamp(max=1))
+        for weight, _ in trained_weights(model):
+            weight.mul_((self.bound / norm(weight)).clamp(max=1))
 
 
 @dataclass(config=STRICT, kw_only=True)

@@ -9,7 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from genreg.errors import InputError
 from genreg.forward.base import Forward
+from genreg.forward.classifier import ClassifierForward
 from genreg.forward.critic import CriticForward
+from genreg.forward.perturbation import interpolated, noised
 from genreg.model.gan import Critic
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.adjoint import adjoint, unknown_layer
@@ -32,6 +34,9 @@ class GradientPenalty(Regularizer):
     target: slope, l2 norm per example; None is what the task is after: 1 for a critic, 0 for a classifier
     (Drucker and LeCun, "Double backpropagation increasing generalization performance", 1991), which a target
     of 1 makes steeper.
+    points: where a classifier's slope is penalized: at the labeled `data`; at `noised` ones, Gaussian noise
+    of standard deviation `noise` away, in units of `embed(x)`; or `interpolated`, t x + (1 - t) x' with
+    another item x' of the batch and one t ~ U[0, 1] each, under x's own label. InputError for a critic.
     interpolate: which pairs of conditional players x lies between: `within` a class, or `across` classes,
     where a permutation of the batch pairs each real item with the fake of another and f is given the real
     one's label; of K equally likely classes 1 / K of the pairs still agree. Raises InputError for `across`
@@ -44,6 +49,8 @@ class GradientPenalty(Regularizer):
     weight: Weight = 10.0
     target: NonNegative | None = None
     one_sided: bool = False
+    points: Literal["data", "noised", "interpolated"] = "data"
+    noise: NonNegative = 0.1
     interpolate: Literal["within", "across"] = "within"
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"
 
@@ -62,6 +69,9 @@ class GradientPenalty(Regularizer):
         if self.interpolate == "across" and not (critic and critic.classes):
             expected = "within where players see no labels (task=wgan task.conditional=true shows them)"
             raise InputError("regularizer.gradient_penalty.interpolate", expected, "across")
+        if critic and self.points != "data":
+            expected = "data for a critic, whose points lie between real and fake"
+            raise InputError("regularizer.gradient_penalty.points", expected, self.points)
         if critic and any(isinstance(layer, _BatchNorm) for layer in model.modules()):
             reason = "the gradient penalty is on the slope of one item, and batch normalization mixes items"
             raise InputError("model.critic_norm", f"layer or none ({reason})", "batch")
@@ -75,6 +85,10 @@ class GradientPenalty(Regularizer):
         return torch.autograd.grad(forward.score(points).sum(), points, create_graph=True)[0]
 
     def _points(self, forward: Forward) -> Tensor:
+        if isinstance(forward, ClassifierForward):
+            if self.points == "noised":
+                return noised(forward, self.noise, forward.draw)
+            return interpolated(forward, forward.draw) if self.points == "interpolated" else forward.points
         if self.interpolate == "within":
             return forward.points
         assert isinstance(forward, CriticForward)  # by `attach`

@@ -1,5 +1,7 @@
 """Spectral normalization."""
 
+from typing import Literal
+
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
@@ -9,7 +11,9 @@ from torch.nn.utils import parametrize
 from genreg.forward.update import counts
 from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.regularizer.base import Regularizer
-from genreg.regularizer.matrices import linear_layers
+from genreg.regularizer.matrices import as_matrix, linear_layers, or_one, power_iteration, rows
+
+Init = Literal["normal", "ones"]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -22,16 +26,21 @@ class SpectralNormalization(Regularizer):
     The operator norm of a strided convolution may be larger: `measure=lipschitz` reports both. A weight of
     zeros stays zero, with the gradient of an undivided one.
 
-    power_iterations: at each update; warm_up: before the first one, which adds its own.
+    power_iterations: at each update; warm_up: before the first one, which adds its own. init: the vector that
+    they start from, `normal` (drawn) or `ones` (as the code of kexue.fm archive 6051).
     """
 
     power_iterations: Count = 1
     warm_up: CountOrZero = 15
+    init: Init = "normal"
+
+    sets_norm = "parametrization"
 
     def attach(self, model: nn.Module) -> None:
         for layer in (layer for layer in linear_layers(model) if layer.weight.requires_grad):
-            rows = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
-            scale = UnitSpectralNorm(layer.weight, rows, self.power_iterations, self.warm_up)  # type: ignore[arg-type]
+            scale = UnitSpectralNorm(
+                layer.weight, rows(layer), self.power_iterations, self.warm_up, self.init  # type: ignore[arg-type]
+            )  # fmt: skip
             parametrize.register_parametrization(layer, "weight", scale)
         for layer in model.modules():
             if isinstance(layer, _BatchNorm) and layer.affine and layer.weight.requires_grad:
@@ -48,46 +57,34 @@ class UnitSpectralNorm(nn.Module):
     u: Tensor
     v: Tensor
 
-    def __init__(self, weight: Tensor, rows: int, power_iterations: int, warm_up: int) -> None:
+    def __init__(
+        self, weight: Tensor, rows: int, power_iterations: int, warm_up: int, init: Init = "normal"
+    ) -> None:
         super().__init__()
         self.rows, self.power_iterations = rows, power_iterations
-        matrix = self._matrix(weight.detach())
-        start = torch.randn(len(matrix))  # on the CPU, whose generator the run has seeded
+        matrix = as_matrix(weight.detach(), rows)
+        n = len(matrix)  # drawn on the CPU, whose generator the run has seeded
+        start = torch.randn(n) if init == "normal" else torch.ones(n)
         self.register_buffer("u", start.to(matrix))
         self.register_buffer("v", torch.zeros_like(matrix[0]))
         self._advance(matrix, max(1, warm_up) + power_iterations)
 
     def forward(self, weight: Tensor) -> Tensor:
-        matrix = self._matrix(weight)
+        matrix = as_matrix(weight, self.rows)
         if self.training and counts() and weight.requires_grad and torch.is_grad_enabled():
             self._advance(matrix.detach(), self.power_iterations)
         u, v = self.u.clone(), self.v.clone()  # advancing must not touch what backward reads
         sigma = u @ (matrix @ v)
-        return weight / _or_one(sigma)
+        return weight / or_one(sigma)
 
-    def _matrix(self, weight: Tensor) -> Tensor:
-        return weight.transpose(0, self.rows).flatten(1)
-
-    @torch.no_grad()
     def _advance(self, matrix: Tensor, iterations: int) -> None:
-        for _ in range(iterations):
-            self.v.copy_(_unit(matrix.T @ self.u, self.v))
-            self.u.copy_(_unit(matrix @ self.v, self.u))
+        u, v = power_iteration(matrix, self.u, self.v, iterations)
+        self.u.copy_(u)
+        self.v.copy_(v)
 
 
 class UnitMaximum(nn.Module):
     """gamma / max |gamma|, the spectral norm of diag(gamma)."""
 
     def forward(self, gamma: Tensor) -> Tensor:
-        return gamma / _or_one(gamma.abs().max())
-
-
-def _unit(x: Tensor, before: Tensor) -> Tensor:
-    """x at l2 length 1; where it has no length, the direction before, so that a later weight finds one."""
-    length = x.norm(2, 0, keepdim=True)
-    return torch.where(length > 0, x / length, before)
-
-
-def _or_one(sigma: Tensor) -> Tensor:
-    """What to divide by, if not by zero."""
-    return sigma + (sigma == 0)
+        return gamma / or_one(gamma.abs().max())

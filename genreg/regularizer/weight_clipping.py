@@ -18,6 +18,8 @@ class WeightClipping(Regularizer):
 
     bound: Positive = 0.01
 
+    sets_norm = "projection"
+
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
         for parameter in model.parameters():

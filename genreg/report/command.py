@@ -74,7 +74,7 @@ def _override(parts: list[Part], baseline: str | None, metric: str | None, selec
         if baseline and baseline in [arm.name for arm in part.arms]:
             part.baseline = baseline
         if metric and metric != part.metric:
-            part.metric, part.mode = metric, None
+            part.metric, part.mode, part.margin = metric, None, None  # those are of the sweep's own metric
         if select:
             part.select, part.reselect = select, True
 

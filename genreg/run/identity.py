@@ -17,7 +17,12 @@ LATER: dict[str, tuple[Any, ...]] = {
     "dataset.targets": ("auto",),
     "task.validation_items": (None,),
     "task.frames": (None,),
+    "task.label_noise": (0,),
+    "task.corruption": ({"noise": 0, "blur": 0, "shift": 0},),
     "regularizer.gradient_penalty.interpolate": ("within",),
+    "regularizer.gradient_penalty.points": ("data",),
+    "regularizer.gradient_penalty.noise": (0.1,),
+    "regularizer.spectral_normalization.init": ("normal",),
     "regularizer.noise_consistency.samples": (1,),
     "regularizer.noise_consistency.divergence": ("kl",),
 }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Batch, Dataset, drawn
+from genreg.dataset import Batch, Dataset, Kind, corrupted, drawn, mislabeled
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
@@ -22,7 +22,7 @@ from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
-from genreg.parameters import Count, CountOrZero, checked
+from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
 from genreg.regularizer import Regularizer, added
 from genreg.run.metric import GAP
 from genreg.run.task import Task
@@ -42,7 +42,9 @@ class Classify(Task):
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
     choose the step, drawn by `seed`; None: all of the data set's. frames: steps at which what a classifier of
-    points makes of the plane is drawn (`plane.picture`). Everything random follows from `seed`.
+    points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled items whose class
+    is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the test items
+    (`dataset.corrupted`). Everything random follows from `seed`.
     """
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
@@ -66,6 +68,8 @@ class Classify(Task):
         unlabeled_batch_size: Count = 128,
         validation_items: Count | None = None,
         frames: list[CountOrZero] | None = None,
+        label_noise: Fraction = 0.0,
+        corruption: Mapping[Kind, NonNegative] | None = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",
@@ -75,7 +79,7 @@ class Classify(Task):
         self.sizes = {"task.batch_size": batch_size, "task.unlabeled_batch_size": unlabeled_batch_size}
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
-        self.dataset = self._read(dataset, validation_items)
+        self.dataset = self._read(dataset, validation_items, label_noise, corruption or {})
         shape, classes = self.dataset.input_shape, self.dataset.classes
         known = {"classes": classes > 0, "pictures": len(shape) == 3}
         found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
@@ -87,6 +91,8 @@ class Classify(Task):
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.measure = dict(measure or {})
+        for chosen in self.measure.values():
+            chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
 
         n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
@@ -95,8 +101,18 @@ class Classify(Task):
             pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
         )
 
-    def _read(self, dataset: Callable[..., Dataset], validation_items: int | None) -> Dataset:
-        data = dataset(seed=self.seed).to(self.device)
+    def _read(
+        self, dataset: Callable[..., Dataset], validation_items: int | None, label_noise: float,
+        corruption: Mapping[Kind, float],
+    ) -> Dataset:  # fmt: skip
+        data: Dataset = dataset(seed=self.seed)
+        if label_noise:
+            if not data.classes:
+                raise InputError("task.label_noise", "0 for a dataset without classes", label_noise)
+            labeled = mislabeled(data.labeled, data.classes, label_noise, self.seed)
+            data = replace(data, labeled=labeled)
+        copies = corrupted(data.test, corruption, self.seed, "task.corruption")
+        data = replace(data, corrupted=copies).to(self.device)
         if validation_items:
             few = drawn(data.validation, "task.validation_items", validation_items, self.seed)
             data = replace(data, validation=few)

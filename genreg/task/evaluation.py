@@ -35,10 +35,12 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss's metrics on validation, test and these labeled items, the gaps between them; every measure.
 
-    Also on the clean items of a split where some are not.
+    Also on the clean items of a split where some are not, and on corrupted copies of test.
     """
     row: dict[str, float] = {}
-    for name, split in (("validation", dataset.validation), ("test", dataset.test), ("labeled", labeled)):
+    splits = {"validation": dataset.validation, "test": dataset.test, "labeled": labeled}
+    splits |= {f"test_{kind}": split for kind, split in dataset.corrupted.items()}
+    for name, split in splits.items():
         outputs = predict(model, split.x)
         row |= _means(name, loss.items(outputs, split.y))
         if split.mixed:

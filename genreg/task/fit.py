@@ -25,6 +25,19 @@ def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], ta
         hooks = (hook for hook in ("batch", "losses") if overrides(method, hook))
         for need in sorted({*method.reads, *hooks} - offers):
             raise InputError(f"regularizer.{name}", f"a method that needs no {NEEDS[need]}, for {task}", name)
+    _check_norms(active(methods))
+
+
+def _check_norms(methods: Mapping[str, Regularizer]) -> None:
+    """InputError where a parametrization divides by what another method has just set.
+
+    Of two the outer undoes the inner; a projection would move the raw weight, of which no pass sees the size.
+    """
+    kinds = ("parametrization", "projection")
+    first, second = ([name for name, m in methods.items() if m.sets_norm == kind] for kind in kinds)
+    if first and len(first + second) > 1:
+        together = " and ".join((first + second)[:2])
+        raise InputError("regularizer", "one method that sets the size of the weights", together)
 
 
 def check_measures(measures: Mapping[str, Any], kind: tuple[type, str], classes: bool = True) -> None:
