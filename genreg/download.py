@@ -1,4 +1,4 @@
-"""Where data sets come from: sources with their sha256, fetched once, verified always. Needs no torch."""
+"""Where data sets come from: sources with their checksums, fetched once, verified always. Needs no torch."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -8,11 +8,15 @@ from genreg.errors import GenregError, InputError, nearest
 
 ATTEMPTS = 3
 NO_DOWNLOAD = "no download"
+MD5 = "md5:"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A published data set: `files` maps each file name to its sha256, `url` is where they lie."""
+    """A published data set: `url` is where its files lie.
+
+    files: the sha256 of each file, by its name; `md5:` and the md5 where that is what its publisher gives.
+    """
 
     name: str
     megabytes: float
@@ -59,6 +63,19 @@ SOURCES = {
             f"{NO_DOWNLOAD}: png/32 of github.com/googlefonts/noto-emoji, white behind",
             {"noto_emoji_32x32_rgb.npz": "5e7863e00e5943a70b854c0aca2efbb77ad5d43d5e47a73fb599feaeb5e2cff6"},
         ),
+        Source(
+            "cifar10", 170.5, "not stated", "https://www.cs.toronto.edu/~kriz/",
+            {"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
+        ),
+        Source(
+            "cifar100", 169.0, "not stated", "https://www.cs.toronto.edu/~kriz/",
+            {"cifar-100-python.tar.gz": "md5:eb9058c3a382ffc7106e4002c42a8d85"},
+        ),
+        Source(
+            "svhn", 246.3, "non-commercial use", "http://ufldl.stanford.edu/housenumbers/",
+            {"train_32x32.mat": "md5:e26dedcc434d2e4c54c9b2d4a06d8373",
+             "test_32x32.mat": "md5:eb5a983be6a315427106f1b164d9cef3"},
+        ),
     )
 }  # fmt: skip
 
@@ -83,18 +100,33 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_like(path: Path, expected: str) -> str:
+    """What a file has in place of `expected`: its sha256, or `md5:` and its md5."""
+    if not expected.startswith(MD5):
+        return sha256(path)
+    with path.open("rb") as file:
+        return MD5 + hashlib.file_digest(file, "md5").hexdigest()
+
+
+def named(digest: str) -> str:
+    """A checksum with the name of its kind before it."""
+    return digest.replace(":", " ") if digest.startswith(MD5) else f"sha256 {digest}"
+
+
 def state(source: Source, data_dir: Path) -> str:
     """`present`, `missing` or `damaged`: whether every file of `source` is in place with its hash."""
     paths = {data_dir / source.name / file: digest for file, digest in source.files.items()}
     if not all(path.is_file() for path in paths):
         return "missing"
-    return "present" if all(sha256(path) == digest for path, digest in paths.items()) else "damaged"
+    return (
+        "present" if all(digest_like(path, digest) == digest for path, digest in paths.items()) else "damaged"
+    )
 
 
 def verify(path: Path, expected: str) -> None:
-    """Raise InputError, naming file, both hashes and the remedy, unless `path` has the sha256 `expected`."""
-    if (got := sha256(path)) != expected:
-        message = f"sha256 {expected}\n  got {got}: the file is damaged; delete it and run "
+    """Raise InputError, naming file, both hashes and the remedy, unless `path` has the digest `expected`."""
+    if (got := digest_like(path, expected)) != expected:
+        message = f"{named(expected)}\n  got {named(got).split()[1]}: the file is damaged; delete it and run "
         raise InputError(str(path), message + f"`genreg data fetch {path.parent.name}`")
 
 
@@ -109,7 +141,7 @@ def fetch(source: Source, data_dir: Path, url: str | None = None) -> list[Path]:
         if path.exists():
             verify(path, digest)
         elif source.url.startswith(NO_DOWNLOAD) and not url:
-            raise InputError(str(path), f"a file that has {NO_DOWNLOAD}: put it there, sha256 {digest}")
+            raise InputError(str(path), f"a file that has {NO_DOWNLOAD}: put it there, {named(digest)}")
         else:
             _download((url or source.url) + path.name, path, digest)
     return paths
@@ -127,7 +159,7 @@ def _download(url: str, path: Path, digest: str) -> None:
     except ValueError as error:
         if "hash" not in str(error):
             raise
-        raise GenregError(f"{url}: what was downloaded does not have sha256 {digest}; try again") from error
+        raise GenregError(f"{url}: what was downloaded does not have {named(digest)}; try again") from error
     except OSError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GenregError(f"cannot download {url}: {reason[:120]}\n  put {path.name} into {path.parent} "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from conftest import yaml_options
 from hydra import compose, initialize_config_dir
@@ -135,7 +136,17 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["dataset=mnist"]
     if option.endswith("gan") or option.startswith("wgan_sn/"):
         given += ["dataset.size=32", "dataset=fashion_mnist", "features=random"]
+    if of := download_of(option):
+        given += tiny.overrides(of)
+    if of and group == "experiment":
+        given += [SMALL["conv_large"], *(["dataset.zca=false"] if of == "cifar10" else [])]
     return given + ([SMALL[option]] if option in SMALL else [])
+
+
+def download_of(option: str) -> str | None:
+    """Which of the large downloads an option reads, if any; an experiment is named cifar10_4000/ARM."""
+    name = option.split("/")[0].split("_")[0]
+    return name if name in tiny.SIZES else None
 
 
 @pytest.mark.parametrize(("group", "option"), CASES)
@@ -143,6 +154,9 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     config = composed(*overrides_for(group, option))
     if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "emoji32")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
+    if download_of(option):
+        folder, monkeypatch = map(request.getfixturevalue, ("tmp_path", "monkeypatch"))
+        config["data_dir"] = str(tiny.put(folder, monkeypatch))
     if option == "image_folder":
         folder = request.getfixturevalue("tmp_path")
         request.getfixturevalue("monkeypatch").setenv("XDG_CACHE_HOME", str(folder))
@@ -266,6 +280,8 @@ def test_schedulers_move_the_learning_rate(scheduler: str) -> None:
     config = composed(f"scheduler={scheduler}", "dataset=two_moons", "steps=10", "logger=none")
     if scheduler == "step":
         config["scheduler"]["step_size"] = 5
+    if scheduler == "late_linear":
+        config["scheduler"]["start"] = 0.6
     task: Any = build_task(config, choose_device("cpu"))
     rates = []
     for step in range(10):
@@ -276,5 +292,6 @@ def test_schedulers_move_the_learning_rate(scheduler: str) -> None:
         "linear": [1 - k / 10 for k in range(10)],
         "cosine": [(1 + math.cos(math.pi * k / 10)) / 2 for k in range(10)],
         "step": [1.0] * 5 + [0.5] * 5,
+        "late_linear": [1.0] * 7 + [1.0 - k / 4 for k in range(1, 4)],
     }
     assert rates == pytest.approx(expected[scheduler])

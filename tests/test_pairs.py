@@ -161,7 +161,7 @@ def test_a_state_that_no_checkpoint_would_hold_is_refused(task: str) -> None:
 
 # Strength zero is the baseline, beside any other method.
 
-ZERO = {"weight": 0.0, "epsilon": 0.0, "bound": 1e6, "sigma": 0.0, "gamma": 0.0, "p": 0.0}
+ZERO = {"weight": 0.0, "epsilon": 0.0, "bound": 1e6, "sigma": 0.0, "gamma": 0.0, "p": 0.0, "pixels": 0}
 """Where a parameter of that name leaves a method without any effect."""
 SEVERAL = {"random_affine": {"translate": 0.0, "scale": 0.0}}
 

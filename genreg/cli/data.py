@@ -34,7 +34,7 @@ def list_data(data_dir: DataDir = None) -> None:
 
 @app.command()
 def fetch(names: list[str], data_dir: DataDir = None, url: str | None = None) -> None:
-    """Download data sets and check their sha256; files in place are not fetched again."""
+    """Download data sets and check their checksums; files in place are not fetched again."""
     from genreg.download import default_data_dir
     from genreg.download import fetch as fetch_source
     from genreg.download import source as find
@@ -48,7 +48,7 @@ def fetch(names: list[str], data_dir: DataDir = None, url: str | None = None) ->
 
 @app.command()
 def verify(data_dir: DataDir = None) -> None:
-    """Check the sha256 of every file in place; exit 2 if one is damaged."""
+    """Check the checksum of every file in place; exit 2 if one is damaged."""
     from genreg.download import SOURCES, default_data_dir
     from genreg.download import verify as verify_file
 

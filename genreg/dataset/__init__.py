@@ -5,6 +5,8 @@ from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
 from genreg.dataset.base import drawn as drawn
 from genreg.dataset.batch import Batch as Batch
+from genreg.dataset.cifar import cifar10 as cifar10
+from genreg.dataset.cifar import cifar100 as cifar100
 from genreg.dataset.corruption import Kind as Kind
 from genreg.dataset.corruption import corrupted as corrupted
 from genreg.dataset.diabetes import diabetes as diabetes
@@ -16,6 +18,7 @@ from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.label_noise import mislabeled as mislabeled
 from genreg.dataset.npz import npz as npz
+from genreg.dataset.svhn import svhn as svhn
 from genreg.dataset.swiss_roll import swiss_roll as swiss_roll
 from genreg.dataset.table import table as table
 from genreg.dataset.two_moons import two_moons as two_moons

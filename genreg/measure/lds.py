@@ -37,15 +37,19 @@ class LDS(ClassifierMeasure):
     items: Count = 500
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
-        x = x[: self.items]
+        x, y = x[: self.items], y[: self.items]
+        return mean(self.of_items(model, x, y))
+
+    def of_items(self, model: Classifier, x: Tensor, y: Tensor) -> Tensor:
+        """The value at each of all x, (B,)."""
         vat = VAT(epsilon=self.epsilon, power_iterations=self.power_iterations, direction="exact")
         with evaluation_mode(model):
-            batch = Batch(model.embed(x), y[: self.items], mask=model.mask(x))
+            batch = Batch(model.embed(x), y, mask=model.mask(x))
             clean = ClassifierForward(model, batch, gradient=False)
             d = vat.find_direction(clean, streams.generator(0, "measure", device=x.device))
             p = clean.logits.log_softmax(1)
             both = [self._divergence(clean, p, sign * d) for sign in (1, -1)]
-        return mean(-torch.maximum(*both))
+        return -torch.maximum(*both)
 
     def _divergence(self, clean: ClassifierForward, p: Tensor, d: Tensor) -> Tensor:
         """KL(p || q) of each example, q at length epsilon along d; p, q: logarithms."""

@@ -21,10 +21,12 @@ from genreg.regularizer.l2 import L2 as L2
 from genreg.regularizer.label_smoothing import LabelSmoothing as LabelSmoothing
 from genreg.regularizer.laplacian_penalty import LaplacianPenalty as LaplacianPenalty
 from genreg.regularizer.loss_gradient_penalty import LossGradientPenalty as LossGradientPenalty
+from genreg.regularizer.mirror import Mirror as Mirror
 from genreg.regularizer.noise_consistency import NoiseConsistency as NoiseConsistency
 from genreg.regularizer.orthogonal import Orthogonal as Orthogonal
 from genreg.regularizer.r_drop import RDrop as RDrop
 from genreg.regularizer.random_affine import RandomAffine as RandomAffine
+from genreg.regularizer.random_crop import RandomCrop as RandomCrop
 from genreg.regularizer.spectral_normalization import SpectralNormalization as SpectralNormalization
 from genreg.regularizer.spectral_penalty import SpectralPenalty as SpectralPenalty
 from genreg.regularizer.spectral_projection import SpectralProjection as SpectralProjection

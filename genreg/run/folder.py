@@ -10,7 +10,8 @@ weights.pt         parameters at the step that validation chose; last_weights.pt
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 contours.npz       of a landscape of two coordinates: its loss on a grid around the paths
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
-samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation
+samples/           of a GAN: step=<n>.png, samples from the same latents at every evaluation;
+                   of a classifier with task.frames: how it sees the plane at these steps (samples.png: all)
 curves.png         the rows as a picture; not drawn in a sweep
 job.log            what a run of a sweep printed
 synced.json        what `genreg sync` last showed to each of its targets

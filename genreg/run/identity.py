@@ -16,6 +16,7 @@ LATER: dict[str, tuple[Any, ...]] = {
     "dataset.test": (0.2,),
     "dataset.targets": ("auto",),
     "task.validation_items": (None,),
+    "task.frames": (None,),
     "task.label_noise": (0,),
     "task.corruption": ({"noise": 0, "blur": 0, "shift": 0},),
     "regularizer.gradient_penalty.interpolate": ("within",),

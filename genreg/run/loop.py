@@ -36,12 +36,15 @@ def run(
     state = State(task, folder)
     with recorded(state):
         with stop_signals() as stopping:
+            if state.step == 0:
+                state.draw(evaluates=False)
             while state.step < steps and not stopping:
                 state.record(task.step(state.step))
                 last = state.step == steps
                 logs, evaluates = (last or state.step % every == 0 for every in (log_every, eval_every))
+                pictures = state.draw(evaluates)
                 if logs or evaluates:
-                    _write_row(state, logs, evaluates, views)
+                    _write_row(state, logs, evaluates, pictures, views)
                 if state.step % checkpoint_every == 0 and not last:
                     state.save()
             if state.step < steps:
@@ -67,12 +70,12 @@ def recorded(state: State) -> Iterator[None]:
         raise
 
 
-def _write_row(state: State, logs: bool, evaluates: bool, views: Sequence[View]) -> None:
+def _write_row(
+    state: State, logs: bool, evaluates: bool, pictures: dict[str, Path], views: Sequence[View]
+) -> None:
     """Append the terms' means, the evaluation of the model as it stands, or both; and show them."""
     row: Row = state.means() if logs else {}
-    pictures: dict[str, Path] = {}
     if evaluates:
-        pictures = state.draw()
         row |= state.evaluated(state.task.evaluate())
     state.write(row)
     for view in views:

@@ -1,12 +1,16 @@
-"""Samples as pictures."""
+"""Samples, and what a classifier makes of the plane, as pictures."""
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 BORDER = 2  # pixels between the pictures of a grid
+CAPTION = 20  # pixels of the line above a picture in a row
+MOST = 1.0  # nats, the darkest shade of the plane
 
 
 def grid(x: Tensor) -> np.ndarray:
@@ -24,19 +28,69 @@ def grid(x: Tensor) -> np.ndarray:
 
 def scatter(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """Samples (N, 2) over data (M, 2), seen in the window of the data; (H, W, 3) of uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = canvas()
     axes.scatter(real[:, 0], real[:, 1], s=4, color="0.75", label="data")
     axes.scatter(fake[:, 0], fake[:, 1], s=4, color="tab:blue", alpha=0.6, label="samples")
     reach = 1.3 * np.abs(real).max()
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncol=2, frameon=False, fontsize="small")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(figure)
+
+
+def plane(
+    at: tuple[np.ndarray, np.ndarray], margins: Sequence[np.ndarray], rough: np.ndarray | None,
+    pool: np.ndarray, labeled: tuple[np.ndarray, np.ndarray], title: str,
+) -> np.ndarray:  # fmt: skip
+    """What a classifier makes of a grid of points: boundaries between classes, and how rough it is there.
+
+    at: coordinates of columns and rows. margins: of each class, (rows, columns), positive where it is
+    predicted. rough: (rows, columns) in nats, shaded from 0 to `MOST`, or None. pool: (N, 2) unlabeled
+    points; labeled: points (M, 2) and their classes.
+    """
+    tall = np.ptp(at[1]) / np.ptp(at[0])
+    figure, axes = canvas(height=4 * tall + (0.3 if title else 0))
+    if rough is not None:
+        axes.pcolormesh(*at, rough, cmap="Blues", vmin=0, vmax=MOST, shading="gouraud")
+    axes.scatter(*pool.T, s=1, color="0.6")
+    for margin in margins:
+        axes.contour(*at, margin, levels=[0.0], colors="black", linewidths=1.5)
+    axes.scatter(
+        *labeled[0].T, s=50, c=labeled[1], cmap="tab10", vmin=0, vmax=9, edgecolors="white", zorder=3
+    )
+    axes.set(aspect="equal", xticks=[], yticks=[])
+    axes.set_title(title, fontsize="medium")
+    return pixels(figure)
+
+
+def beside(frames: Mapping[str, Path]) -> np.ndarray:
+    """Pictures in one row, each under its caption, (H, W, 3) of uint8."""
+    from PIL import Image, ImageDraw
+
+    pictures = {caption: Image.open(path).convert("RGB") for caption, path in frames.items()}
+    width, height = (max(picture.size[axis] for picture in pictures.values()) for axis in (0, 1))
+    page = Image.new("RGB", (width * len(pictures), height + CAPTION), "white")
+    for k, (caption, picture) in enumerate(pictures.items()):
+        page.paste(picture, (k * width, CAPTION))
+        place = ((k + 0.5) * width, CAPTION / 2)
+        ImageDraw.Draw(page).text(place, caption, fill="black", anchor="mm", font_size=CAPTION * 0.7)
+    return np.asarray(page)
+
+
+def canvas(height: float = 4) -> tuple[Any, Any]:
+    """A figure 4 inches wide, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def pixels(figure: Any) -> np.ndarray:
+    """A figure as (H, W, 3) of uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = FigureCanvasAgg(figure)
+    drawn.draw()
+    return np.asarray(drawn.buffer_rgba())[..., :3].copy()
 
 
 def save_png(picture: np.ndarray, path: Path) -> None:

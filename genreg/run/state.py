@@ -13,7 +13,7 @@ from genreg.errors import DivergedError
 from genreg.run import checkpoint
 from genreg.run.folder import Row, RunFolder
 from genreg.run.metric import described
-from genreg.run.pictures import save_png
+from genreg.run.pictures import beside, save_png
 from genreg.run.resume import resume
 from genreg.run.rows import RowFile
 from genreg.run.task import Task
@@ -87,8 +87,11 @@ class State:
                 self.best_weights = self.task.weights()
         return row
 
-    def draw(self) -> dict[str, Path]:
-        """Write the task's pictures as they are now; their files by name. Never of one that has diverged."""
+    def draw(self, evaluates: bool) -> dict[str, Path]:
+        """Write the task's pictures if they are due; their files by name. Never of one that has diverged."""
+        frames = self.task.frames
+        if not (evaluates if frames is None else self.step in frames):
+            return {}
         self.check()
         files: dict[str, Path] = {}
         for name, picture in self.task.images().items():
@@ -124,10 +127,19 @@ class State:
         checkpoint.save_weights(self.folder.path, "last_weights.pt", self.task.weights())
         for name, arrays in self.task.results().items():
             checkpoint.save_arrays(self.folder.path, f"{name}.npz", arrays)
+        if self.task.frames:
+            self._put_together()
         summary = self._summary("done")
         self.folder.write_summary(summary)
         self.folder.drop_checkpoints()
         return summary
+
+    def _put_together(self) -> None:
+        """Write the pictures of all steps side by side, under their name."""
+        found = sorted(self.folder.pictures().items())
+        for name in {name for _, pictures in found for name in pictures}:
+            row = {f"step {step:,}": pictures[name] for step, pictures in found if name in pictures}
+            save_png(beside(row), self.folder.path / f"{name}.png")
 
     def _close_files(self) -> None:
         self.metrics.close()

@@ -1,7 +1,7 @@
 """What the loop asks of a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -20,7 +20,8 @@ class Task(ABC):
     that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
     while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
     for its metrics to mean anything. sizes: what the memory of a step grows with, by its key. items: how many
-    each split of its data has.
+    each split of its data has. frames: the steps at which its pictures are drawn, 0 before the first update;
+    None: at every evaluation.
     """
 
     groups: ClassVar[frozenset[str]]
@@ -34,6 +35,7 @@ class Task(ABC):
     conditions: Mapping[str, str] = MappingProxyType({})
     sizes: Mapping[str, int] = MappingProxyType({})
     items: Mapping[str, int] = MappingProxyType({})
+    frames: Collection[int] | None = None
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,13 +22,14 @@ from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
-from genreg.parameters import Count, Fraction, NonNegative, checked
+from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
 from genreg.regularizer import Regularizer, added
 from genreg.run.metric import GAP
 from genreg.run.task import Task
 from genreg.task.evaluation import evaluate, sample
 from genreg.task.fit import check_measures, check_methods
 from genreg.task.methods import attach, load, saved, with_hook
+from genreg.task.plane import check_frames, picture
 from genreg.task.precision import Precision, set_precision
 
 CPU = torch.device("cpu")
@@ -39,9 +41,10 @@ class Classify(Task):
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
-    choose the step, drawn by `seed`; None: all of the data set's. label_noise: share of the labeled items
-    whose class is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the test
-    items (`dataset.corrupted`). Everything random follows from `seed`.
+    choose the step, drawn by `seed`; None: all of the data set's. frames: steps at which what a classifier of
+    points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled items whose class
+    is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the test items
+    (`dataset.corrupted`). Everything random follows from `seed`.
     """
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
@@ -64,6 +67,7 @@ class Classify(Task):
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
         validation_items: Count | None = None,
+        frames: list[CountOrZero] | None = None,
         label_noise: Fraction = 0.0,
         corruption: Mapping[Kind, NonNegative] | None = None,
         seed: int = 0,
@@ -81,6 +85,8 @@ class Classify(Task):
         found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
         check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
         check_measures(measure or {}, self.measures, classes > 0)
+        check_frames(frames, self.dataset)
+        self.frames = frames or ()
         self._make_model(model, regularizer)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
@@ -214,6 +220,11 @@ class Classify(Task):
         """The row of `evaluation.evaluate`, at the weights that the optimizer is to be judged by."""
         with evaluation_weights(self.optimizer):
             return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure)
+
+    def images(self) -> dict[str, np.ndarray]:
+        """The plane as the model sees it, at the weights that the optimizer is to be judged by."""
+        with evaluation_weights(self.optimizer):
+            return {"samples": picture(self.model, self.dataset, self.measure)}
 
     def weights(self) -> dict[str, Tensor]:
         """What a trained model is: its parameters and buffers, as evaluated."""

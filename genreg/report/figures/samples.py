@@ -25,16 +25,26 @@ class Samples:
 
 
 def samples(result: PartResult) -> list[Samples]:
-    """Of each arm that is drawn, of its first finished run: at the step that was chosen, or the newest."""
+    """Of each arm that is drawn, of its first finished run: all steps in one picture if there is one, else
+    the step that was chosen, or the newest.
+    """
     found = []
     for _, arm in drawn(result):
         run = next((run for run in arm.arm.done if _files(run)), None)
         if run:
-            files, row = _files(run), chosen_row(result.part, run) or {}
-            step = row.get("step") if row.get("step") in files else max(files)
-            if uri := embedded(files[step]):
-                found.append(Samples(f"{arm.arm.name}, seed {run.seed}, step {step}", uri))
+            which, path = _shown(run, chosen_row(result.part, run) or {})
+            if uri := embedded(path):
+                found.append(Samples(f"{arm.arm.name}, seed {run.seed}{which}", uri))
     return found
+
+
+def _shown(run: Run, row: dict[str, Any]) -> tuple[str, Path]:
+    """Which of its pictures the run is shown by, in words and as a file."""
+    if (together := run.path / "samples.png").is_file():
+        return "", together
+    files = _files(run)
+    step = row.get("step") if row.get("step") in files else max(files)
+    return f", step {step}", files[step]
 
 
 def _files(run: Run) -> dict[Any, Path]:
