@@ -225,7 +225,7 @@ class Grouped(MLP):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(widths=[], **given)
-        self.norm = nn.GroupNorm(1, 2)
+        self.norm = nn.GroupNorm(1, 1)
 
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
         return super().classify(self.norm(embedding))

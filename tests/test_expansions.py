@@ -172,7 +172,7 @@ def test_the_slope_of_the_loss_against_finite_differences() -> None:
             slope = (
                 loss_of("cross_entropy", x + h * axis, y) - loss_of("cross_entropy", x - h * axis, y)
             ) / (2 * h)
-            total += float(slope) ** 2
+            total += float(slope.detach()) ** 2
     penalty = LossGradientPenalty().penalty(forward())
     assert penalty.item() == pytest.approx(total / 4, rel=1e-8)
     assert penalty.item() == pytest.approx(GradientPenalty(target=0.0).penalty(forward()).item(), rel=1e-12)
