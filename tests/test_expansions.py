@@ -205,7 +205,7 @@ def test_gradients_in_the_weights_against_finite_differences(name: str, loss: st
     slope = sum(float((g * direction[key]).sum()) for key, g in zip(direction, gradients, strict=True)
                 if g is not None)  # fmt: skip
     h = 1e-5
-    assert slope == pytest.approx(float(penalty(h) - penalty(-h)) / (2 * h), rel=1e-6)
+    assert slope == pytest.approx((penalty(h) - penalty(-h)).item() / (2 * h), rel=1e-6)
 
 
 def test_an_item_of_a_normalized_batch_has_a_slope_of_its_own() -> None:
