@@ -55,8 +55,7 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
     context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
     with explaining([]):
         launcher: Any = Plugins.instance().instantiate_launcher(context, _run_by_hydra, master)
-    options: dict[str, Any] = getattr(launcher, "options", {})
-    retry_failed = options.get("retry_failed", False)
+    retry_failed = retries(master)
 
     def run(jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
         if hasattr(launcher, "run"):
@@ -66,8 +65,9 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
     if dry_run:
         batch.dry_run(jobs, getattr(launcher, "workers", lambda _jobs: 1), retry_failed)
     else:
-        keep_going = options.get("keep_going", True)
-        batch.run_batch(jobs, run, retry_failed=retry_failed, keep_going=keep_going, again=again, whole=whole)
+        batch.run_batch(
+            jobs, run, retry_failed=retry_failed, keep_going=keeps_going(master), again=again, whole=whole
+        )
 
 
 def _run_by_hydra(cfg: DictConfig) -> Outcome:

@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genreg.errors import GenregError
 from genreg.launcher.job import Job, finished
 from genreg.launcher.overrides import merged
-from genreg.report.evaluate import evaluate
-from genreg.report.judge.result import PartResult
 from genreg.report.read.find import parts_of
 from genreg.run.code import changed
 from genreg.sweep import record
 from genreg.sweep.file import Arm, Sweep, arms_of
 from genreg.sweep.progress import advance, begin
 from genreg.sweep.tune import Values
+
+if TYPE_CHECKING:
+    from genreg.report.judge.result import PartResult  # with scipy: only stages need it
 
 PATIENCE = 1.0  # seconds between looks at runs that other launchers have
 
@@ -47,7 +49,7 @@ class Stages:
         self.name, self.sweep, self.given, self.compose, self.command = name, sweep, given, compose, command
         self.arms = {name: arms_of(name, part, sweep.seeds) for name, part in sweep.parts.items()}
         self.progress = {name: begin(part, self.arms[name]) for name, part in sweep.parts.items()}
-        self.many = any(part.tune or part.until for part in sweep.parts.values())
+        self.many = any(map(self.is_staged, sweep.parts))
         self.folder = Path()
         self.whole: record.Json = {}
         self.part_of: dict[Path, str] = {}
@@ -63,16 +65,20 @@ class Stages:
         self._describe(wanted, jobs)
         return jobs
 
-    def advance(self) -> list[PartResult]:
+    def advance(self) -> "list[PartResult]":
         """Look at the results and go on where there is more to do; the results of parts with stages."""
-        results = []
-        for part in parts_of(self.whole, self.folder):
-            own = self.sweep.parts[part.name]
-            if own.tune or own.until:
-                results.append(evaluate(part))
-                arms, progress = self.arms[part.name], self.progress[part.name]
-                self.progress[part.name] = advance(own, arms, progress, results[-1])
+        from genreg.report.evaluate import evaluate
+
+        staged = [part for part in self.whole["parts"] if self.is_staged(part["name"])]
+        results = [evaluate(part) for part in parts_of({**self.whole, "parts": staged}, self.folder)]
+        for result in results:
+            name = result.part.name
+            part, arms = self.sweep.parts[name], self.arms[name]
+            self.progress[name] = advance(part, arms, self.progress[name], result)
         return results
+
+    def is_staged(self, name: str) -> bool:
+        return bool(self.sweep.parts[name].tune or self.sweep.parts[name].until)
 
     def words(self, left: Sequence[Job]) -> Iterator[str]:
         """What each part is about to do."""
@@ -175,7 +181,7 @@ def run_stages(
             return
 
 
-def conclusions(results: Sequence[PartResult]) -> Iterator[str]:
+def conclusions(results: "Sequence[PartResult]") -> Iterator[str]:
     """The verdicts of parts that were tuned or had seeds added, a line each."""
     for result in results:
         for arm in result.arms:

@@ -3,7 +3,8 @@
 import math
 
 from genreg.errors import InputError, nearest
-from genreg.report.judge.pairs import FEWEST, Rule, compare_arms, is_judged
+from genreg.report.judge import FEWEST
+from genreg.report.judge.pairs import Rule, compare_arms, is_judged
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
 from genreg.report.judge.tuning import read_tuning

@@ -7,11 +7,14 @@ several launchers share, goes on from wherever its folders are.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.tuning import Trial
 from genreg.sweep.file import Arm, Part
 from genreg.sweep.tune import Told, Values, next_points
+
+if TYPE_CHECKING:
+    from genreg.report.judge.result import ArmResult, PartResult  # with scipy: only looks need it
 
 OPEN = ("not decided", "no difference shown", "too few pairs")
 """Verdicts that more seeds may change."""
@@ -35,7 +38,7 @@ def begin(part: Part, arms: list[Arm]) -> Progress:
     return Progress({arm.name: _points(part, arm, [], "max") for arm in arms})
 
 
-def advance(part: Part, arms: list[Arm], progress: Progress, result: PartResult) -> Progress:
+def advance(part: Part, arms: list[Arm], progress: Progress, result: "PartResult") -> Progress:
     """After the runs of `progress` are over; the same if nothing is left to do."""
     if progress.winners is None:
         return _tuned(part, arms, progress, result)
@@ -47,7 +50,7 @@ def advance(part: Part, arms: list[Arm], progress: Progress, result: PartResult)
     return replace(progress, seeds=_more(part, arms, progress, result))
 
 
-def _tuned(part: Part, arms: list[Arm], progress: Progress, result: PartResult) -> Progress:
+def _tuned(part: Part, arms: list[Arm], progress: Progress, result: "PartResult") -> Progress:
     """With the next trials of each arm; or with the winners, if there are none."""
     found = {arm.arm.name: arm.tuning for arm in result.arms if arm.tuning}
     trials = {}
@@ -76,7 +79,7 @@ def _compare(part: Part, arms: list[Arm], progress: Progress, winners: Mapping[s
     return replace(progress, winners=winners, seeds={a.name: first or len(a.seeds) for a in arms})
 
 
-def _more(part: Part, arms: list[Arm], progress: Progress, result: PartResult) -> dict[str, int]:
+def _more(part: Part, arms: list[Arm], progress: Progress, result: "PartResult") -> dict[str, int]:
     """Another look for every comparison that is open; the baseline has as many seeds as any arm."""
     assert part.until is not None
     baseline = part.baseline or arms[0].name
@@ -89,5 +92,5 @@ def _more(part: Part, arms: list[Arm], progress: Progress, result: PartResult) -
     return seeds
 
 
-def _is_open(arm: ArmResult) -> bool:
+def _is_open(arm: "ArmResult") -> bool:
     return arm.verdict in OPEN

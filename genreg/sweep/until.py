@@ -8,9 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, Positive, blame
-
-FEWEST = 5
-"""Seeds below which nothing is decided."""
+from genreg.report.judge import FEWEST
 
 
 @dataclass(config=STRICT, kw_only=True)

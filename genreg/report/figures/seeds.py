@@ -9,8 +9,9 @@ from genreg.report.draw.axis import Axis
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import tag
 from genreg.report.figures.arms import Figure, some_of, unnamed
+from genreg.report.judge import FEWEST
 from genreg.report.judge.best import drawn
-from genreg.report.judge.pairs import FEWEST, paired
+from genreg.report.judge.pairs import paired
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.sequential import level_at
 from genreg.report.judge.statistics import LEVEL, student

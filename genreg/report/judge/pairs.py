@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from genreg.report.judge import FEWEST
 from genreg.report.judge.sequential import Plan, level_at, repeated_p
 from genreg.report.judge.statistics import (
     LEVEL,
@@ -16,9 +17,6 @@ from genreg.report.judge.statistics import (
 from genreg.report.read.outcomes import Outcomes
 from genreg.report.read.values import Key
 from genreg.run.metric import Better
-
-FEWEST = 5
-"""Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
 
 OTHER_WAY = "by rank, the medians say the other way"
 

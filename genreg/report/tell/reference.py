@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 
 from genreg.errors import InputError
 from genreg.installed import CONFIGS
-from genreg.report.judge.pairs import FEWEST, compare_arms, is_judged, paired
+from genreg.report.judge import FEWEST
+from genreg.report.judge.pairs import compare_arms, is_judged, paired
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, family
 from genreg.report.read.outcomes import Outcomes, outcomes
