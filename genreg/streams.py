@@ -31,6 +31,11 @@ def generator(
     return torch.Generator(device).manual_seed(derive(seed, stream, counter))
 
 
+def normal_like(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    """Independent standard normal numbers, shaped like `x`, of its type and on its device."""
+    return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=draw)
+
+
 def reseed_default(seed: int, device: torch.device) -> None:
     """Put torch's default generator of `device`, which dropout draws from, at `seed`."""
     if device.type == "cpu":

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genreg import streams
 from genreg.forward.classifier import ClassifierForward
 
 Scope = Literal["example", "batch"]
@@ -60,17 +61,26 @@ def lengthen(d: Tensor, epsilon: float, norm: Norm) -> Tensor:
     return epsilon * (d if norm == "l2" else d.sign())
 
 
+def within(r: Tensor, epsilon: float, norm: Norm) -> Tensor:
+    """The nearest point to r of the ball of radius `epsilon` around 0, for each example."""
+    if norm == "linf":
+        return r.clamp(-epsilon, epsilon)
+    lengths = torch.linalg.vector_norm(r.flatten(1), dim=1).reshape(-1, *[1] * (r.ndim - 1))
+    nearest: Tensor = r * (epsilon / lengths.clamp_min(torch.finfo(r.dtype).tiny)).clamp(max=1)
+    return nearest
+
+
 def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generator) -> Tensor:
     """A Gaussian direction of l2 length 1, shaped like the embedding; zero at padding."""
     e = clean.embedding
-    d = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+    d = streams.normal_like(e, draw)
     return unit(d if clean.mask is None else d * clean.mask[..., None], scope)
 
 
 def noised(clean: ClassifierForward, sigma: float, draw: torch.Generator) -> Tensor:
     """The embedding and Gaussian noise of standard deviation `sigma` in each coordinate; none at padding."""
     e = clean.embedding
-    noise = sigma * torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+    noise = sigma * streams.normal_like(e, draw)
     return e + (noise if clean.mask is None else noise * clean.mask[..., None])
 
 

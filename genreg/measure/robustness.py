@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from genreg import streams
-from genreg.forward.perturbation import Norm, lengthen, unit
+from genreg.forward.perturbation import Norm, lengthen, unit, within
 from genreg.loss import CrossEntropy, Loss
 from genreg.measure.base import ItemsMeasure
 from genreg.measure.estimate import Estimate, mean
@@ -28,7 +28,7 @@ def withstood(function: Function, e: Tensor, y: Tensor, *, epsilon: float, steps
     r = torch.zeros_like(e)
     right, uphill = _right_and_uphill(function, e, y)
     for _ in range(steps):
-        r = _within(r + lengthen(unit(uphill, "example"), length, norm), epsilon, norm)
+        r = within(r + lengthen(unit(uphill, "example"), length, norm), epsilon, norm)
         still, uphill = _right_and_uphill(function, e + r, y)
         right = right & still
     return right
@@ -40,19 +40,6 @@ def _right_and_uphill(function: Function, e: Tensor, y: Tensor) -> tuple[Tensor,
     logits = function(e)
     total = CrossEntropy().against(logits, y, "sum")
     return logits.detach().argmax(1) == y, torch.autograd.grad(total, e)[0]
-
-
-def _normal_like(x: Tensor, draw: torch.Generator) -> Tensor:
-    return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=draw)
-
-
-def _within(r: Tensor, epsilon: float, norm: Norm) -> Tensor:
-    """The nearest point of the ball around 0 for each example."""
-    if norm == "linf":
-        return r.clamp(-epsilon, epsilon)
-    lengths = torch.linalg.vector_norm(r.flatten(1), dim=1).reshape(-1, *[1] * (r.ndim - 1))
-    nearest: Tensor = r * (epsilon / lengths.clamp_min(torch.finfo(r.dtype).tiny)).clamp(max=1)
-    return nearest
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -100,7 +87,7 @@ class NoiseAccuracy(ItemsMeasure):
             for function, e, (target,) in chunks(model, x, y):
                 right = torch.zeros(len(e), dtype=torch.float64, device=e.device)
                 for _ in range(self.draws):
-                    right += function(e + self.sigma * _normal_like(e, draw)).argmax(1) == target
+                    right += function(e + self.sigma * streams.normal_like(e, draw)).argmax(1) == target
                 found.append(right / self.draws)
         return mean(torch.cat(found))
 
@@ -129,7 +116,7 @@ class WeightNoiseAccuracy(ItemsMeasure):
         found = []
         with evaluation_mode(model):
             for _ in range(self.draws):
-                noised = {name: w + self.sigma * _normal_like(w, draw) for name, w in weights.items()}
+                noised = {name: w + self.sigma * streams.normal_like(w, draw) for name, w in weights.items()}
                 parts = [functional_call(model, noised, (part,)) for part in x.split(CHUNK)]
                 found.append((torch.cat(parts).argmax(1) == y).double().mean())
         return mean(torch.stack(found))

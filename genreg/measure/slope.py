@@ -62,7 +62,7 @@ def steepest(
         kept = up.reshape(-1, *[1] * (e.ndim - 1))
         e = torch.where(kept, proposed, e)
         gradient = torch.where(kept, uphill, torch.zeros_like(uphill))  # after a failed step: another way
-        random = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=generator)
+        random = streams.normal_like(e, generator)
         proposed = e + length * unit(gradient, "example", fallback=unit(random, "example"))
     return best
 

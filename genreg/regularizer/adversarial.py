@@ -4,8 +4,9 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg import streams
 from genreg.forward.classifier import ClassifierForward
-from genreg.forward.perturbation import Norm, loss_gradient, unit
+from genreg.forward.perturbation import Norm, loss_gradient, unit, within
 from genreg.parameters import STRICT, Count, NonNegative, Positive
 from genreg.regularizer.base import Regularizer
 
@@ -47,7 +48,8 @@ class Adversarial(Regularizer):
         with forward.fixed_statistics():
             for _ in range(self.ascent_steps):
                 g = loss_gradient(forward, e + r)
-                r = self.project_ball(r + stride * (g.sign() if self.norm == "linf" else unit(g, "example")))
+                step = g.sign() if self.norm == "linf" else unit(g, "example")
+                r = within(r + stride * step, self.epsilon, self.norm)
         return r
 
     def start(self, e: Tensor, draw: torch.Generator) -> Tensor:
@@ -55,15 +57,7 @@ class Adversarial(Regularizer):
         if self.norm == "linf":
             u = torch.rand(e.shape, dtype=e.dtype, device=e.device, generator=draw)
             return self.epsilon * (2 * u - 1)
-        d = torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+        d = streams.normal_like(e, draw)
         u = torch.rand(len(e), *(1 for _ in e.shape[1:]), dtype=e.dtype, device=e.device, generator=draw)
         share: Tensor = u ** (1 / e[0].numel())  # of the radius, so that volumes are equally likely
         return self.epsilon * share * unit(d, "example")
-
-    def project_ball(self, r: Tensor) -> Tensor:
-        """The nearest point of the ball to r."""
-        if self.norm == "linf":
-            return r.clamp(-self.epsilon, self.epsilon)
-        length = r.flatten(1).norm(dim=1).view(-1, *(1 for _ in r.shape[1:]))
-        scale: Tensor = self.epsilon / length.clamp_min(self.epsilon)
-        return r * scale

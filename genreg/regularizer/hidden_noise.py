@@ -4,6 +4,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
+from genreg import streams
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.hidden import attach_noise
@@ -34,5 +35,5 @@ class HiddenNoise(Regularizer):
 
     def noisy(self, h: Tensor, draw: torch.Generator) -> Tensor:
         """h with noise."""
-        n = self.sigma * torch.randn(h.shape, dtype=h.dtype, device=h.device, generator=draw)
+        n = self.sigma * streams.normal_like(h, draw)
         return h + (n if self.mode == "additive" else n * h)

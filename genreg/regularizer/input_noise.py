@@ -7,6 +7,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg import streams
 from genreg.dataset import Batch
 from genreg.forward.perturbation import signs
 from genreg.parameters import STRICT, Count, NonNegative
@@ -53,4 +54,4 @@ def unit_noise(e: Tensor, distribution: Distribution, draw: torch.Generator) -> 
     if distribution == "uniform":
         u = torch.rand(e.shape, dtype=e.dtype, device=e.device, generator=draw)
         return 12**0.5 * (u - 0.5)
-    return torch.randn(e.shape, dtype=e.dtype, device=e.device, generator=draw)
+    return streams.normal_like(e, draw)

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
@@ -50,5 +49,5 @@ class Noisy(nn.Module):
         if not self.training:
             return w
         draw = streams.of_layer(self.stream, w.device)
-        n = self.sigma * torch.randn(w.shape, dtype=w.dtype, device=w.device, generator=draw)
+        n = self.sigma * streams.normal_like(w, draw)
         return w + (norm(w.detach()) / w.numel() ** 0.5 * n if self.relative else n)

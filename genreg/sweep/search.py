@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from genreg.errors import InputError, nearest
-from genreg.sweep.tune import Range, Space, Told, Tune, Values
+from genreg.sweep.tune import Range, Space, Told, Tune, Values, short
 
 
 def asked(tune: Tune, space: Space, told: Sequence[Told], best: str) -> list[Values]:
@@ -40,5 +40,5 @@ def asked(tune: Tune, space: Space, told: Sequence[Told], best: str) -> list[Val
 
 def _suggested(trial: Any, key: str, axis: Range | list[Any]) -> Any:
     if isinstance(axis, Range):
-        return float(f"{trial.suggest_float(key, axis.low, axis.high, log=axis.log):.3g}")
+        return short(trial.suggest_float(key, axis.low, axis.high, log=axis.log))
     return axis[trial.suggest_categorical(key, range(len(axis)))]

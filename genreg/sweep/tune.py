@@ -40,8 +40,8 @@ class Range:
     def at(self, share: float) -> float:
         """The number at a share of the way, with three significant digits."""
         if not self.log:
-            return _short(self.low + share * (self.high - self.low))
-        return _short(math.exp(math.log(self.low) + share * math.log(self.high / self.low)))
+            return short(self.low + share * (self.high - self.low))
+        return short(math.exp(math.log(self.low) + share * math.log(self.high / self.low)))
 
 
 Axis = Range | list[Any]
@@ -162,5 +162,6 @@ def _at(axis: Axis, share: float) -> Any:
     return axis.at(share) if isinstance(axis, Range) else axis[int(share * len(axis))]
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
+    """With three significant digits."""
     return float(f"{value:.3g}")
