@@ -80,11 +80,7 @@ class Classify(Task):
         self.autocast = torch.bfloat16 if precision == "bf16" else None
         self.loss = loss or CrossEntropy()
         self.dataset = self._read(dataset, validation_items, label_noise, corruption or {})
-        shape, classes = self.dataset.input_shape, self.dataset.classes
-        known = {"classes": classes > 0, "pictures": len(shape) == 3}
-        found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
-        check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
-        check_measures(measure or {}, self.measures, classes > 0)
+        self._check(regularizer, measure or {})
         check_frames(frames, self.dataset)
         self.frames = frames or ()
         self._make_model(model, regularizer)
@@ -100,6 +96,14 @@ class Classify(Task):
         self.unlabeled_batch = Sampler(
             pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
         )
+
+    def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
+        """InputError for what does not fit the data."""
+        shape, classes = self.dataset.input_shape, self.dataset.classes
+        known = {"classes": classes > 0, "pictures": len(shape) == 3}
+        found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
+        check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
+        check_measures(measure, self.measures, classes > 0)
 
     def _read(
         self, dataset: Callable[..., Dataset], validation_items: int | None, label_noise: float,
