@@ -1,0 +1,118 @@
+"""What a sweep file says of tuning and of seeds until decided: what is refused, which trials there are."""
+
+import math
+from typing import Any
+
+import pytest
+
+from genreg.errors import InputError
+from genreg.sweep import file as sweep_file
+from genreg.sweep.tune import Range, Tune, next_points
+from genreg.sweep.until import DECIDED, Until, margin_of
+
+LR: dict[str, Any] = {"optimizer.lr": {"low": 1e-3, "high": 3e-2, "log": True}}
+TUNE: dict[str, Any] = {"trials": 4, "seeds": [100], "space": {"*": LR}}
+
+
+def part(**changes: Any) -> dict[str, Any]:
+    own = {"metric": "test/accuracy", "select": "validation/accuracy", "arms": {"a": [], "b": []}}
+    return {"parts": {"p": {**own, **changes}}}
+
+
+def tune(**changes: Any) -> dict[str, Any]:
+    return part(tune={**TUNE, **changes})
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    (tune(space={"a": LR}), "p.tune.space.b", "a space for 4 trials, as every arm has"),
+    (tune(space={"*": LR, "c": LR}), "p.tune.space", "arms of the part, or *, got 'c'"),
+    (tune(space={"*": {"k": [1, 2, 3]}}), "p.tune.space.a", "4 trials, as every arm has, got '3 different"),
+    (tune(sampler="grid", space={"*": {"k": [1, 2, 3]}}), "p.tune.space.a", "4 trials, as every arm has"),
+    (tune(sampler="grid"), "p.tune.space.a.optimizer.lr", "a grid has no ranges"),
+    (tune(sampler="sobel"), "tune.sampler", "nearest: sobol"),
+    (tune(metric="test/accuracy"), "p.tune.metric", "a metric of validation"),
+    (part(select=None, tune=TUNE), "p.tune.metric", "a metric of validation"),
+    (tune(seeds=[0, 100]), "p.tune.seeds", "none of the comparison's seeds, got '0'"),
+    (tune(seeds=[]), "p.tune.seeds", "at least one seed"),
+    (tune(seeds=[5, 5]), "p.tune.seeds", "none twice"),
+    (tune(trials=0), "p.tune.trials", "greater than or equal to 1"),
+    (tune(space={"*": {"k": {"low": 2, "high": 1}}}), "a range", "low below high"),
+    (tune(space={"*": {"k": {"low": 0, "high": 1, "log": True}}}), "a range", "above 0 if log"),
+    (tune(space={"*": {"k": 3}}), "p.tune.space.*.k", "a list of values, or low and high"),
+    (part(until={"first": 5}), "p.until", "a limit: most (seeds) or minutes"),
+    (part(until={"first": 3, "most": 9}), "p.until.first", "greater than or equal to 5"),
+    (part(until={"most": 9, "looks": [5, 7]}), "p.until.looks", "a last look at most=9 seeds"),
+    (part(until={"most": 9, "margin": "1"}), "p.until.margin", "a number above 0 and its unit"),
+    (part(until={"most": 9, "margin": "1 %"}), "p.until.margin", "a number above 0 and its unit"),
+    (part(margin="0 points"), "p.margin", "a number above 0 and its unit"),
+    (part(margin="1 points", until={"most": 9, "margin": "2 points"}), "p.until.margin", "the part's margin"),
+    (part(until={"most": 9}, seeds=4), "p.seeds", "none beside until"),
+    (part(until={"most": 9}, seeds=[4, 5]), "p.seeds", "as many as its last look takes, 9, got '2 seeds'"),
+    (part(until={"mst": 9}), "p.until.mst", "nearest: most"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("node", "key", "says"), BAD)
+def test_a_wrong_stage(node: dict[str, Any], key: str, says: str) -> None:
+    with pytest.raises(InputError) as refused:
+        sweep_file.read({"seeds": [0, 1], **node})
+    assert refused.value.key in (f"sweep.parts.{key}", key)
+    assert says in str(refused.value)
+
+
+def test_what_a_file_leaves_out() -> None:
+    read = sweep_file.read(tune(), DECIDED).parts["p"]
+    assert read.tune
+    assert (read.tune.metric, read.tune.own_seeds) == ("validation/accuracy", [100])
+    assert read.until == DECIDED
+    assert DECIDED.plan == list(range(5, 21))
+    assert sweep_file.read(part(seeds=4), DECIDED).parts["p"].until is None  # a number that was asked for
+    assert Tune(trials=1, seeds=3, space={}).own_seeds == [1000, 1001, 1002]
+    assert Until(looks=[8, 20]).plan == [5, 8, 20]
+    assert Until(minutes=3.0).plan[-1] == 100
+    assert (margin_of("m", "1 point"), margin_of("m", "2e-3 absolute")) == ((1, "points"), (2e-3, "absolute"))
+
+
+def test_a_part_for_each_data_set() -> None:
+    given = part(
+        overrides=["steps=3"], datasets={"x": ["dataset=two_moons"], "y": ["dataset=digits", "steps=9"]}
+    )
+    parts = sweep_file.read(given).parts
+    assert {name: (one.group, one.dataset) for name, one in parts.items()} == {
+        "p/x": ("p", "x"), "p/y": ("p", "y")}  # fmt: skip
+    assert parts["p/y"].overrides == ["steps=3", "dataset=digits", "steps=9"]
+    named = sweep_file.read(part(datasets=["two_moons"])).parts
+    assert named["p/two_moons"].overrides == ["dataset=two_moons"]
+
+
+SPACE: dict[str, Any] = {
+    "lr": Range(low=1e-4, high=1e-1, log=True),
+    "e": [1, 2],
+    "u": Range(low=-1.0, high=1.0),
+}
+
+
+def test_quasi_random_points_fill_the_space_and_are_always_the_same() -> None:
+    made = Tune(trials=16, seeds=1, space={})
+    points = next_points("k", made, SPACE, [])
+    assert points == next_points("k", made, dict(SPACE), [])
+    assert len({tuple(point.items()) for point in points}) == 16
+    decades = [math.floor(math.log10(point["lr"])) for point in points]
+    assert {decade: decades.count(decade) for decade in (-4, -3, -2)} == pytest.approx(
+        {-4: 16 / 3, -3: 16 / 3, -2: 16 / 3}, abs=1.4
+    )
+    assert [point["e"] for point in points].count(1) == 8
+    assert sum(point["u"] < 0 for point in points) == 8
+    assert points[:4] == next_points("k", Tune(trials=4, seeds=1, space={}), SPACE, [])  # a smaller budget
+
+
+def test_a_sampler_of_optuna_goes_on_with_the_same_trials() -> None:
+    pytest.importorskip("optuna")
+    made = Tune(trials=6, seeds=1, space={}, sampler="TPESampler")
+    told: list[Any] = []
+    for _ in range(6):
+        points = next_points("k", made, SPACE, told)
+        assert points[: len(told)] == [values for values, _ in told]
+        told.append((points[-1], math.nan if len(told) == 2 else -abs(math.log10(points[-1]["lr"]) + 2)))
+    assert next_points("k", made, SPACE, told) == [values for values, _ in told]
+    assert next_points("k", made, SPACE, [(told[0][0], 9.0), *told[1:]])[1] == told[1][0]  # random at first
