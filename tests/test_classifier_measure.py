@@ -2,16 +2,15 @@
 
 import math
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import classifier, draw, normal, yaml_options
+from conftest import SPLITS, classifier, draw, normal, yaml_options
 from omegaconf import OmegaConf
-from seam import build, method, moons
-from torch import Tensor, nn
+from seam import build, moons
+from torch import Tensor
 
 from genreg import CONFIGS
 from genreg.errors import InputError
@@ -29,12 +28,8 @@ from genreg.measure import (
     NoiseAccuracy,
     WeightNoiseAccuracy,
 )
-from genreg.measure.layer_norm import layer_norm
 from genreg.measure.prediction import brier, calibration_error, margin
-from genreg.model import MLP, Classifier, Conv, ResNet
-from genreg.task.methods import attach
-
-TEST: dict[str, Any] = {"splits": ["test"]}
+from genreg.model import MLP
 
 
 def linear(outputs: int = 2) -> tuple[MLP, Tensor, Tensor]:
@@ -59,15 +54,15 @@ def gap(model: MLP, x: Tensor, y: Tensor) -> Tensor:
 def test_slopes_of_a_linear_model() -> None:
     model, w, _ = linear(3)
     x, y = items(outputs=3)
-    found = JacobianNorm(**TEST)(model, x, y)
+    found = JacobianNorm(**SPLITS)(model, x, y)
     assert found.value == pytest.approx(w.norm().item(), rel=1e-12)
     assert found.stderr == pytest.approx(0, abs=1e-12)
     spectral = torch.linalg.matrix_norm(w, 2).item()
-    assert LipschitzLower(**TEST)(model, x, y).value == pytest.approx(spectral, rel=1e-12)
-    assert LipschitzUpper(**TEST)(model, x, y).value == pytest.approx(spectral, rel=1e-12)
+    assert LipschitzLower(**SPLITS)(model, x, y).value == pytest.approx(spectral, rel=1e-12)
+    assert LipschitzUpper(**SPLITS)(model, x, y).value == pytest.approx(spectral, rel=1e-12)
     p = model(x).detach().softmax(1)
     norms = ((p - F.one_hot(y, 3)) @ w).norm(dim=1)
-    found = LossGradientNorm(**TEST)(model, x, y)
+    found = LossGradientNorm(**SPLITS)(model, x, y)
     assert found.value == pytest.approx(norms.mean().item(), rel=1e-12)
     assert found.stderr == pytest.approx(norms.std().item() / 300**0.5, rel=1e-12)
 
@@ -78,7 +73,7 @@ def test_the_jacobian_of_a_net_is_that_of_central_differences() -> None:
     with torch.no_grad():
         for unit in torch.eye(5, dtype=torch.float64) * 1e-6:
             squares += ((model(x + unit) - model(x - unit)) / 2e-6).square().sum(1)
-    found = JacobianNorm(**TEST)(model, x, torch.zeros(4)).value
+    found = JacobianNorm(**SPLITS)(model, x, torch.zeros(4)).value
     assert found == pytest.approx(squares.sqrt().mean().item(), rel=1e-8)
 
 
@@ -91,164 +86,15 @@ def test_a_climb_finds_the_steepest_point_of_a_sine() -> None:
 
     model, x = Sine(input_shape=[1], outputs=1, widths=[]).double(), torch.full((1, 1), 1.2).double()
     y = torch.zeros(1)
-    assert LipschitzLower(**TEST, steps=0)(model, x, y).value == pytest.approx(math.cos(1.2))
-    assert LipschitzLower(**TEST, steps=5)(model, x, y).value == pytest.approx(math.cos(0.7))
-    assert LipschitzLower(**TEST, steps=12)(model, x, y).value == pytest.approx(1)
+    assert LipschitzLower(**SPLITS, steps=0)(model, x, y).value == pytest.approx(math.cos(1.2))
+    assert LipschitzLower(**SPLITS, steps=5)(model, x, y).value == pytest.approx(math.cos(0.7))
+    assert LipschitzLower(**SPLITS, steps=12)(model, x, y).value == pytest.approx(1)
 
 
 def test_a_climb_of_a_piecewise_linear_net_finds_more_than_its_start() -> None:
     model, (x, y) = classifier(activation="relu", widths=[30]), items(5, 3)
-    found = [LipschitzLower(**TEST, steps=steps, length=0.5)(model, x, y).value for steps in (0, 30)]
+    found = [LipschitzLower(**SPLITS, steps=steps, length=0.5)(model, x, y).value for steps in (0, 30)]
     assert found[0] < found[1]
-
-
-# Bounds.
-
-
-def pictures(kind: type[Classifier], **options: Any) -> Classifier:
-    return kind(input_shape=[2, 12, 12], outputs=3, **options).double()
-
-
-NETS = {
-    **{name: partial(classifier, activation=name, batch_norm=True, dropout=0.5)
-       for name in ("relu", "leaky_relu", "tanh", "gelu", "softplus")},
-    "conv": lambda: pictures(Conv, widths=[3, 4, 4, 3, 3]),
-    "resnet": lambda: pictures(ResNet, widths=[3, 4], blocks=[2, 1]),
-}  # fmt: skip
-
-
-def settled(name: str, seed: int) -> Classifier:
-    """A random net with running statistics and scales of its own."""
-    torch.manual_seed(seed)
-    model = NETS[name]()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(layer.weight)
-            nn.init.uniform_(layer.running_var, 0.1, 2)  # type: ignore[arg-type]
-            nn.init.normal_(layer.running_mean)  # type: ignore[arg-type]
-    return model
-
-
-@pytest.mark.parametrize("attached", ["none", "spectral_normalization"])
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", NETS)
-def test_the_lower_bound_is_never_above_the_upper(name: str, seed: int, attached: str) -> None:
-    model = settled(name, seed)
-    attach({} if attached == "none" else {attached: method(attached)}, model)
-    x = normal(6, *((2, 12, 12) if name in ("conv", "resnet") else (5,)), seed=seed)
-    lower = LipschitzLower(**TEST, steps=8, length=0.5)(model, x, torch.zeros(6)).value
-    upper = LipschitzUpper(**TEST)(model, x, torch.zeros(6)).value
-    assert 0 < lower <= upper
-    with torch.no_grad():
-        model.eval()
-        a, b = x, x + 0.1 * normal(*x.shape, seed=9)
-        steep = (model(a) - model(b)).norm(dim=1) / (a - b).flatten(1).norm(dim=1)
-    assert steep.max().item() <= upper
-
-
-class Residual(MLP):
-    """x + c x, whose branch has norm |c|, and the same summed with itself."""
-
-    c = -0.5
-    twice = False
-
-    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        h = embedding + self.layers(embedding)
-        return h + h if self.twice else h
-
-
-@pytest.mark.parametrize("twice", [False, True])
-def test_a_residual_branch_counts_one_and_its_norm(twice: bool) -> None:
-    model = Residual(input_shape=[4], outputs=4, widths=[]).double()
-    nn.init.orthogonal_(model.output.weight)
-    model.output.weight.data *= 3
-    model.twice = twice
-    found = LipschitzUpper(**TEST)(model, normal(1, 4), torch.zeros(1)).value
-    assert found == pytest.approx(8 if twice else 4, rel=1e-12)
-
-
-class Viewed(MLP):
-    """Flattened by its own sizes, as many a model is."""
-
-    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        flat = embedding.view(embedding.size(0), embedding.shape[1] * embedding.shape[2])
-        outputs: Tensor = self.layers(flat)
-        return outputs
-
-
-def test_a_model_that_reads_sizes_has_its_bound() -> None:
-    model = Viewed(input_shape=[2, 3], outputs=3, widths=[]).double()
-    found = LipschitzUpper(**TEST)(model, normal(2, 2, 3), torch.zeros(2)).value
-    assert found == pytest.approx(torch.linalg.matrix_norm(model.output.weight.detach(), 2).item())
-
-
-LAYERS = {
-    "conv": (nn.Conv2d(2, 3, 3, padding=1), (2, 6, 5)),
-    "strided": (nn.Conv2d(2, 3, 3, stride=2, bias=False), (2, 7, 7)),
-    "dilated groups": (nn.Conv2d(2, 4, 2, dilation=2, groups=2), (2, 6, 6)),
-    "linear": (nn.Linear(5, 3), (5,)),
-    "average": (nn.AvgPool2d(2), (2, 6, 6)),
-    "average of all": (nn.AdaptiveAvgPool2d(1), (2, 4, 5)),
-    "flatten": (nn.Flatten(), (2, 3)),
-    "overlapping average": (nn.AvgPool2d(3, 2), (1, 9, 9)),
-}
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_a_layers_norm_is_that_of_its_dense_matrix(name: str) -> None:
-    torch.manual_seed(0)
-    layer, shape = LAYERS[name]
-    layer = layer.double()
-    zero = torch.zeros(1, *shape, dtype=torch.float64)
-    columns = torch.eye(zero.numel(), dtype=torch.float64).reshape(-1, *shape)
-    dense = (layer(columns) - layer(zero)).detach().flatten(1)
-    norm, found = torch.linalg.matrix_norm(dense, 2).item(), layer_norm(layer, shape, draw())
-    if name == "overlapping average":
-        assert norm <= found <= 1.5 * norm
-    else:
-        assert norm * (1 - 1e-12) <= found <= norm * (1 + 2e-5)
-
-
-@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 1, 1), nn.MaxPool2d((3, 2), 2)])
-def test_a_pooling_lengthens_no_difference_by_more_than_its_norm(pool: nn.MaxPool2d) -> None:
-    base = torch.zeros(1, 1, 7, 7, dtype=torch.float64)
-    spike = base.clone()
-    spike[0, 0, 2, 3] = 1.0  # seen by as many windows as hold it
-    ratio = (pool(spike) - pool(base)).norm().item()
-    assert ratio <= layer_norm(pool, (1, 7, 7), draw()) + 1e-12
-    if isinstance(pool.kernel_size, int):
-        assert ratio == pytest.approx(layer_norm(pool, (1, 7, 7), draw()))
-
-
-class Grouped(MLP):
-    """A layer whose norm depends on what enters it."""
-
-    def __init__(self, **given: Any) -> None:
-        super().__init__(widths=[], **given)
-        self.norm = nn.GroupNorm(1, 1)
-
-    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().classify(self.norm(embedding))
-
-
-class Squared(MLP):
-    def __init__(self, **given: Any) -> None:
-        super().__init__(widths=[], **given)
-
-    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().classify(embedding * embedding)
-
-
-class Branching(Squared):
-    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().classify(embedding if embedding.sum() > 0 else -embedding)
-
-
-@pytest.mark.parametrize(("kind", "said"), [(Grouped, "got 'GroupNorm'"), (Squared, "got 'mul'"),
-                                            (Branching, "a model that torch.fx can trace")])  # fmt: skip
-def test_a_layer_without_a_known_norm_is_named_before_the_first_step(kind: Any, said: str) -> None:
-    with pytest.raises(InputError, match=rf"measure\.lipschitz_upper: expected .*{said}"):
-        build("classify", model=kind, measure={"lipschitz_upper": LipschitzUpper(**TEST)})
 
 
 # Robustness.
@@ -262,14 +108,14 @@ def test_adversarial_accuracy_of_a_linear_model(norm: Any, order: int, steps: in
     x, y = items()
     for epsilon in (0.0, 0.05, 0.2):
         stands = gap(model, x, y) > epsilon * torch.linalg.vector_norm(w[0] - w[1], order)
-        found = AdversarialAccuracy(**TEST, epsilon=epsilon, steps=steps, norm=norm)(model, x, y)
+        found = AdversarialAccuracy(**SPLITS, epsilon=epsilon, steps=steps, norm=norm)(model, x, y)
         assert found.value == stands.double().mean().item()
         assert epsilon == 0 or 0 < found.value < (gap(model, x, y) > 0).double().mean().item()
 
 
 def test_more_steps_and_radius_find_more_and_none_is_accuracy() -> None:
     model, (x, y) = classifier(widths=[40]), items(outputs=3)
-    found = {(e, s): AdversarialAccuracy(**TEST, epsilon=e, steps=s)(model, x, y).value
+    found = {(e, s): AdversarialAccuracy(**SPLITS, epsilon=e, steps=s)(model, x, y).value
              for e in (0.0, 0.1, 0.3) for s in (1, 20)}  # fmt: skip
     right = (model(x).argmax(1) == y).double().mean().item()
     assert found[0.0, 1] == found[0.0, 20] == right
@@ -284,20 +130,20 @@ def test_noise_accuracy_of_a_linear_model() -> None:
     model, w, _ = linear()
     x, y = items()
     expected = phi(gap(model, x, y) / (0.7 * (w[0] - w[1]).norm()))
-    found = NoiseAccuracy(**TEST, sigma=0.7, draws=400)(model, x, y)
+    found = NoiseAccuracy(**SPLITS, sigma=0.7, draws=400)(model, x, y)
     error = (expected * (1 - expected) / 400).mean().sqrt().item() / 300**0.5
     assert abs(found.value - expected.mean().item()) < 4 * error
     assert found.stderr == pytest.approx(expected.std().item() / 300**0.5, rel=0.02)
-    assert NoiseAccuracy(**TEST, sigma=0.0)(model, x, y).value == (gap(model, x, y) > 0).double().mean()
+    assert NoiseAccuracy(**SPLITS, sigma=0.0)(model, x, y).value == (gap(model, x, y) > 0).double().mean()
 
 
 def test_weight_noise_accuracy_of_a_linear_model() -> None:
     """The gap's noise has the variance 2 sigma^2 (|x|^2 + 1), of both rows and both biases."""
     model, (x, y) = linear()[0], items()
     expected = phi(gap(model, x, y) / (0.3 * (2 * (x.square().sum(1) + 1)).sqrt())).mean().item()
-    found = WeightNoiseAccuracy(**TEST, sigma=0.3, draws=400)(model, x, y)
+    found = WeightNoiseAccuracy(**SPLITS, sigma=0.3, draws=400)(model, x, y)
     assert abs(found.value - expected) < 4 * found.stderr
-    still = WeightNoiseAccuracy(**TEST, sigma=0.0)(model, x, y)
+    still = WeightNoiseAccuracy(**SPLITS, sigma=0.0)(model, x, y)
     assert still.value == pytest.approx((gap(model, x, y) > 0).double().mean().item(), abs=1e-12)
 
 
@@ -337,9 +183,9 @@ def test_brier_and_margin_by_hand() -> None:
 def test_measures_of_predictions_are_those_of_the_models() -> None:
     model, (x, y) = classifier(), items(50, 3)
     logits = model(x).detach()
-    assert Brier(**TEST)(model, x, y) == brier(logits.softmax(1), y)
-    assert Margin(**TEST)(model, x, y) == margin(logits, y)
-    assert CalibrationError(**TEST, bins=7)(model, x, y) == calibration_error(logits.softmax(1), y, 7)
+    assert Brier(**SPLITS)(model, x, y) == brier(logits.softmax(1), y)
+    assert Margin(**SPLITS)(model, x, y) == margin(logits, y)
+    assert CalibrationError(**SPLITS, bins=7)(model, x, y) == calibration_error(logits.softmax(1), y, 7)
 
 
 # Nothing is left behind.
@@ -388,7 +234,7 @@ def test_a_measure_is_the_same_at_every_call(name: str) -> None:
 
 
 def test_items_are_drawn_from_the_whole_split_and_stay() -> None:
-    chosen = Margin(**TEST, items=10)
+    chosen = Margin(**SPLITS, items=10)
     x, y = torch.arange(100.0)[:, None], torch.arange(100)
     first, again = chosen.chosen(x, y), chosen.chosen(x, y)
     assert torch.equal(first[0], again[0])
@@ -398,6 +244,6 @@ def test_items_are_drawn_from_the_whole_split_and_stay() -> None:
 
 
 def test_a_second_size_of_attack_is_a_second_key() -> None:
-    chosen = {f"at_{e}": AdversarialAccuracy(**TEST, epsilon=e) for e in (0.05, 1.0)}
+    chosen = {f"at_{e}": AdversarialAccuracy(**SPLITS, epsilon=e) for e in (0.05, 1.0)}
     row = build("classify", measure=chosen).evaluate()
     assert row["test/at_0.05"] >= row["test/at_1.0"]
