@@ -1,7 +1,6 @@
 """`genreg plan`: how many seeds and minutes a wanted difference takes, from the runs that have finished."""
 
 import math
-import statistics as simple
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
-from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.result import PartResult
 from genreg.report.judge.sequential import level_at
 from genreg.report.judge.statistics import LEVEL, POWER, power
 from genreg.report.read.find import read_parts
@@ -48,7 +47,8 @@ def needed(result: PartResult, difference: float) -> Iterator[Needed]:
         assert found is not None
         level = _level(result) / len([a for a in result.arms if a is not base])
         seeds = seeds_for(difference, found.sd, level)
-        minutes = (seeds or math.nan) * (_seconds(arm) + _seconds(base)) / 60
+        took = [one.arm.seconds or math.nan for one in (arm, base)]
+        minutes = (seeds or math.nan) * sum(took) / 60
         yield Needed(result.part.name, arm.arm.name, found.sd, found.n, seeds, minutes)
 
 
@@ -69,11 +69,6 @@ def _level(result: PartResult) -> float:
     """That of the last look of a plan: the other looks take the rest."""
     plan = result.rule.plan
     return level_at(plan[-1], plan, LEVEL) if plan else LEVEL
-
-
-def _seconds(arm: ArmResult) -> float:
-    took = [run.summary["seconds"] for run in arm.arm.done if "seconds" in run.summary]
-    return simple.fmean(took) if took else math.nan
 
 
 def plan(folder: Path, difference: float) -> None:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from genreg.report.read.parts import Arm
-from genreg.report.read.runs import Run
+from genreg.report.read.runs import Run, short_commit
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, Row, printable
 from genreg.run.metric import Metric, judged, metric_of
@@ -56,9 +56,7 @@ class Line:
 
     @cached_property
     def seconds(self) -> float | None:
-        """What a finished run took, on average."""
-        took = [run.summary["seconds"] for run in self.arm.done if "seconds" in run.summary]
-        return simple.fmean(took) if took else None
+        return self.arm.seconds
 
     @cached_property
     def values(self) -> dict[str, list[float]]:
@@ -115,8 +113,7 @@ def _code(run: Run) -> tuple[str, str]:
     starts = run.folder.environments()
     commit = str(starts[-1].get("commit") or "") if starts else ""
     used = sorted(set(recorded(run.folder)))
-    short = commit[:8] + "+" * commit.endswith("+")
-    return short, sha256(repr(used).encode()).hexdigest()[:8] if used else ""
+    return short_commit(commit), sha256(repr(used).encode()).hexdigest()[:8] if used else ""
 
 
 def _written(path: Path) -> float:

@@ -1,7 +1,5 @@
 """`genreg ls`: a line for each arm below a folder."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +13,9 @@ from rich.text import Text
 from genreg.errors import InputError, nearest
 from genreg.report.list.line import Line
 from genreg.report.read.grouping import plain_parts, value_words
-from genreg.report.tell.numbers import finite, number, titled
+from genreg.report.tell.numbers import as_table, finite, number, titled
 from genreg.report.tell.terminal import terminal
-from genreg.run.folder import Row, printable, some_runs
+from genreg.run.folder import printable, some_runs
 
 FORMATS = ("table", "csv", "json")
 COLUMNS: dict[str, Callable[[Line], Any]] = {
@@ -43,7 +41,7 @@ def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
     if form == "json":
         print(json.dumps(finite(rows), indent=1))
     elif form == "csv":
-        print(_csv(rows), end="")
+        print(as_table(rows), end="")
     else:
         terminal().print(_table(lines, more) if lines else f"no run has {', '.join(where)}", markup=False)
 
@@ -120,12 +118,3 @@ def _age(time: datetime | None) -> str:
     seconds = (datetime.now(UTC) - time).total_seconds() if time else math.nan
     units = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
     return next((f"{seconds / (unit or 1):.0f} {word}" for unit, word in units if seconds >= unit), "")
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    """Plain numbers; what JSON nests is JSON."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows)
-    return buffer.getvalue()

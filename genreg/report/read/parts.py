@@ -1,6 +1,7 @@
 """Parts and arms: which runs are compared, and on what."""
 
 import math
+import statistics as simple
 from collections import ChainMap
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,12 @@ class Arm:
     @property
     def failed(self) -> list[Run]:
         return [run for run in self.runs.values() if run.status == "failed"]
+
+    @property
+    def seconds(self) -> float | None:
+        """What a finished run took, on average."""
+        took = [run.summary["seconds"] for run in self.done if "seconds" in run.summary]
+        return simple.fmean(took) if took else None
 
     @property
     def tried(self) -> list[Run]:

@@ -49,6 +49,11 @@ class Run:
         return printable(shlex.join(map(str, words)))
 
 
+def short_commit(commit: str) -> str:
+    """Eight letters of it, and the + of a working tree with changes."""
+    return commit[:8] + "+" * commit.endswith("+")
+
+
 def read_run(path: Path) -> Run:
     """The run in `path`, whatever state it is in."""
     folder = RunFolder(path)

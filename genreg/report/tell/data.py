@@ -1,25 +1,18 @@
 """A report as data to compute with: CSV and JSON."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from genreg.report.judge.datasets import matrices
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.tell.numbers import finite
+from genreg.report.tell.numbers import as_table, finite
 
 
 def as_csv(results: Sequence[PartResult]) -> str:
     """One line for each arm, with plain numbers."""
-    buffer = io.StringIO()
-    rows = [_plain(result, arm) for result in results for arm in result.arms]
-    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
+    return as_table([_plain(result, arm) for result in results for arm in result.arms])
 
 
 def as_json(results: Sequence[PartResult]) -> str:

@@ -1,8 +1,13 @@
 """How a metric's numbers are written."""
 
+import csv
+import io
+import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from genreg.run.folder import Row
 from genreg.run.metric import Metric
 
 PLAIN = Metric("")
@@ -18,6 +23,15 @@ def number(value: float, metric: Metric = PLAIN, sign: str = "") -> str:
     if math.isnan(value):
         return ""
     return f"{value * metric.scale:{sign}.2f}" if metric.percent else f"{value:{sign}.4g}"
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """CSV of plain numbers under the keys of the first row; what JSON nests is JSON."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows)
+    return buffer.getvalue()
 
 
 def finite(value: Any) -> Any:

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from genreg.report.judge.result import PartResult
-from genreg.report.read.runs import Run
+from genreg.report.read.runs import Run, short_commit
 from genreg.run.folder import printable
 
 CLAIMS = {"reproduced": "reproduced", "not reproduced": "not", "not decided": "not decided",
           "not tested": "not tested"}  # fmt: skip
 COMPARISONS = ("better", "worse", "differs", "equivalent", "no difference shown", "not decided",
                "too few pairs", "not judged")  # fmt: skip
-COMMIT = 8  # letters of it
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _runs(results: Sequence[PartResult]) -> Iterator[Run]:
 def _facts(runs: Sequence[Run]) -> list[str]:
     starts = [start for run in runs for start in run.folder.environments()]
     days = sorted({str(start["started"])[:10] for start in starts if start.get("started")})
-    commits = sorted({_commit(str(start["commit"])) for start in starts if start.get("commit")})
+    commits = sorted({short_commit(str(start["commit"])) for start in starts if start.get("commit")})
     devices = sorted({str(start["device"]) for start in starts if start.get("device")})
     seconds = [s for run in runs if isinstance(s := run.summary.get("seconds"), int | float)]
     found = [
@@ -72,10 +71,6 @@ def _facts(runs: Sequence[Run]) -> list[str]:
         f"{_hours(sum(seconds))} in {len(runs)} run{'s' if len(runs) != 1 else ''}",
     ]
     return [printable(text) for text in found if text]
-
-
-def _commit(text: str) -> str:
-    return text[:COMMIT] + ("+" if text.endswith("+") else "")
 
 
 def _hours(seconds: float) -> str:
