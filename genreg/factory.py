@@ -10,7 +10,8 @@ from genreg.parameters import blame
 from genreg.torch_arguments import check
 
 GROUPS = (
-    "task", "dataset", "model", "loss", "regularizer", "optimizer", "generator_optimizer", "scheduler",
+    "task", "dataset", "model", "loss", "regularizer", "optimizer", "generator_optimizer",
+    "unlabeled_optimizer", "scheduler",
     "features", "measure", "logger",
 )  # fmt: skip
 """What a configuration holds beside its scalars: nodes of which objects are made."""

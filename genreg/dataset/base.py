@@ -10,6 +10,7 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.errors import InputError
+from genreg.text.vocabulary import Vocabulary
 
 Subset = Literal["balanced", "first"]
 
@@ -58,7 +59,8 @@ class Dataset:
     unlabeled: the training pool without its labels (it contains the labeled items too).
     classes: 0 if nothing is labeled (`labeled` is empty then), or if targets are real numbers. checksums:
     sha256 of each file that the tensors were read from. modes: of data that were drawn from a known mixture.
-    corrupted: copies of the test items, by what was done to them.
+    corrupted: copies of the test items, by what was done to them. vocabulary: of texts, whose items are rows
+    of its numbers, padded behind.
     """
 
     labeled: Split
@@ -69,6 +71,7 @@ class Dataset:
     checksums: dict[str, str] = field(default_factory=dict)
     modes: Modes | None = None
     corrupted: dict[str, Split] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
 
     @property
     def input_shape(self) -> list[int]:

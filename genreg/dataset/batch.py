@@ -1,9 +1,13 @@
 """A labeled batch, as it enters the model and as the loss compares it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from genreg.model.base import Classifier
 
 
 @dataclass(frozen=True)
@@ -12,14 +16,23 @@ class Batch:
 
     e: (B, ...) the embedded inputs. y: (B,) class numbers, (B, classes) probabilities, or (B, k) real targets
     where `classes` is 0. mask: (B, T) true at positions that are not padding; None where nothing is padded.
+    tokens: (B, T) the rows of an embedding table that e is, of `vocabulary` rows in all; None where e is no
+    table's.
     """
 
     e: Tensor
     y: Tensor
     classes: int = 0
     mask: Tensor | None = None
+    tokens: Tensor | None = None
+    vocabulary: int = 0
 
     @property
     def probabilities(self) -> Tensor:
         """(B, classes): y, one-hot where it holds class numbers."""
         return self.y if self.y.ndim == 2 else F.one_hot(self.y, self.classes).to(self.e.dtype)
+
+
+def embedded(model: "Classifier", x: Tensor, y: Tensor, classes: int = 0, vocabulary: int = 0) -> Batch:
+    """A batch as the model embeds it; vocabulary: rows of its table, where x are their numbers."""
+    return Batch(model.embed(x), y, classes, model.mask(x), x if vocabulary else None, vocabulary)

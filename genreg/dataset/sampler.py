@@ -27,6 +27,10 @@ class Sampler:
             return found
         return torch.cat((found, self._block(block + 1)[: self.batch - len(found)]))
 
+    def take(self, x: Tensor, step: int) -> Tensor:
+        """The rows of x that the batch of `step` is."""
+        return x.index_select(0, self(step))
+
     def _block(self, number: int) -> Tensor:
         if number not in self._blocks:
             self._blocks.pop(number - 2, None)

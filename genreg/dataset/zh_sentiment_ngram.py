@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-import os
-import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from genreg import download
+from genreg.cache import Arrays, kept
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in
+from genreg.dataset.texts import Texts
+from genreg.dataset.zh_sentiment import read_texts
 from genreg.parameters import Count, CountOrZero, checked
-
-Texts = dict[str, tuple[list[str], np.ndarray]]
 
 
 @checked
@@ -35,54 +34,35 @@ def zh_sentiment_ngram(
     (path,) = download.fetch(source, data_dir)
     texts = read_texts(path)
     vectors = cached_vectors(texts, dimensions, source.files["sentiment.zip"])
-    pool = [text.strip() for text in texts["train"][0]]
+    pool = [text.strip() for text in texts["train"].texts]
 
     def split(name: str) -> Split:
-        clean = not_in(pool, (text.strip() for text in texts[name][0]))
-        return Split(torch.from_numpy(vectors[name]), torch.from_numpy(texts[name][1]), clean)
+        clean = not_in(pool, (text.strip() for text in texts[name].texts))
+        return Split(torch.from_numpy(vectors[name]), torch.from_numpy(texts[name].y), clean)
 
     train = split("train")
     return assemble((train.x, train.y), split("valid"), split("test"),
                     labeled=labeled, subset=subset, seed=seed, checksums=source.files)  # fmt: skip
 
 
-def read_texts(path: Path) -> Texts:
-    """Texts and labels of `train`, `valid` and `test`: lines `text<TAB>0 or 1`, UTF-8."""
-    texts: Texts = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in ("train", "valid", "test"):
-            lines = archive.read(f"sentiment/sentiment.{name}.data").decode().splitlines()
-            pairs = [line.rsplit("\t", 1) for line in lines if line]
-            texts[name] = ([text for text, _ in pairs], np.array([int(label) for _, label in pairs]))
-    return texts
-
-
-def cached_vectors(texts: Texts, dimensions: int, checksum: str) -> dict[str, np.ndarray]:
+def cached_vectors(texts: dict[str, Texts], dimensions: int, checksum: str) -> Arrays:
     """The vectors of every text, computed once for each (file, recipe) and kept in the user's cache."""
     recipe = {"file": checksum, "analyzer": "char", "ngram_range": [1, 2], "min_df": 2,
               "sublinear_tf": True, "dimensions": dimensions, "version": 1}  # fmt: skip
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-    path = download.default_data_dir() / "features" / f"zh_sentiment_ngram-{key}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            unfinished = path.with_suffix(f".{os.getpid()}.npz")
-            np.savez(unfinished, **vectorize(texts, dimensions))  # type: ignore[arg-type]
-            unfinished.replace(path)
-    with np.load(path) as arrays:
-        return dict(arrays)
+    return kept(f"features/zh_sentiment_ngram-{key}", partial(vectorize, texts, dimensions))
 
 
-def vectorize(texts: Texts, dimensions: int) -> dict[str, np.ndarray]:
+def vectorize(texts: dict[str, Texts], dimensions: int) -> Arrays:
     """TF-IDF of characters and pairs of characters, fitted on train; truncated SVD; unit l2 length."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
     tfidf = TfidfVectorizer(analyzer="char", ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    pool = tfidf.fit_transform(texts["train"][0])
+    pool = tfidf.fit_transform(texts["train"].texts)
     svd = TruncatedSVD(dimensions, random_state=0).fit(pool)
     return {
-        name: normalize(svd.transform(tfidf.transform(lines))).astype(np.float32)
-        for name, (lines, _) in texts.items()
+        name: normalize(svd.transform(tfidf.transform(split.texts))).astype(np.float32)
+        for name, split in texts.items()
     }

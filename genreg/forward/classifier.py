@@ -13,6 +13,7 @@ from genreg.dataset.batch import Batch
 from genreg.forward.base import Draws, Forward
 from genreg.loss import CrossEntropy, Loss
 from genreg.model.statistics import RunningStatistics, statistics_of
+from genreg.model.twice import twice
 
 Pullback = Callable[[Tensor], Tensor]
 """From a cotangent of the logits to the gradient in the embedding."""
@@ -81,7 +82,7 @@ class ClassifierForward(Forward):
         The reverse pass is taken outside the dual level: CUDA's dropout has no forward derivative of its
         backward pass.
         """
-        with torch.enable_grad(), forward_ad.dual_level():
+        with torch.enable_grad(), twice(), forward_ad.dual_level():
             point = point.detach().requires_grad_()
             dual = forward_ad.unpack_dual(self.at(forward_ad.make_dual(point, tangent)))
             logits, slope = dual.primal, dual.tangent.detach()
@@ -134,7 +135,7 @@ class ClassifierForward(Forward):
 
     def alone(self, x: Tensor) -> Tensor:
         """The logits of each labeled item, had it alone the embedding x: what `score` compares."""
-        with self.fixed_statistics():
+        with self.fixed_statistics(), twice():
             return self.at(x)
 
     def fixed_statistics(self) -> AbstractContextManager[None]:

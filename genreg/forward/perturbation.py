@@ -8,7 +8,9 @@ from torch import Tensor
 from genreg import streams
 from genreg.forward.classifier import ClassifierForward
 
-Scope = Literal["example", "batch"]
+Scope = Literal["example", "batch", "table"]
+"""What has one direction: an example's embedding, the batch's, or the table that tokens look up."""
+
 Norm = Literal["l2", "linf"]
 Target = Literal["stop", "flow"]
 Divergence = Literal["kl", "mse"]
@@ -31,7 +33,7 @@ def squared_distance(p: Tensor, q: Tensor) -> Tensor:
 
 
 def unit(d: Tensor, scope: Scope, fallback: Tensor | None = None) -> Tensor:
-    """`d` at l2 length 1: each example, or the whole batch tensor. Where `d` is zero, `fallback`.
+    """`d` at l2 length 1: each example, or the whole tensor. Where `d` is zero, `fallback`.
 
     All dimensions but the first belong to an example, whether d is (B, features) or (B, C, H, W).
     """
@@ -71,10 +73,34 @@ def within(r: Tensor, epsilon: float, norm: Norm) -> Tensor:
 
 
 def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generator) -> Tensor:
-    """A Gaussian direction of l2 length 1, shaped like the embedding; zero at padding."""
+    """A Gaussian direction of l2 length 1, shaped like the embedding, zero at padding; or like the table."""
     e = clean.embedding
+    if scope == "table":
+        return unit(streams.normal_like(e.new_empty(clean.batch.vocabulary, e.shape[2]), draw), scope)
     d = streams.normal_like(e, draw)
     return unit(d if clean.mask is None else d * clean.mask[..., None], scope)
+
+
+def at_tokens(clean: ClassifierForward, d: Tensor, scope: Scope) -> Tensor:
+    """What a direction moves at each position: itself; of a table, the rows of the tokens, none at padding.
+
+    Equal tokens of a batch then move alike, as if the direction were added to the table.
+    """
+    if scope != "table":
+        return d
+    assert clean.batch.tokens is not None  # by `reads`
+    moved = torch.nn.functional.embedding(clean.batch.tokens, d)
+    return moved if clean.mask is None else moved * clean.mask[..., None]
+
+
+def of_tokens(clean: ClassifierForward, g: Tensor, scope: Scope) -> Tensor:
+    """The transpose of `at_tokens`: a gradient in the embedding as one in what the direction is."""
+    if scope != "table":
+        return g
+    assert clean.batch.tokens is not None  # by `reads`
+    g = g if clean.mask is None else g * clean.mask[..., None]
+    table = g.new_zeros(clean.batch.vocabulary, g.shape[2])
+    return table.index_add_(0, clean.batch.tokens.flatten().long(), g.flatten(0, 1))
 
 
 def noised(clean: ClassifierForward, sigma: float, draw: torch.Generator) -> Tensor:

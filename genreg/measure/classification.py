@@ -8,13 +8,24 @@ from genreg.model.base import Classifier
 from genreg.model.unchanged import evaluation_mode
 
 CHUNK = 2048  # items evaluated at a time
+TEXTS = 256
 
 
 @torch.no_grad()
 def predict(model: Classifier, x: Tensor) -> Tensor:
     """Logits of every item in evaluation mode, (N, classes)."""
     with evaluation_mode(model):
-        return torch.cat([model(chunk) for chunk in x.split(CHUNK)])
+        if x.is_floating_point():
+            return torch.cat([model(chunk) for chunk in x.split(CHUNK)])
+        order = lengths(model, x).argsort(stable=True)  # texts of like length together: less padding
+        logits = torch.cat([model(model.trimmed(x[index])) for index in order.split(TEXTS)])
+        return torch.empty_like(logits).index_copy_(0, order, logits)
+
+
+def lengths(model: Classifier, x: Tensor) -> Tensor:
+    """(N,) positions of each item that are not padding."""
+    mask = model.mask(x)
+    return mask.sum(1) if mask is not None else x.new_full((len(x),), x.shape[1])
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Estimate:

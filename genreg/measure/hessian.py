@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genreg.measure.estimate import Sampled, until
 from genreg.model.landscape import Landscape
+from genreg.model.twice import twice
 from genreg.model.unchanged import evaluation_mode
 
 Loss = Callable[[], Tensor]
@@ -37,7 +38,7 @@ class Hessian:
         """H v for v (size,), or for each column of v (size, k), which share one gradient."""
         columns = v.reshape(self.size, -1).T
         out = torch.zeros_like(columns)
-        with torch.enable_grad():
+        with torch.enable_grad(), twice():
             for loss in self.losses:
                 gradient = self._gradient(loss())
                 for row, column in zip(out, columns, strict=True):

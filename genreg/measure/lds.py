@@ -5,7 +5,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Batch
+from genreg.dataset.batch import embedded
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import lengthen
 from genreg.loss import Loss
@@ -44,7 +44,7 @@ class LDS(ClassifierMeasure):
         """The value at each of all x, (B,)."""
         vat = VAT(epsilon=self.epsilon, power_iterations=self.power_iterations, direction="exact")
         with evaluation_mode(model):
-            batch = Batch(model.embed(x), y, mask=model.mask(x))
+            batch = embedded(model, model.trimmed(x), y)
             clean = ClassifierForward(model, batch, gradient=False)
             d = vat.find_direction(clean, streams.generator(0, "measure", device=x.device))
             p = clean.logits.log_softmax(1)

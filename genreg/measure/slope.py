@@ -13,6 +13,7 @@ from genreg.loss import CrossEntropy, Loss
 from genreg.measure.base import ItemsMeasure
 from genreg.measure.estimate import Estimate, mean
 from genreg.model.base import Classifier
+from genreg.model.twice import twice
 from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import STRICT, CountOrZero, Positive
 from genreg.run.metric import Metric
@@ -26,6 +27,7 @@ Chunk = tuple[Function, Tensor, tuple[Tensor, ...]]
 def chunks(model: Classifier, x: Tensor, *more: Tensor) -> Iterator[Chunk]:
     """The model as a function of the embedding, and the embeddings (B, ...) of a few items at a time."""
     for part, *others in zip(x.split(CHUNK), *(tensor.split(CHUNK) for tensor in more), strict=True):
+        part = model.trimmed(part)
         yield partial(_called, model, model.mask(part)), model.embed(part).detach(), tuple(others)
 
 
@@ -69,7 +71,8 @@ def steepest(
 
 def _slope_and_gradient(function: Function, e: Tensor) -> tuple[Tensor, Tensor]:
     e = e.detach().requires_grad_()
-    slope = torch.linalg.matrix_norm(jacobians(function, e, create_graph=True), 2)
+    with twice():
+        slope = torch.linalg.matrix_norm(jacobians(function, e, create_graph=True), 2)
     if not slope.requires_grad:  # a linear model, of which no slope depends on a point
         return slope.detach(), torch.zeros_like(e)
     (uphill,) = torch.autograd.grad(slope.sum(), e, allow_unused=True, materialize_grads=True)

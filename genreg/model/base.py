@@ -22,6 +22,10 @@ class Classifier(nn.Module, ABC):
         """(B, T), true at positions of `x` that are not padding; None where nothing is padded."""
         return None
 
+    def trimmed(self, x: Tensor) -> Tensor:
+        """`x` without positions that are padding in every row, of which a pass costs as much as of others."""
+        return x
+
     @abstractmethod
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
         """Outputs of an embedded batch, (B, k). Only `forward` calls it: hooks are never skipped."""

@@ -13,7 +13,7 @@ from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, NonNegative
 
-Reads = Literal["labeled", "unlabeled", "again", "classes", "pictures"]
+Reads = Literal["labeled", "unlabeled", "again", "classes", "pictures", "tokens"]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -49,7 +49,8 @@ class Regularizer:
     the kind of pass that it needs: `Forward` if any will do, or that of one task (`ClassifierForward`).
 
     reads: what of the step its penalty reads beside `points` and `score`: the logits of the `labeled` or the
-    `unlabeled` pass, a further pass (`again`), logits as those of `classes`; inputs that are `pictures`.
+    `unlabeled` pass, a further pass (`again`), logits as those of `classes`; inputs that are `pictures`, or
+    rows of an embedding table (`tokens`).
     name: the key under which it was chosen.
     sets_norm: how it fixes the size of weights, by a `parametrization` of each or a `projection` after the
     step; a parametrization goes with no other of either kind.
@@ -102,6 +103,11 @@ class Regularizer:
                 own.load_state_dict(value)
             else:
                 setattr(self, name, value)
+
+
+def reads_of(scope: str) -> frozenset[Reads]:
+    """What a perturbation of that scope reads."""
+    return frozenset({"tokens"} if scope == "table" else ())
 
 
 def weight_at(method: Regularizer, step: int) -> float:

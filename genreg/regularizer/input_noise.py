@@ -39,12 +39,16 @@ class InputNoise(Regularizer):
         return not self.sigma
 
     def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        e, y = (torch.cat([t] * self.samples) for t in (batch.e, batch.y))
-        mask = None if batch.mask is None else torch.cat([batch.mask] * self.samples)
+        given = (batch.e, batch.y, batch.mask, batch.tokens)
+        e, y, mask, tokens = (t if t is None else torch.cat([t] * self.samples) for t in given)
+        assert e is not None
+        assert y is not None
         noise = self.sigma * unit_noise(e, self.distribution, draw)
         if self.mode == "multiplicative":
             noise = noise * e
-        return replace(batch, e=e + (noise if mask is None else noise * mask[..., None]), y=y, mask=mask)
+        return replace(
+            batch, e=e + (noise if mask is None else noise * mask[..., None]), y=y, mask=mask, tokens=tokens
+        )
 
 
 def unit_noise(e: Tensor, distribution: Distribution, draw: torch.Generator) -> Tensor:

@@ -5,9 +5,17 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.forward.base import Forward
-from genreg.forward.perturbation import Divergence, Norm, Scope, Target, divergence_along, random_direction
+from genreg.forward.perturbation import (
+    Divergence,
+    Norm,
+    Scope,
+    Target,
+    at_tokens,
+    divergence_along,
+    random_direction,
+)  # fmt: skip
 from genreg.parameters import STRICT, Count, NonNegative
-from genreg.regularizer.base import Reads, Regularizer, Weight
+from genreg.regularizer.base import Reads, Regularizer, Weight, reads_of
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -32,7 +40,8 @@ class NoiseConsistency(Regularizer):
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
-        return frozenset({"unlabeled", "classes"} if self.divergence == "kl" else {"unlabeled"})
+        logits = {"classes"} if self.divergence == "kl" else set[Reads]()
+        return frozenset({"unlabeled", *logits, *reads_of(self.scope)})
 
     @property
     def trains_unlabeled(self) -> bool:
@@ -42,4 +51,6 @@ class NoiseConsistency(Regularizer):
         clean = forward.unlabeled
         options = self.epsilon, self.norm, self.target, self.divergence
         directions = (random_direction(clean, self.scope, forward.draw) for _ in range(self.samples))
-        return torch.stack([divergence_along(clean, d, *options) for d in directions]).mean()
+        return torch.stack(
+            [divergence_along(clean, at_tokens(clean, d, self.scope), *options) for d in directions]
+        ).mean()

@@ -8,9 +8,18 @@ from torch import Tensor
 
 from genreg.forward.base import Forward
 from genreg.forward.classifier import ClassifierForward
-from genreg.forward.perturbation import Norm, Scope, Target, divergence_along, random_direction, unit
+from genreg.forward.perturbation import (
+    Norm,
+    Scope,
+    Target,
+    at_tokens,
+    divergence_along,
+    of_tokens,
+    random_direction,
+    unit,
+)
 from genreg.parameters import STRICT, CountOrZero, NonNegative, Positive
-from genreg.regularizer.base import Regularizer, Weight
+from genreg.regularizer.base import Reads, Regularizer, Weight, reads_of
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -23,14 +32,14 @@ class VAT(Regularizer):
     both (`measure=lds` tries both).
 
     weight: factor of the term (the paper's alpha).
-    epsilon: radius of r in units of `embed(x)`, per example (`scope=example`) or of the whole batch tensor.
+    epsilon: radius of r in units of `embed(x)`, of what `scope` says.
     xi: length at which the finite difference probes; good between 1e-3 and 1e-1 (docs/vat.md).
     power_iterations: Hessian products; 0 leaves the random start.
     direction: `finite_difference` (two passes a product), or `exact` (J'FJu by one forward-mode and one
         reverse-mode product, F the Fisher matrix of the softmax; xi is not used).
     target: `stop` makes the clean prediction a constant; `flow` also trains it.
-    scope: one direction per example, or `batch`: one for the whole tensor. (The Keras code of kexue.fm
-        archive 7466 has one for all of the embedding table, in which equal tokens are moved alike.)
+    scope: one direction of length 1 for each `example`; one for the whole `batch` tensor; or one for the
+        `table` of embeddings, in which equal tokens are moved alike (the code of kexue.fm archive 7466).
     norm: the ball of r, `l2` or `linf` (then r = epsilon sign(d)).
 
     The direction is found in float32 whatever the precision, and leaves no parameter gradients. Running
@@ -48,7 +57,9 @@ class VAT(Regularizer):
     scope: Scope = "example"
     norm: Norm = "l2"
 
-    reads = frozenset({"unlabeled", "classes"})
+    @property
+    def reads(self) -> frozenset[Reads]:  # type: ignore[override]
+        return frozenset({"unlabeled", "classes", *reads_of(self.scope)})
 
     @property
     def trains_unlabeled(self) -> bool:
@@ -57,20 +68,22 @@ class VAT(Regularizer):
     def penalty(self, forward: Forward) -> Tensor:
         clean = forward.unlabeled
         d = self.find_direction(clean, forward.draw)
+        d = at_tokens(clean, d, self.scope)
         return divergence_along(clean, d, self.epsilon, self.norm, self.target)
 
     def find_direction(self, clean: ClassifierForward, draw: torch.Generator) -> Tensor:
-        """The unit direction d after `power_iterations` Hessian products, shaped like the embedding."""
+        """The unit direction d after `power_iterations` Hessian products, as `random_direction` shapes it."""
         e, d = clean.embedding.detach(), random_direction(clean, self.scope, draw)
         if self.power_iterations == 0:
             return d
         with clean.full_precision() as logits:
             for _ in range(self.power_iterations):
+                along = at_tokens(clean, d, self.scope)
                 if self.direction == "exact":
-                    product = exact_product(clean, e, d)
+                    product = exact_product(clean, e, along)
                 else:
-                    product = difference_product(clean, logits, e, d, self.xi)
-                d = unit(product, self.scope, fallback=d)
+                    product = difference_product(clean, logits, e, along, self.xi)
+                d = unit(of_tokens(clean, product, self.scope), self.scope, fallback=d)
         return d
 
 

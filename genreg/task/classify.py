@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Batch, Dataset, Kind, corrupted, drawn, mislabeled
-from genreg.dataset.sampler import Sampler
+from genreg.dataset.batch import embedded
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward
@@ -27,10 +27,11 @@ from genreg.regularizer import Regularizer, added
 from genreg.run.metric import GAP
 from genreg.run.task import Task
 from genreg.task.evaluation import evaluate, sample
-from genreg.task.fit import check_measures, check_methods
+from genreg.task.fit import check_measures, check_methods, fitting
 from genreg.task.methods import attach, load, saved, with_hook
 from genreg.task.plane import check_frames, picture
 from genreg.task.precision import Precision, set_precision
+from genreg.text.buckets import sampler
 
 CPU = torch.device("cpu")
 
@@ -91,16 +92,17 @@ class Classify(Task):
             chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
 
-        n, pool = len(self.dataset.labeled), len(self.dataset.unlabeled)
-        self.labeled_batch = Sampler(n, batch_size, seed=seed, stream="batch/labeled", device=device)
-        self.unlabeled_batch = Sampler(
-            pool, unlabeled_batch_size, seed=seed, stream="batch/unlabeled", device=device
+        data = self.dataset
+        self.labeled_batch = sampler(data.labeled.x, batch_size, data.vocabulary, seed, "batch/labeled")
+        self.unlabeled_batch = sampler(
+            data.unlabeled, unlabeled_batch_size, data.vocabulary, seed, "batch/unlabeled"
         )
 
     def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
         """InputError for what does not fit the data."""
         shape, classes = self.dataset.input_shape, self.dataset.classes
-        known = {"classes": classes > 0, "pictures": len(shape) == 3}
+        texts = self.dataset.vocabulary is not None
+        known = {"classes": classes > 0, "pictures": len(shape) == 3, "tokens": texts}
         found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
         check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
         check_measures(measure, self.measures, classes > 0)
@@ -131,12 +133,11 @@ class Classify(Task):
 
     def _make_model(self, model: Callable[..., Classifier], regularizer: Mapping[str, Regularizer]) -> None:
         streams.reseed_default(streams.derive(self.seed, "model"), CPU)
-        made = model(input_shape=self.dataset.input_shape, outputs=self.dataset.outputs)
+        made = fitting(model, self.dataset)
         self.model = made.to(self.device)
-        self.methods = attach(regularizer, self.model)
+        self.methods = self.together = attach(regularizer, self.model)
         hooks = ("batch", "losses", "project")
         self.mixing, self.weighing, self.projecting = (with_hook(self.methods, hook) for hook in hooks)
-        self.reads = frozenset[str]().union(*(method.reads for method in self.methods.values()))
         self.statistics = RunningStatistics(self.model)
         self.parameters = trainable(self.model)
 
@@ -163,7 +164,7 @@ class Classify(Task):
         forward = self.forward(step)
         loss = self.labeled_loss(forward)
         terms = {self.loss.name: loss}
-        for name, method in self.methods.items():
+        for name, method in self.together.items():
             if (penalty := method.penalty(forward.of(name))) is not None:
                 terms[name] = penalty
                 loss = added(loss, method, penalty, step)
@@ -187,19 +188,22 @@ class Classify(Task):
         """
         draws, moves = Draws(self.seed, step, self.device), counts()
         batch = self.batch(step, draws)
-        pool = self.pool(step) if "unlabeled" in self.reads else None
+        pool = self.pool(step) if reads_pool(self.together) else None
         if pool and moves:
             self.statistics.begin()
         with nullcontext() if moves else self.statistics.frozen():
-            labeled = self._pass(batch, "labeled", draws)
+            labeled = self.clean_pass(batch, "labeled", draws)
         if pool:
             share = len(pool.e) / (self.labeled_batch.batch + len(pool.e))
-            gradient = any(method.trains_unlabeled for method in self.methods.values())
             with self.statistics.second(share) if moves else self.statistics.frozen():
-                labeled.unlabeled_pass = self._pass(pool, "unlabeled", draws, gradient)
+                labeled.unlabeled_pass = self.clean_pass(pool, "unlabeled", draws, self.together)
         return labeled
 
-    def _pass(self, batch: Batch, name: str, draws: Draws, gradient: bool = True) -> ClassifierForward:
+    def clean_pass(
+        self, batch: Batch, name: str, draws: Draws, methods: Mapping[str, Regularizer] | None = None
+    ) -> ClassifierForward:
+        """The pass over a batch; methods: those of which one must ask for gradients through its logits."""
+        gradient = methods is None or any(method.trains_unlabeled for method in methods.values())
         masks = streams.derive(self.seed, f"dropout/{name}", draws.step)
         return ClassifierForward(
             self.model, batch, draws=draws, masks=masks, loss=self.loss, statistics=self.statistics,
@@ -208,17 +212,21 @@ class Classify(Task):
 
     def batch(self, step: int, draws: Draws) -> Batch:
         """The labeled batch of an update, embedded, as methods change it."""
-        index, labeled = self.labeled_batch(step), self.dataset.labeled
-        x, y = labeled.x.index_select(0, index), labeled.y.index_select(0, index)
-        batch = Batch(self.model.embed(x), y, self.dataset.classes, self.model.mask(x))
+        labeled = self.dataset.labeled
+        x, y = self.labeled_batch.take(labeled.x, step), labeled.y.index_select(0, self.labeled_batch(step))
+        batch = self._embedded(x, y)
         for name, method in self.mixing.items():
             batch = method.batch(batch, draws[name])
         return batch
 
     def pool(self, step: int) -> Batch:
         """The unlabeled batch of an update, embedded."""
-        x = self.dataset.unlabeled.index_select(0, self.unlabeled_batch(step))
-        return Batch(self.model.embed(x), x.new_empty(0), self.dataset.classes, self.model.mask(x))
+        x = self.unlabeled_batch.take(self.dataset.unlabeled, step)
+        return self._embedded(x, x.new_empty(0))
+
+    def _embedded(self, x: Tensor, y: Tensor) -> Batch:
+        data = self.dataset
+        return embedded(self.model, x, y, data.classes, len(data.vocabulary or ()))
 
     def evaluate(self) -> dict[str, float]:
         """The row of `evaluation.evaluate`, at the weights that the optimizer is to be judged by."""
@@ -249,3 +257,8 @@ class Classify(Task):
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])
         load(self.methods, state["methods"], self.device)
+
+
+def reads_pool(methods: Mapping[str, Regularizer]) -> bool:
+    """Whether one of them reads the unlabeled batch."""
+    return any("unlabeled" in method.reads for method in methods.values())

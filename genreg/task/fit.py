@@ -1,8 +1,10 @@
 """Whether what was chosen fits the task, said before the first step."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from genreg.dataset import Dataset
 from genreg.errors import InputError
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
@@ -15,8 +17,20 @@ NEEDS = {
     "again": "further pass",
     "classes": "classes",
     "pictures": "pictures",
+    "tokens": "table of embeddings (scope=table)",
 }
 """What a task may offer to methods, beside what every task does."""
+
+
+def fitting(model: Callable[..., Any], dataset: Dataset, outputs: int | None = None) -> Any:
+    """The model of a factory, made for the data; InputError where one is of texts and the other is not."""
+    given = {"input_shape": dataset.input_shape, "outputs": outputs or dataset.outputs}
+    reads = "vocabulary" in inspect.signature(model).parameters
+    if reads != (dataset.vocabulary is not None):
+        words = ("texts (model=transformer)", "numbers (model=mlp)")
+        expected, got = words if dataset.vocabulary else words[::-1]
+        raise InputError("model", f"one that reads {expected}, as the data set has them", f"one of {got}")
+    return model(**given, vocabulary=dataset.vocabulary) if reads else model(**given)
 
 
 def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], task: str) -> None:

@@ -1,0 +1,6 @@
+"""Classifiers of texts, which enter as rows of token numbers."""
+
+from genreg.model.text.base import TextClassifier as TextClassifier
+from genreg.model.text.char_cnn import CharCNN as CharCNN
+from genreg.model.text.gru import GRU as GRU
+from genreg.model.text.transformer import Transformer as Transformer

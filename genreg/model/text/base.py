@@ -1,0 +1,101 @@
+"""What classifiers of texts share: a table of embeddings, states of the positions, one vector of a text."""
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genreg.model.base import Classifier
+from genreg.text.vocabulary import Vocabulary
+
+Pooling = Literal["mean", "max", "cls"]
+
+
+class TextClassifier(Classifier):
+    """A classifier of rows of token numbers (B, T): `embed` looks them up, `encode` gives (B, T, states).
+
+    pooling: `mean` or `max` over positions that are not padding, or the state of the first token, `cls`.
+    dropout: share of the numbers of a text's vector that are dropped.
+    sees_next: whether a state reads tokens behind its own.
+    """
+
+    sees_next = True
+
+    def __init__(
+        self, *, vocabulary: Vocabulary, outputs: int, states: int, pooling: Pooling, dropout: float
+    ) -> None:
+        super().__init__()
+        self.pad, self.states, self.pooling = vocabulary.pad, states, pooling
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(states, outputs)
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """(B, T, width) rows of the table."""
+
+    @abstractmethod
+    def table(self) -> Tensor:
+        """(V, width) what `embed` looks up, with its history."""
+
+    @abstractmethod
+    def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T, states) of an embedded batch; what stands at padding means nothing."""
+
+    def mask(self, x: Tensor) -> Tensor:
+        return x != self.pad
+
+    def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        vector = pooled(self.encode(embedding, mask), mask, self.pooling)
+        outputs: Tensor = self.output(self.dropout(vector))
+        return outputs
+
+    def trimmed(self, x: Tensor) -> Tensor:
+        return x[:, : int(self.mask(x).sum(1).max())]
+
+
+class OwnTable(TextClassifier):
+    """With a table of its own, drawn from N(0, 1).
+
+    normalize_embeddings: rows are shifted and scaled so that over the pool's tokens each coordinate has mean
+    0 and variance 1 (Miyato, Dai and Goodfellow, arXiv:1605.07725, equation 1): a perturbation of a given
+    length cannot be made small by longer embeddings.
+    """
+
+    def __init__(
+        self, *, vocabulary: Vocabulary, width: int, outputs: int, states: int, pooling: Pooling,
+        dropout: float, normalize_embeddings: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            vocabulary=vocabulary, outputs=outputs, states=states, pooling=pooling, dropout=dropout
+        )
+        self.embeddings = nn.Embedding(len(vocabulary), width, padding_idx=self.pad)
+        self.normalize_embeddings = normalize_embeddings
+        frequencies = vocabulary.frequencies.to(self.embeddings.weight.dtype)
+        self.register_buffer("frequencies", frequencies[:, None], persistent=False)
+
+    frequencies: Tensor
+
+    def table(self) -> Tensor:
+        v = self.embeddings.weight
+        if not self.normalize_embeddings:
+            return v
+        centered = v - (self.frequencies * v).sum(0)
+        variance = (self.frequencies * centered.square()).sum(0)
+        return centered / variance.clamp_min(torch.finfo(v.dtype).tiny).sqrt()
+
+    def embed(self, x: Tensor) -> Tensor:
+        return F.embedding(x, self.table(), padding_idx=self.pad)
+
+
+def pooled(states: Tensor, mask: Tensor | None, pooling: Pooling) -> Tensor:
+    """One vector (B, states) of each text."""
+    if pooling == "cls":
+        return states[:, 0]
+    if mask is None:
+        return states.mean(1) if pooling == "mean" else states.amax(1)
+    here = mask[..., None]
+    if pooling == "max":
+        return states.masked_fill(~here, -torch.inf).amax(1)
+    return (states * here).sum(1) / here.sum(1)

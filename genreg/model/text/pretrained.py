@@ -1,0 +1,39 @@
+"""A model that goes on from a run of `task=pretrain`."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from genreg.errors import InputError
+
+FILE = "weights.pt"
+NEW = ("output.",)
+"""Parameters of a classifier that a run of `task=pretrain` does not teach: they start as they were drawn."""
+
+
+def load_pretrained(model: nn.Module, folder: str | None) -> None:
+    """Give a model the weights that a run of `task=pretrain` chose, all but those of its output.
+
+    Raises InputError for a folder that is no such run's, and for weights of another model or vocabulary.
+    """
+    if folder is None:
+        return
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise InputError("model.pretrained", "the folder of a finished run of task=pretrain", folder)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError("model.pretrained", f"tensors in {FILE}", str(error).splitlines()[0]) from error
+    prefix = "encoder."
+    weights = {name.removeprefix(prefix): w for name, w in found.items() if name.startswith(prefix)}
+    own = {name: w for name, w in model.state_dict().items() if not name.startswith(NEW)}
+    wrong = [name for name in own if name not in weights or weights[name].shape != own[name].shape]
+    if wrong:
+        name = wrong[0]
+        got = tuple(weights[name].shape) if name in weights else "none"
+        expected = f"a run with the same data and model: {name} of shape {tuple(own[name].shape)}"
+        raise InputError("model.pretrained", expected, f"{got} in {folder}")
+    model.load_state_dict({name: weights[name] for name in own}, strict=False)

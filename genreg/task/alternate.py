@@ -1,0 +1,80 @@
+"""Two updates a step: one of the labeled loss, one of what reads the unlabeled batch."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genreg.forward.base import Draws
+from genreg.forward.update import backward, update
+from genreg.optimizer import build_optimizer
+from genreg.regularizer import Regularizer
+from genreg.regularizer.base import added
+from genreg.task.classify import Classify
+
+Optimizer = Callable[..., torch.optim.Optimizer]
+
+
+class Alternate(Classify):
+    """Semi-supervised classification as the code of kexue.fm archive 7466 makes it: labeled, then unlabeled.
+
+    The first update is that of `Classify` without methods that read the unlabeled batch. The second, at the
+    weights that the first left, minimizes their weighed penalties by an optimizer that is only theirs;
+    running statistics are left alone. unlabeled_optimizer: its factory; a scheduler moves both.
+    `Classify` has the other parameters.
+    """
+
+    groups = Classify.groups | {"unlabeled_optimizer"}
+
+    def __init__(
+        self, *, unlabeled_optimizer: Optimizer, scheduler: Callable[..., Any] | None = None, **others: Any
+    ) -> None:
+        super().__init__(scheduler=scheduler, **others)
+        self.unlabeled_optimizer = build_optimizer(
+            unlabeled_optimizer, self.parameters, seed=self.seed, stream="unlabeled/perturbation"
+        )
+        self.unlabeled_scheduler = scheduler(self.unlabeled_optimizer) if scheduler else None
+
+    def _make_model(self, model: Callable[..., Any], regularizer: Mapping[str, Regularizer]) -> None:
+        super()._make_model(model, regularizer)
+        self.apart = {name: method for name, method in self.methods.items() if "unlabeled" in method.reads}
+        self.together = {name: method for name, method in self.methods.items() if name not in self.apart}
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        terms = super().step(step)
+        if self.apart:
+            second = update(self.unlabeled_optimizer, partial(self.unlabeled_objective, step))
+            terms |= {name: term.detach() for name, term in second.items()}
+            if self.unlabeled_scheduler:
+                self.unlabeled_scheduler.step()
+        return terms
+
+    def unlabeled_objective(self, step: int) -> dict[str, Tensor]:
+        """Make the gradients of the second update; each method's unweighted penalty, and their sum."""
+        with self.statistics.frozen():
+            pool = self.clean_pass(
+                self.pool(step), "unlabeled", Draws(self.seed, step, self.device), self.apart
+            )
+        pool.unlabeled_pass = pool
+        terms, loss = {}, torch.zeros((), device=self.device)
+        for name, method in self.apart.items():
+            if (penalty := method.penalty(pool.of(name))) is not None:
+                terms[name] = penalty
+                loss = added(loss, method, penalty, step)
+        backward(loss, self.parameters)
+        return terms | {"unlabeled_loss": loss}
+
+    def state_dict(self) -> dict[str, Any]:
+        scheduler = self.unlabeled_scheduler
+        return super().state_dict() | {
+            "unlabeled_optimizer": self.unlabeled_optimizer.state_dict(),
+            "unlabeled_scheduler": scheduler.state_dict() if scheduler else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.unlabeled_optimizer.load_state_dict(state["unlabeled_optimizer"])
+        if self.unlabeled_scheduler:
+            self.unlabeled_scheduler.load_state_dict(state["unlabeled_scheduler"])

@@ -1,0 +1,3 @@
+"""Texts as rows of token numbers."""
+
+from genreg.text.vocabulary import Vocabulary as Vocabulary

@@ -1,0 +1,68 @@
+"""What comes from transformers: an encoder's files, and its own tokenizer. `pip install 'genreg[text]'`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from genreg.errors import InputError
+from genreg.text.tokenizer import Tokenizer, digest
+
+
+class EncoderTokenizer(Tokenizer):
+    """The tokenizer that lies with an encoder. name: on the hub, or a local folder."""
+
+    def __init__(self, name: str) -> None:
+        with reading(name, "dataset.tokenizer"):
+            self.inner = transformers().AutoTokenizer.from_pretrained(name)
+        numbers: dict[str, int] = self.inner.get_vocab()
+        if len(numbers) < 2 or self.inner.pad_token_id is None:
+            raise InputError("dataset.tokenizer", "a folder with a tokenizer that has a padding token", name)
+        self.tokens = sorted(numbers, key=lambda token: numbers[token])
+        self.pad, self.mask = self.inner.pad_token_id, self.inner.mask_token_id
+        self.special = frozenset(self.inner.all_special_ids)
+        backend = getattr(self.inner, "backend_tokenizer", None)
+        self.identity = digest([backend.to_str() if backend else numbers, type(self.inner).__name__])
+
+    def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]:
+        encoded = self.inner(list(texts), truncation=True, max_length=longest, return_attention_mask=False)
+        rows: list[list[int]] = encoded["input_ids"]
+        return rows
+
+
+def transformers() -> Any:
+    """The package; InputError where it is not installed."""
+    try:
+        import transformers as package
+    except ImportError as error:
+        raise InputError(
+            "model", "transformers, which `pip install 'genreg[text]'` brings", "none"
+        ) from error
+    told: Any = package.logging
+    told.set_verbosity_error()
+    told.disable_progress_bar()
+    return package
+
+
+@contextmanager
+def reading(name: str, key: str) -> Iterator[None]:
+    """What transformers says of an encoder that it cannot read, in one line."""
+    local = Path(name)
+    if local.exists() and not local.is_dir():
+        raise InputError(key, "the name of an encoder on the hub, or a folder", name)
+    if local.is_dir() and not (local / "config.json").is_file():
+        raise InputError(key, "a folder that save_pretrained wrote (config.json is missing)", name)
+    try:
+        yield
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        if local.is_dir():
+            expected = "a readable encoder's folder"
+            raise InputError(key, expected, f"{name}: {first_line(error)}") from error
+        how = "an encoder that can be had: a local folder, or a hub name (fetch it once while online: "
+        how += f"`hf download {name}`; HF_HUB_OFFLINE=1 then keeps to what was fetched)"
+        raise InputError(key, how, f"{name}: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error) or type(error).__name__).strip().splitlines()[0]
