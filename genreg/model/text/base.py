@@ -72,8 +72,7 @@ class OwnTable(TextClassifier):
         )
         self.embeddings = nn.Embedding(len(vocabulary), width, padding_idx=self.pad)
         self.normalize_embeddings = normalize_embeddings
-        frequencies = vocabulary.frequencies.to(self.embeddings.weight.dtype)
-        self.register_buffer("frequencies", frequencies[:, None], persistent=False)
+        self.register_buffer("frequencies", vocabulary.frequencies[:, None], persistent=False)
 
     frequencies: Tensor
 
@@ -81,8 +80,9 @@ class OwnTable(TextClassifier):
         v = self.embeddings.weight
         if not self.normalize_embeddings:
             return v
-        centered = v - (self.frequencies * v).sum(0)
-        variance = (self.frequencies * centered.square()).sum(0)
+        frequencies = self.frequencies.to(v.dtype)
+        centered = v - (frequencies * v).sum(0)
+        variance = (frequencies * centered.square()).sum(0)
         return centered / variance.clamp_min(torch.finfo(v.dtype).tiny).sqrt()
 
     def embed(self, x: Tensor) -> Tensor:

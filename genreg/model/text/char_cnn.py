@@ -39,11 +39,15 @@ class CharCNN(OwnTable):
             vocabulary=vocabulary, width=width, outputs=outputs, states=channels * len(kernel_sizes),
             pooling=pooling, dropout=dropout, normalize_embeddings=normalize_embeddings,
         )  # fmt: skip
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, channels, size, padding="same") for size in kernel_sizes
-        )
+        self.convolutions = nn.ModuleList(convolution(width, channels, size) for size in kernel_sizes)
         load_pretrained(self, pretrained)
 
     def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
         e = embedding if mask is None else embedding * mask[..., None]
-        return torch.cat([conv(e.mT).relu().mT for conv in self.convolutions], 2)
+        return torch.cat([conv(e.mT).mT for conv in self.convolutions], 2)
+
+
+def convolution(width: int, channels: int, size: int) -> nn.Sequential:
+    """(B, width, T) to (B, channels, T), with zeros around."""
+    around = nn.ConstantPad1d(((size - 1) // 2, size // 2), 0.0)
+    return nn.Sequential(around, nn.Conv1d(width, channels, size), nn.ReLU())

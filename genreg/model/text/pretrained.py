@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from genreg.errors import InputError
+from genreg.run.folder import find_runs
 
 FILE = "weights.pt"
 NEW = ("output.",)
@@ -16,13 +17,16 @@ NEW = ("output.",)
 def load_pretrained(model: nn.Module, folder: str | None) -> None:
     """Give a model the weights that a run of `task=pretrain` chose, all but those of its output.
 
-    Raises InputError for a folder that is no such run's, and for weights of another model or vocabulary.
+    folder: the run's own, or one below which no other finished run lies. Raises InputError where there is none
+    or more than one, and for weights of another model or vocabulary.
     """
     if folder is None:
         return
-    path = Path(folder) / FILE
-    if not path.is_file():
-        raise InputError("model.pretrained", "the folder of a finished run of task=pretrain", folder)
+    paths = [path for run in find_runs(Path(folder)) if (path := run / FILE).is_file()]
+    if len(paths) != 1:
+        near = [str(path.parent) for path in paths[:5]]
+        raise InputError("model.pretrained", "the folder of one finished run of task=pretrain", folder, near)
+    (path,) = paths
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
