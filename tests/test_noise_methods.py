@@ -145,6 +145,17 @@ def test_r_drop_by_hand() -> None:
     agrees({"a": RDrop(weight=0.7)}, objective, 0.4)
 
 
+def test_r_drop_of_the_pool_leaves_the_labeled_loss_alone() -> None:
+    def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
+        seed = streams.derive(SEED, "dropout/unlabeled", step)
+        p, q = (dropped(w, pool, s).softmax(1) for s in (seed, streams.derive(seed, "again", 1)))
+        symmetric = ((p - q) * (p.log() - q.log())).sum(1).mean() / 2
+        labeled = dropped(w, x, streams.derive(SEED, "dropout/labeled", step))
+        return F.cross_entropy(labeled, y) + 0.7 * symmetric
+
+    agrees({"a": RDrop(weight=0.7, of="unlabeled")}, objective, 0.4)
+
+
 @pytest.mark.parametrize("beside", [Dropout(), HiddenNoise()])
 def test_r_drop_takes_the_noise_of_other_methods(beside: Regularizer) -> None:
     model = MLP(input_shape=[2], outputs=2, widths=[4])

@@ -1,5 +1,7 @@
 """R-Drop."""
 
+from typing import Literal
+
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
@@ -7,22 +9,27 @@ from genreg.errors import InputError
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import kl_divergence
 from genreg.parameters import STRICT
-from genreg.regularizer.base import Regularizer, Weight
+from genreg.regularizer.base import Reads, Regularizer, Weight
 
 
 @dataclass(config=STRICT, kw_only=True)
 class RDrop(Regularizer):
-    """(KL(p || q) + KL(q || p)) / 2 of the predictions p, q of the labeled batch under two dropout masks.
+    """(KL(p || q) + KL(q || p)) / 2 of the predictions p, q of a batch under two dropout masks.
 
     Liang et al., arXiv:2106.14448, equations 2 to 4. Both passes learn the labels; their losses are averaged,
     where equation 3 adds them. Raises InputError for a model without noise inside, whose passes agree.
 
     weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
+    of: the `labeled` batch; or the `unlabeled` one, and labels are learned by one pass, as the code of
+    kexue.fm archive 8496 does for few labels.
     """
 
     weight: Weight = 1.0
+    of: Literal["labeled", "unlabeled"] = "labeled"
 
-    reads = frozenset({"labeled", "again", "classes"})
+    @property
+    def reads(self) -> frozenset[Reads]:  # type: ignore[override]
+        return frozenset({self.of, "again", "classes"})
 
     def attach(self, model: nn.Module) -> None:
         if not any(map(may_draw, model.modules())):
@@ -30,13 +37,17 @@ class RDrop(Regularizer):
             raise InputError(f"regularizer.{self.name}", expected, "a model whose passes agree")
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
+        if self.of == "unlabeled":
+            return losses
         return (losses + forward.loss(forward.again(), forward.batch)) / 2
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
-        p, q = forward.logits, forward.again()
+        clean = forward if self.of == "labeled" else forward.unlabeled
+        p, q = clean.logits, clean.again()
         return (kl_divergence(p, q) + kl_divergence(q, p)) / 2
 
 
 def may_draw(layer: nn.Module) -> bool:
     """Whether a layer is one of dropout, or has what methods attach to draw."""
-    return bool(getattr(layer, "p", 0) or getattr(layer, "dropout", 0) or layer._forward_hooks)
+    shares = (getattr(layer, name, 0) for name in ("p", "dropout"))
+    return any(isinstance(s, int | float) and s for s in shares) or bool(layer._forward_hooks)
