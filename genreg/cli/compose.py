@@ -31,6 +31,9 @@ FIXED: dict[str, tuple[Any, str]] = {
 }
 """Keys of the hydra node that genreg does not honour: their only value, and why."""
 
+BY_TASK = ("generator_optimizer", "unlabeled_optimizer")
+"""Groups that only some task chooses an option of; an experiment may have set values of it for another."""
+
 
 def configs() -> Any:
     """Where Hydra finds the groups, for as long as this context lasts."""
@@ -105,7 +108,7 @@ def plain(cfg: DictConfig) -> Config:
     """The resolved configuration as plain values, without what an unchosen option left behind.
 
     `experiment=vat_200/vat regularizer=entropy` leaves the experiment's `vat: {epsilon: 0.3}`, which no
-    chosen file completes with a `_target_`: it is dropped, and the log says so.
+    chosen file completes with a `_target_`: it is dropped, and the log says so. So is `BY_TASK`.
     """
     with explaining([]):
         task = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
@@ -118,4 +121,8 @@ def plain(cfg: DictConfig) -> Config:
                 log.warning("%s.%s is set but not chosen: left out (choose it with %s=[...,%s])",
                             group, name, group, name)  # fmt: skip
                 del config[group][name]
+    for group in BY_TASK:
+        if "_target_" not in config.get(group, {"_target_": ""}):
+            log.warning("%s is set, but this task has none: left out", group)
+            del config[group]
     return config
