@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from genreg.dataset import Dataset, zh_sentiment
+from genreg.dataset.buckets import Buckets
 from genreg.dataset.sampler import Sampler
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.download import default_data_dir, fetch, source
@@ -37,7 +38,6 @@ from genreg.factory import factory
 from genreg.installed import CONFIGS
 from genreg.model.twice import twice
 from genreg.task.classify import Classify
-from genreg.text.buckets import Buckets
 from genreg.text.rows import cached, encode
 from genreg.text.tokenizer import Fitted
 

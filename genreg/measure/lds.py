@@ -5,8 +5,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset.batch import embedded
-from genreg.forward.classifier import ClassifierForward
+from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.perturbation import lengthen
 from genreg.loss import Loss
 from genreg.measure.base import ClassifierMeasure
