@@ -95,6 +95,9 @@ SMALL = {
 }
 
 
+OF_TEXTS = {"rt_polarity", "zh_sentiment"}
+"""Data sets that a model of texts reads."""
+
 OF_A_GENERATOR = {("dataset", "swiss_roll"), ("dataset", "emoji32")}
 """Options that task=classify refuses."""
 
@@ -122,6 +125,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["task=landscape"]
     if (group, option) == ("dataset", "diabetes"):
         given += ["loss=mse"]
+    if group == "dataset" and option in OF_TEXTS:
+        given += ["model=transformer", "model.width=8"]
     if option.startswith("features/"):
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
@@ -152,7 +157,7 @@ def download_of(option: str) -> str | None:
 @pytest.mark.parametrize(("group", "option"), CASES)
 def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
     config = composed(*overrides_for(group, option))
-    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "emoji32")):
+    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "rt_polarity", "emoji32")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
     if download_of(option):
         folder, monkeypatch = map(request.getfixturevalue, ("tmp_path", "monkeypatch"))

@@ -18,6 +18,7 @@ from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.label_noise import mislabeled as mislabeled
 from genreg.dataset.npz import npz as npz
+from genreg.dataset.rt_polarity import rt_polarity as rt_polarity
 from genreg.dataset.svhn import svhn as svhn
 from genreg.dataset.swiss_roll import swiss_roll as swiss_roll
 from genreg.dataset.table import table as table
