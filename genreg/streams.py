@@ -14,6 +14,8 @@ vat's draws, which are older than streams by name), `layer/NAME` (of an attached
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -64,3 +66,18 @@ def begin_pass(masks: int, device: torch.device) -> None:
 def of_layer(name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """What an attached layer called `name` draws from in this pass: the same at every pass of equal masks."""
     return generator(_masks, f"layer/{name}", device=device)
+
+
+def replayed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """What a part of a pass is made in, now and once more on the way back: attached layers draw the same."""
+    return nullcontext(), _masked(_masks)
+
+
+@contextmanager
+def _masked(masks: int) -> Iterator[None]:
+    global _masks
+    before, _masks = _masks, masks
+    try:
+        yield
+    finally:
+        _masks = before

@@ -143,5 +143,16 @@ def sync_runs(
     raise typer.Exit(sync(folders, to, artifacts, project=project, entity=entity, mode=mode))
 
 
+@app.command("export")
+def export_encoder(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a run of model=bert")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="new or empty")],
+) -> None:
+    """Write what a run of model=bert trained as an encoder's folder, for model=pretrained_encoder."""
+    from genreg.notebook.export import export
+
+    export(run_folder, folder)
+
+
 if __name__ == "__main__":
     main()

@@ -9,6 +9,8 @@ from genreg.model.gan import ResNetGan as ResNetGan
 from genreg.model.mlp import MLP as MLP
 from genreg.model.resnet import ResNet as ResNet
 from genreg.model.text import GRU as GRU
+from genreg.model.text import Bert as Bert
 from genreg.model.text import CharCNN as CharCNN
+from genreg.model.text import PretrainedEncoder as PretrainedEncoder
 from genreg.model.text import TextClassifier as TextClassifier
 from genreg.model.text import Transformer as Transformer

@@ -34,7 +34,7 @@ class LanguageModel(nn.Module):
     """What the token at a position is, from the state of a text's encoder there.
 
     Logits are products with the encoder's own table (Press and Wolf, arXiv:1608.05859), over the root of its
-    width, so that those of a table drawn from N(0, 1) are of order 1.
+    width and the spread of its numbers when it was drawn, so that they begin at order 1.
     """
 
     def __init__(self, encoder: TextClassifier) -> None:
@@ -43,13 +43,14 @@ class LanguageModel(nn.Module):
         size, width = encoder.table().shape
         self.head = nn.Sequential(nn.Linear(encoder.states, width), nn.GELU(), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(size))
+        self.length = encoder.spread * width**0.5
 
     def forward(self, x: Tensor, where: Tensor) -> Tensor:
         """Logits (n, V) at the positions `where` (n,) of the flattened x (B, T)."""
         states = self.encoder.encode(self.encoder.embed(x), self.encoder.mask(x))
         table = self.encoder.table()
         asked = self.head(states.flatten(0, 1).index_select(0, where))
-        logits: Tensor = asked @ table.T / table.shape[1] ** 0.5 + self.bias
+        logits: Tensor = asked @ table.T / self.length + self.bias
         return logits
 
 

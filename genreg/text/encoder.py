@@ -1,5 +1,6 @@
 """What comes from transformers: an encoder's files, and its own tokenizer. `pip install 'genreg[text]'`."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ def transformers() -> Any:
     told: Any = package.logging
     told.set_verbosity_error()
     told.disable_progress_bar()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # of each try to reach the hub
     return package
 
 

@@ -19,9 +19,11 @@ class TextClassifier(Classifier):
     pooling: `mean` or `max` over positions that are not padding, or the state of the first token, `cls`.
     dropout: share of the numbers of a text's vector that are dropped.
     sees_next: whether a state reads tokens behind its own.
+    spread: standard deviation of the numbers of the table, when they were drawn.
     """
 
     sees_next = True
+    spread = 1.0
 
     def __init__(
         self, *, vocabulary: Vocabulary, outputs: int, states: int, pooling: Pooling, dropout: float

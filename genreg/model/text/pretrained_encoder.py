@@ -1,0 +1,122 @@
+"""An encoder that others have trained, from the hub or a local folder."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from genreg.errors import InputError
+from genreg.model.recompute import recompute
+from genreg.model.text.base import Pooling
+from genreg.model.text.encoder import Attention, Encoded
+from genreg.parameters import Count, CountOrZero, Fraction, checked
+from genreg.text.encoder import EncoderTokenizer, first_line, reading, transformers
+from genreg.text.vocabulary import Vocabulary
+
+
+class PretrainedEncoder(Encoded):
+    """A dense layer on a pretrained encoder, both trained (Devlin et al., arXiv:1810.04805, section 3.2).
+
+    name: on the hub, or a local folder that `save_pretrained` wrote; the data must be cut by its own
+    tokenizer (`dataset.tokenizer`). pooling: as in `TextClassifier`. dropout: of a text's vector.
+    encoder_dropout: of every dropout layer inside the encoder; None: as it was trained. frozen_layers: the
+    first ones that are not trained, nor are the embeddings then. gradient_checkpointing: `recompute` its
+    layers, for memory. random_weights: its architecture, with weights drawn by `seed`. attention: `sdpa`, or
+    `eager`: plain products, so that all passes draw the same masks on a GPU too.
+    """
+
+    @checked
+    def __init__(
+        self,
+        *,
+        vocabulary: Vocabulary,
+        input_shape: Sequence[int],
+        outputs: Count,
+        name: str,
+        pooling: Pooling = "cls",
+        dropout: Fraction = 0.0,
+        encoder_dropout: Fraction | None = None,
+        frozen_layers: CountOrZero = 0,
+        gradient_checkpointing: bool = False,
+        random_weights: bool = False,
+        attention: Attention = "sdpa",
+    ) -> None:
+        with reading(name, "model.name"):
+            config = transformers().AutoConfig.from_pretrained(name)
+        super().__init__(config, vocabulary=vocabulary, outputs=outputs, pooling=pooling, dropout=dropout)
+        self.encoder = drawn(config, attention) if random_weights else read(name, config, attention)
+        self.check_length(input_shape[0])
+        check_vocabulary(name, vocabulary, len(self.table()), own=not random_weights)
+        if encoder_dropout is not None:
+            for layer in self.encoder.modules():
+                if isinstance(layer, nn.Dropout):
+                    layer.p = encoder_dropout
+        if frozen_layers:
+            self._freeze(frozen_layers)
+        if gradient_checkpointing:
+            recompute(self.layers())
+
+    def _freeze(self, count: int) -> None:
+        layers = self.layers()
+        if count > len(layers):
+            raise InputError("model.frozen_layers", f"at most {len(layers)} (layers)", count)
+        below = getattr(self.encoder, "embeddings", self.encoder.get_input_embeddings())
+        for part in (below, *layers[:count]):
+            part.requires_grad_(False)
+
+
+def drawn(config: Any, attention: Attention) -> nn.Module:
+    """The architecture of a configuration, its weights drawn from torch's own generator."""
+    made: nn.Module = transformers().AutoModel.from_config(config, **options(config, attention))
+    return made.train()
+
+
+def read(name: str, config: Any, attention: Attention) -> nn.Module:
+    """The encoder with its weights, read as safetensors only; InputError where one of them is missing."""
+    folder = Path(name)
+    if folder.is_dir() and not any(folder.glob("*.safetensors")):
+        expected = "weights as safetensors, which save_pretrained writes (others are pickles, which run code)"
+        raise InputError("model.name", expected, f"none in {name}")
+    package: Any = transformers()
+    try:
+        with reading(name, "model.name"):
+            found: tuple[nn.Module, dict[str, Any]] = package.AutoModel.from_pretrained(
+                name, config=config, use_safetensors=True, output_loading_info=True,
+                **options(config, attention),
+            )  # fmt: skip
+    except RuntimeError as error:  # of another shape
+        raise InputError("model.name", "weights that its config.json describes", first_line(error)) from error
+    made, told = found
+    if missing := sorted(told["missing_keys"]):
+        raise InputError("model.name", "all weights of an encoder", f"{name}, which lacks {missing[0]}")
+    return made.train()
+
+
+def options(config: Any, attention: Attention) -> dict[str, Any]:
+    """How an encoder is made: its states only, in torch's own precision."""
+    kind = transformers().MODEL_MAPPING.get(type(config), None)
+    plain = kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters
+    found: dict[str, Any] = {"attn_implementation": attention, "dtype": torch.get_default_dtype()}
+    return found | ({"add_pooling_layer": False} if plain else {})
+
+
+def check_vocabulary(name: str, vocabulary: Vocabulary, rows: int, *, own: bool) -> None:
+    """InputError where texts were not cut by the encoder's own tokenizer, or have tokens without a row.
+
+    own: whether rows have meanings, so that tokens must be the same; where no tokenizer lies with the
+    encoder, only their number is compared.
+    """
+    expected = f"the encoder's own: dataset.tokenizer={name}"
+    if len(vocabulary) > rows:
+        raise InputError("dataset.tokenizer", expected, f"{len(vocabulary)} tokens for {rows} rows")
+    if not own:
+        return
+    try:
+        tokens = EncoderTokenizer(name).tokens
+    except InputError:
+        return
+    if list(tokens) != list(vocabulary.tokens):
+        raise InputError("dataset.tokenizer", expected, f"{len(vocabulary)} other tokens")
