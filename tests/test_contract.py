@@ -96,7 +96,7 @@ SMALL = {
 }
 
 
-OF_TEXTS = {"rt_polarity", "zh_sentiment"}
+OF_TEXTS = {"rt_polarity", "text_csv", "zh_sentiment"}
 """Data sets that a model of texts reads."""
 
 OF_A_GENERATOR = {("dataset", "swiss_roll"), ("dataset", "emoji32")}
@@ -172,6 +172,8 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     if option == "table":
         config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
+    if option == "text_csv":
+        config |= {"data_dir": str(write_texts(request.getfixturevalue("tmp_path")))}
     Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):
@@ -254,6 +256,13 @@ def write_table(folder: Path) -> Path:
     """A folder with a table of 60 lines and two classes."""
     lines = [f"{i % 7},{i % 2}.5,{'ab'[i % 2]}" for i in range(60)]
     (folder / "table.csv").write_text("\n".join(["one,two,target", *lines]))
+    return folder
+
+
+def write_texts(folder: Path) -> Path:
+    """A folder with a file of 60 texts of two classes."""
+    lines = [f"{'ab'[i % 2] * (1 + i % 7)},{i % 2}" for i in range(60)]
+    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]))
     return folder
 
 
