@@ -24,6 +24,7 @@ LATER: dict[str, tuple[Any, ...]] = {
     "regularizer.gradient_penalty.noise": (0.1,),
     "regularizer.spectral_normalization.init": ("normal",),
     "regularizer.fgm.scope": ("example",),
+    "regularizer.spectral_projection.always": (False,),
     "regularizer.noise_consistency.samples": (1,),
     "regularizer.noise_consistency.divergence": ("kl",),
 }
