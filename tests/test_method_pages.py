@@ -1,4 +1,6 @@
-"""docs/methods: every method has a short page, which says what each of its parameters is."""
+"""docs/methods: every method has a line in the index and a short page that names each of its parameters."""
+
+import re
 
 import pytest
 from conftest import REPOSITORY, yaml_options
@@ -20,6 +22,11 @@ def test_a_page_is_short_and_names_every_parameter(method: str) -> None:
     for part in ("**Source**", "**Helps**", "**Logged**", "**Differences from the source**", "**Cost**"):
         assert part in text
     assert "\ngenreg train " in text
+
+
+def test_the_index_has_every_method_once() -> None:
+    links = re.findall(r"(?m)^\| \[(\w+)\]\((\w+)\.md\) \|", (FOLDER / "README.md").read_text())
+    assert sorted(links) == [(method, method) for method in METHODS]
 
 
 def test_no_page_is_of_a_method_that_is_gone() -> None:
