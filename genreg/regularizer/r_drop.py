@@ -14,8 +14,8 @@ from genreg.regularizer.base import Regularizer, Weight
 class RDrop(Regularizer):
     """(KL(p || q) + KL(q || p)) / 2 of the predictions p, q of the labeled batch under two dropout masks.
 
-    Liang et al., arXiv:2106.14448, equations 2 to 4. Both passes learn the labels; their losses are averaged,
-    where equation 3 adds them. Raises InputError for a model without noise inside, whose passes agree.
+    Liang et al., arXiv:2106.14448. Both passes learn the labels; their losses are averaged, where the paper
+    adds them. Raises InputError for a model without noise inside, whose passes agree.
 
     weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
     """

@@ -13,7 +13,7 @@ from genreg.regularizer.matrices import as_matrix, or_one, power_iteration, star
 class SpectralProjection(Regularizer):
     """The weight of every linear layer is scaled back to spectral norm `bound` after each update.
 
-    Gouk et al., arXiv:1804.04368, Algorithm 1 with p = 2: W / max(1, |W|_2 / bound). The norm comes from
+    Gouk et al., arXiv:1804.04368, with p = 2: W / max(1, |W|_2 / bound). The norm comes from
     power iteration that goes on where the update before left it and never overstates it, so that in the
     first updates a weight may stay above the bound. Kernels are matrices (output channels, rest).
 
