@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 from conftest import draw
+from genreg.text.buckets import WINDOW, Buckets, sampler
 
 from genreg.dataset.sampler import Sampler
 from genreg.text import Vocabulary
-from genreg.text.buckets import WINDOW, Buckets, sampler
 
 BATCH, N = 4, 2 * WINDOW * 4
 LENGTHS = torch.randint(3, 60, (N,), generator=draw())
