@@ -184,6 +184,26 @@ def test_files_of_no_use(tmp_path: Path, name: str, content: bytes, says: str) -
     assert "\n" not in str(error.value)
 
 
+def test_texts_may_be_long_or_empty(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = changed(ORDER[-1], text="many words " * 20_000)
+    rows[ORDER[-2]] = {"text": "", "label": "ant"}
+    for name in ("texts.csv", "texts.jsonl"):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "genreg"):
+            dataset = made(tmp_path, rows, name, tokenizer="words", labeled=2, subset="first")
+        assert dataset.unlabeled.shape == (24, 128)
+        assert caplog.messages[:2] == [
+            "dataset.max_length: 1 of 40 texts (2.5 %) are cut to 128 tokens",
+            "dataset: 1 of 40 texts are empty, and are read as a start and an end",
+        ]
+
+
+def test_a_class_that_no_labeled_line_has(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = parts([("train", 30), ("test", 10)], [*ROWS[::2], *ROWS[1::2]])
+    made(tmp_path, rows, split="part", labeled=3, subset="first", validation=1)
+    assert caplog.messages == ["dataset.labeled: 1 of 2 classes have no labeled item: ant"]
+
+
 def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) -> None:
     written(tmp_path, ROWS)
     given = ["dataset=text_csv", "dataset.path=texts.jsonl", f"data_dir={tmp_path}", "model=transformer",
