@@ -16,7 +16,7 @@ from genreg.regularizer import Regularizer
 class HiddenNoise(Regularizer):
     """Each hidden activation in training is h + sigma n, n ~ N(0, I); all passes with equal masks share n.
 
-    Poole, Sohl-Dickstein and Ganguli, arXiv:1406.1831, section 2 (noise after the nonlinearity). Reaches
+    Poole, Sohl-Dickstein and Ganguli, arXiv:1406.1831 (noise after the nonlinearity). Reaches
     activations that are modules of their own.
     """
 

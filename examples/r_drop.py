@@ -13,8 +13,8 @@ from genreg.regularizer import Regularizer, Weight
 class RDrop(Regularizer):
     """(KL(p || q) + KL(q || p)) / 2 of the predictions p, q of the labeled batch under two dropout masks.
 
-    Liang et al., arXiv:2106.14448, equations 2 to 4. Both passes learn the labels; their losses are averaged,
-    where equation 3 adds them, so that without dropout this is the baseline.
+    Liang et al., arXiv:2106.14448. Both passes learn the labels; their losses are averaged,
+    where the paper adds them, so that without dropout this is the baseline.
 
     weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
     """

@@ -59,6 +59,12 @@ SOURCES = {
             {"sentiment.zip": "866256a80e4019e538d2681b5f4bf2f21be3c24139b4100ca266c2fca8be86c9"},
         ),
         Source(
+            "rt_polarity", 1.2, "not stated",
+            "https://github.com/dennybritz/cnn-text-classification-tf/raw/master/data/rt-polaritydata/",
+            {"rt-polarity.neg": "2d11cfbc790f1cd96d78339f41ce53ced1efa83cd22d37d6788fa3fe3d17e2fd",
+             "rt-polarity.pos": "4134882974a28d0c7b5151256f0e33a6169984ee7372c279e673f1114f475d58"},
+        ),
+        Source(
             "emoji32", 2.3, "Apache-2.0 / OFL",
             f"{NO_DOWNLOAD}: png/32 of github.com/googlefonts/noto-emoji, white behind",
             {"noto_emoji_32x32_rgb.npz": "5e7863e00e5943a70b854c0aca2efbb77ad5d43d5e47a73fb599feaeb5e2cff6"},

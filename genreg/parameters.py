@@ -43,13 +43,23 @@ def blame(key: str, target: Any) -> Iterator[None]:
             str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int)
         )
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            names = inspect.signature(target).parameters
-            raise InputError(prefix + name, "no such key", first["input"], nearest(name, names)) from error
+            near = nearest(name, parameters_of(target))
+            raise InputError(prefix + name, "no such key", first["input"], near) from error
         if first["type"].startswith("missing"):
             raise InputError(prefix + name, "a value") from error
         raise InputError(prefix + name, _expected(first), first["input"]) from error
     except ValueError as error:  # torch's optimizers: "Invalid beta parameter at index 0: 1.0"
         raise InputError(key, "usable values", str(error)) from error
+
+
+def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a function; of a class, also those that it hands on to the classes above it."""
+    found = dict(inspect.signature(target).parameters)
+    if isinstance(target, type) and any(p.kind is p.VAR_KEYWORD for p in found.values()):
+        above = target.__mro__[1] if len(target.__mro__) > 2 else None
+        own = {name: p for name, p in found.items() if p.kind is not p.VAR_KEYWORD}
+        return {**(parameters_of(above) if above else {}), **own}
+    return found
 
 
 def _expected(error: Any) -> str:

@@ -8,10 +8,9 @@ import torch
 from conftest import draw
 
 from genreg.dataset import Dataset, Split
-from genreg.dataset.batch import embedded
 from genreg.dataset.texts import Vocabulary
 from genreg.forward.base import Draws
-from genreg.forward.classifier import ClassifierForward
+from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.model import GRU, CharCNN, TextClassifier, Transformer
 from genreg.task.classify import Classify
 from genreg.task.pretrain import Pretrain

@@ -1,6 +1,5 @@
 """Every option of every group: it composes, builds and trains, and its YAML lists every parameter."""
 
-import inspect
 import math
 import re
 from pathlib import Path
@@ -17,7 +16,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from genreg import CONFIGS, regularizer
-from genreg.build import build_task, choose_device
+from genreg.build import build_each, build_task, choose_device
 from genreg.cli.compose import plain
 from genreg.cli.help import GROUPS, options, text
 from genreg.errors import InputError
@@ -25,12 +24,14 @@ from genreg.factory import find_target
 from genreg.measure import GanMeasure
 from genreg.model import Gan
 from genreg.model.landscape import Landscape
+from genreg.parameters import parameters_of
 from genreg.run.metric import GAP
 from genreg.run.settings import Settings
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
             "input_shape", "classes", "outputs", "dataset", "model", "loss", "regularizer", "scheduler",
-            "measure", "generator_optimizer", "features", "output_dir", "replicas", "stream"}  # fmt: skip
+            "measure", "generator_optimizer", "unlabeled_optimizer", "features", "output_dir", "replicas",
+            "stream", "vocabulary"}  # fmt: skip
 """Parameters that the program fills in, not the YAML."""
 
 NOT_INJECTED = {"features": {"seed"}, "measure": {"features"}, "model": {"replicas"}, "task/wgan": {"loss"}}
@@ -69,7 +70,7 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
     module, _, name = node["_target_"].rpartition(".")
     target = resolve_name(f"{module}:{name}")
     injected = INJECTED - NOT_INJECTED.get(group, set()) - NOT_INJECTED.get(f"{group}/{option}", set())
-    parameters = {k: v for k, v in inspect.signature(target).parameters.items() if k not in injected}
+    parameters = {k: v for k, v in parameters_of(target).items() if k not in injected}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
     assert set(node) - {"_target_", "defaults"} == set(parameters)
@@ -94,6 +95,9 @@ SMALL = {
     "resnet_gan": "model.width=4",
 }
 
+
+OF_TEXTS = {"rt_polarity", "text_csv", "zh_sentiment"}
+"""Data sets that a model of texts reads."""
 
 OF_A_GENERATOR = {("dataset", "swiss_roll"), ("dataset", "emoji32")}
 """Options that task=classify refuses."""
@@ -122,6 +126,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["task=landscape"]
     if (group, option) == ("dataset", "diabetes"):
         given += ["loss=mse"]
+    if group == "dataset" and option in OF_TEXTS:
+        given += ["model=transformer", "model.width=8"]
     if option.startswith("features/"):
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
@@ -152,7 +158,7 @@ def download_of(option: str) -> str | None:
 @pytest.mark.parametrize(("group", "option"), CASES)
 def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
     config = composed(*overrides_for(group, option))
-    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "emoji32")):
+    if any(name in str(config["dataset"]) for name in ("mnist", "zh_sentiment", "rt_polarity", "emoji32")):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))
     if download_of(option):
         folder, monkeypatch = map(request.getfixturevalue, ("tmp_path", "monkeypatch"))
@@ -166,6 +172,8 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     if option == "table":
         config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
+    if option == "text_csv":
+        config |= {"data_dir": str(write_texts(request.getfixturevalue("tmp_path")))}
     Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):
@@ -174,8 +182,8 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     task = build_task(config, choose_device("cpu"))
     before = {name: weight.clone() for name, weight in task.weights().items()}
     settled = re.compile(
-        r"parametrizations\.weight\.0\.[uv]$"
-    )  # of a matrix of one row, u is 1 from the start
+        r"parametrizations\.weight\.0\.[uv]$|^encoder\.output\."
+    )  # of a matrix of one row, u is 1 from the start; no language model reads a classifier's output layer
     terms = [task.step(step) for step in range(2)]
     moved = {name: not torch.equal(before[name], weight) for name, weight in task.weights().items()}
     assert all(moved[name] for name in moved if not settled.search(name))
@@ -195,9 +203,18 @@ MISSING = {"classifier": "genreg train experiment=features/", "inception": "feat
 
 OWN_TERMS = {
     "Classify": {"loss"},
+    "Alternate": {"loss"},
+    "Pretrain": {"loss"},
     "Minimize": {"loss"},
     "WGAN": {"wasserstein", "critic_loss", "generator_loss"},
 }
+
+
+def apart(config: dict[str, Any]) -> bool:
+    """Whether a method reads the unlabeled batch."""
+    methods = build_each(config, "regularizer").values()
+    return any("unlabeled" in method.reads for method in methods)
+
 
 LOSS_TERMS = {"genreg.loss.CrossEntropy": "cross_entropy", "genreg.loss.MSE": "mse"}
 """What a loss calls its term and its metric."""
@@ -206,7 +223,10 @@ LOSS_TERMS = {"genreg.loss.CrossEntropy": "cross_entropy", "genreg.loss.MSE": "m
 def own_terms(config: dict[str, Any], kind: str) -> set[str]:
     """The terms of a task without its methods; a classifier's loss is cross-entropy unless one is chosen."""
     chosen = LOSS_TERMS[config["loss"].get("_target_", "genreg.loss.CrossEntropy")]
-    return OWN_TERMS[kind] | ({chosen} if kind == "Classify" else set())
+    of_data = {chosen} if kind in ("Classify", "Alternate", "Pretrain") else set()
+    return (
+        OWN_TERMS[kind] | of_data | ({"unlabeled_loss"} if kind == "Alternate" and apart(config) else set())
+    )
 
 
 def has_penalty(target: str) -> bool:
@@ -236,6 +256,13 @@ def write_table(folder: Path) -> Path:
     """A folder with a table of 60 lines and two classes."""
     lines = [f"{i % 7},{i % 2}.5,{'ab'[i % 2]}" for i in range(60)]
     (folder / "table.csv").write_text("\n".join(["one,two,target", *lines]))
+    return folder
+
+
+def write_texts(folder: Path) -> Path:
+    """A folder with a file of 60 texts of two classes."""
+    lines = [f"{'ab'[i % 2] * (1 + i % 7)},{i % 2}" for i in range(60)]
+    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]))
     return folder
 
 

@@ -45,8 +45,8 @@ PICTURE_GAN = ["task=wgan", *PICTURES, "task.critic_steps=2", "task.batch_size=4
                "model.width=4"]  # fmt: skip
 VALLEY = ["task=landscape", "model.replicas=3"]
 
-NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "svhn", "zh_sentiment_ngram",
-               "image_folder", "none")  # fmt: skip
+NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "rt_polarity", "svhn",
+               "text_csv", "zh_sentiment", "zh_sentiment_ngram", "image_folder", "none")  # fmt: skip
 OF_A_CRITIC = ("dropout", "frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty",
                "hidden_noise", "l1", "l2", "orthogonal", "spectral_normalization", "spectral_penalty",
                "spectral_projection", "weight_clipping", "weight_noise")  # fmt: skip

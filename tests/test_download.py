@@ -107,8 +107,9 @@ def test_verbs(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) ->
     assert listed.code == 0
     assert listed.out.count("present") + listed.out.count("missing") == len(download.SOURCES)
     assert "missing" in genreg("data", "list", "--data-dir", str(tmp_path)).out
-    assert genreg("data", "verify", "--data-dir", str(data_dir)).out.count("ok ") == 10
+    assert genreg("data", "verify", "--data-dir", str(data_dir)).out.count("ok ") == 12
     assert str(data_dir) in genreg("data", "fetch", "zh_sentiment", "--data-dir", str(data_dir)).out
+    assert "rt-polarity.neg" in genreg("data", "fetch", "rt_polarity", "--data-dir", str(data_dir)).out
     wrong = genreg("data", "fetch", "mnits", "--data-dir", str(tmp_path))
     assert wrong.code == 2
     assert "nearest: mnist" in wrong.err

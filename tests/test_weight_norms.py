@@ -110,6 +110,18 @@ def test_the_spectral_projection_against_svd(bound: float) -> None:
     assert spectral_norms(model) == pytest.approx([min(norm, bound) for norm in norms], rel=1e-10)
 
 
+@pytest.mark.parametrize("bound", [0.3, 0.7])
+def test_always_sets_every_norm_to_the_bound(bound: float) -> None:
+    model = network()
+    before, norms = [w.detach().clone() for w in weights_of(model)], spectral_norms(model)
+    chosen = SpectralProjection(bound=bound, power_iterations=2000, always=True)
+    chosen.attach(model)
+    chosen.project(model)
+    for old, norm, new in zip(before, norms, weights_of(model), strict=True):
+        torch.testing.assert_close(new.detach(), old * bound / norm, rtol=1e-10, atol=0)
+    assert spectral_norms(model) == pytest.approx([bound] * len(norms), rel=1e-10)
+
+
 def test_one_iteration_an_update_reaches_the_bound_and_stays() -> None:
     model, chosen = network(), SpectralProjection(bound=0.2)
     chosen.attach(model)
@@ -118,10 +130,11 @@ def test_one_iteration_an_update_reaches_the_bound_and_stays() -> None:
     assert max(spectral_norms(model)) == pytest.approx(0.2, rel=1e-6)
 
 
-def test_a_weight_of_zeros_stays_and_is_no_nan() -> None:
+@pytest.mark.parametrize("always", [False, True])
+def test_a_weight_of_zeros_stays_and_is_no_nan(always: bool) -> None:
     model = nn.Sequential(nn.Linear(3, 2)).double()
     nn.init.zeros_(model[0].weight)
-    projection, normalization = SpectralProjection(), FrobeniusNormalization()
+    projection, normalization = SpectralProjection(always=always), FrobeniusNormalization()
     projection.attach(model)
     projection.project(model)
     normalization.attach(model)

@@ -18,9 +18,11 @@ from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.label_noise import mislabeled as mislabeled
 from genreg.dataset.npz import npz as npz
+from genreg.dataset.rt_polarity import rt_polarity as rt_polarity
 from genreg.dataset.svhn import svhn as svhn
 from genreg.dataset.swiss_roll import swiss_roll as swiss_roll
 from genreg.dataset.table import table as table
+from genreg.dataset.text_csv import text_csv as text_csv
 from genreg.dataset.two_moons import two_moons as two_moons
 from genreg.dataset.zh_sentiment import zh_sentiment as zh_sentiment
 from genreg.dataset.zh_sentiment_ngram import zh_sentiment_ngram as zh_sentiment_ngram

@@ -118,21 +118,26 @@ def real_targets(part: Part, train: Part) -> Tensor:
     return torch.from_numpy(part.y.astype(np.float32).reshape(len(part), -1))
 
 
-def class_numbers(parts: tuple[Part, Part, Part]) -> list[Tensor]:
-    """Class numbers (N,) of each part, from 0, in the sorted order of the labels of the first."""
-    labels = [class_labels(part) for part in parts]
+def class_numbers(parts: tuple[Part, Part, Part], *, real: bool = True) -> list[Tensor]:
+    """Class numbers (N,) of each part, from 0, in the sorted order of the labels of the first.
+
+    real: whether `dataset.targets=real` is another choice, and worth a word where labels are none.
+    """
+    labels = [class_labels(part, real=real) for part in parts]
     names = np.unique(labels[0])
     for part, y in zip(parts, labels, strict=True):
         strange = ~np.isin(y, names) if y.dtype.kind == names.dtype.kind else np.ones(len(y), dtype=bool)
         if strange.any():
             row = int(strange.argmax())
-            raise wrong("classes of which training has items (shuffle the rows, or leave these out; "
-                        "dataset.targets=real for measurements)",
-                        f"{y[row].item()!r} at {part.place(row)}")  # fmt: skip
+            instead = "; dataset.targets=real for measurements" if real else ""
+            raise wrong(
+                f"classes of which training has items (shuffle the rows, or leave these out{instead})",
+                f"{y[row].item()!r} at {part.place(row)}",
+            )
     return [torch.from_numpy(np.searchsorted(names, y)) for y in labels]
 
 
-def class_labels(part: Part) -> np.ndarray:
+def class_labels(part: Part, *, real: bool = True) -> np.ndarray:
     """Labels (N,), words or whole numbers as int64; InputError for anything else."""
     if part.y.ndim == 2:
         raise wrong("one label an item: y.argmax(1) of one-hot rows (or dataset.targets=real)",
@@ -140,6 +145,8 @@ def class_labels(part: Part) -> np.ndarray:
     fractions = ~whole(part.y)
     if fractions.any():
         row = int(fractions.argmax())
-        raise wrong("words or whole numbers as labels (or dataset.targets=real)",
-                    f"{part.y[row].item()} at {part.place(row)}")  # fmt: skip
+        instead = " (or dataset.targets=real)" if real else ""
+        raise wrong(
+            f"words or whole numbers as labels{instead}", f"{part.y[row].item()} at {part.place(row)}"
+        )
     return part.y if part.y.dtype.kind == "U" else part.y.astype(np.int64)

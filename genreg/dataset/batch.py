@@ -1,13 +1,9 @@
 """A labeled batch, as it enters the model and as the loss compares it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from genreg.model.base import Classifier
 
 
 @dataclass(frozen=True)
@@ -31,8 +27,3 @@ class Batch:
     def probabilities(self) -> Tensor:
         """(B, classes): y, one-hot where it holds class numbers."""
         return self.y if self.y.ndim == 2 else F.one_hot(self.y, self.classes).to(self.e.dtype)
-
-
-def embedded(model: "Classifier", x: Tensor, y: Tensor, classes: int = 0, vocabulary: int = 0) -> Batch:
-    """A batch as the model embeds it; vocabulary: rows of its table, where x are their numbers."""
-    return Batch(model.embed(x), y, classes, model.mask(x), x if vocabulary else None, vocabulary)

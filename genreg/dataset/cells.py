@@ -11,21 +11,16 @@ from genreg.dataset.arrays import finite, wrong
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 MISSING = {"", "na", "n/a", "nan", "null", "?"}
 """Cells, in lower case, that hold no value."""
+LONGEST_CELL = 2**31 - 1  # Python's own limit, 131,072 characters, is less than some texts have
 
 
 def read(file: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Cells (N,) of each column, as text, and the line in which each row ends."""
     if not file.is_file() or file.suffix.lower() not in DELIMITERS:
         raise wrong("a .csv file (separated by commas), or .tsv or .tab (by tabs)", str(file))
-    raw = file.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise wrong(
-            "UTF-8 text (save the table as such)", f"byte {raw[error.start]:#x} in line {line}"
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[file.suffix.lower()], strict=True)
+    csv.field_size_limit(LONGEST_CELL)
+    text = io.StringIO(decoded(file), newline="")
+    reader = csv.reader(text, delimiter=DELIMITERS[file.suffix.lower()], strict=True)
     rows, lines = [], []
     try:
         for row in filter(None, reader):
@@ -42,6 +37,17 @@ def read(file: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
         twice = next(name for name in rows[0] if rows[0].count(name) > 1)
         raise wrong("every column name once", twice)
     return dict(zip(rows[0], np.array(rows[1:], dtype=object).T, strict=True)), np.array(lines[1:])
+
+
+def decoded(file: Path) -> str:
+    """Its text; InputError for the first byte that is not UTF-8."""
+    raw = file.read_bytes()
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        got = f"byte {raw[error.start]:#x} in line {line}"
+        raise wrong("UTF-8 text (save the file as such)", got) from error
 
 
 def present(name: str, cells: np.ndarray, lines: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """From texts with labels to a data set of rows of token numbers."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,8 @@ from genreg.errors import InputError
 from genreg.text import rows
 from genreg.text.tokenizer import tokenizer
 from genreg.text.vocabulary import Vocabulary, count
+
+log = logging.getLogger("genreg")
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,16 @@ def text_dataset(
     by: str,
     min_count: int,
     max_length: int,
-    labeled: int,
+    labeled: int | None,
     subset: Subset,
     seed: int,
     checksums: dict[str, str],
+    names: Sequence[str] = (),
 ) -> Dataset:
     """Rows of at most `max_length` tokens; `unlabeled` joins the pool, of which alone a vocabulary is read.
 
     by: `characters` or `words` that stand in the pool at least `min_count` times, or an encoder's name.
+    labeled: None for all. names: of the classes, where they are not their numbers.
     Texts that also stand in the pool, but for spaces around them, are not `clean`.
     """
     if max_length < 3:
@@ -46,18 +51,41 @@ def text_dataset(
     pool = [*train.texts, *unlabeled]
     cut = tokenizer(by, pool, min_count)
     lines = {"pool": pool, "validation": validation.texts, "test": test.texts}
-    found = {name: torch.from_numpy(x) for name, x in rows.cached(lines, cut, max_length).items()}
+    arrays = rows.cached(lines, cut, max_length)
+    found = {name: torch.from_numpy(arrays[name]) for name in lines}
     known = {text.strip() for text in pool}
 
     def split(x: Tensor, texts: Texts) -> Split:
         clean = not_in(known, (text.strip() for text in texts.texts))
         return Split(x, torch.from_numpy(texts.y.astype(np.int64)), clean)
 
+    if labeled is None:
+        labeled, subset = len(train.texts), "first"
     dataset = assemble(
         (found["pool"][: len(train.texts)], torch.from_numpy(train.y.astype(np.int64))),
         split(found["validation"], validation), split(found["test"], test),
         labeled=labeled, subset=subset, seed=seed, checksums=checksums,
     )  # fmt: skip
+    tell_lengths([text for texts in lines.values() for text in texts], int(arrays[rows.CUT]), max_length)
+    tell_absent(dataset, names)
     counts = count(found["pool"], len(cut.tokens))
     vocabulary = Vocabulary(cut.tokens, counts, cut.pad, cut.mask, cut.special)
     return replace(dataset, unlabeled=found["pool"], vocabulary=vocabulary)
+
+
+def tell_lengths(texts: Sequence[str], shortened: int, longest: int) -> None:
+    """Say how many texts have lost their end, and how many have no words."""
+    if shortened:
+        log.info("dataset.max_length: %d of %d texts (%.3g %%) are cut to %d tokens",
+                 shortened, len(texts), 100 * shortened / len(texts), longest)  # fmt: skip
+    if empty := sum(not text.strip() for text in texts):
+        log.warning("dataset: %d of %d texts are empty, and are read as a start and an end",
+                    empty, len(texts))  # fmt: skip
+
+
+def tell_absent(dataset: Dataset, names: Sequence[str]) -> None:
+    """Name the classes of which no item is labeled, as may be with subset=first."""
+    present = set(dataset.labeled.y.tolist())
+    if absent := [c for c in range(dataset.classes) if c not in present]:
+        log.warning("dataset.labeled: %d of %d classes have no labeled item: %s", len(absent),
+                    dataset.classes, ", ".join(names[c] if names else str(c) for c in absent))  # fmt: skip

@@ -12,6 +12,7 @@ from genreg import streams
 from genreg.dataset.batch import Batch
 from genreg.forward.base import Draws, Forward
 from genreg.loss import CrossEntropy, Loss
+from genreg.model.base import Classifier
 from genreg.model.statistics import RunningStatistics, statistics_of
 from genreg.model.twice import twice
 
@@ -141,3 +142,8 @@ class ClassifierForward(Forward):
     def fixed_statistics(self) -> AbstractContextManager[None]:
         """Inside, batch normalization keeps the statistics of this batch, whatever a pass is shown."""
         return statistics_of(self.model, lambda: self.at(self.embedding))
+
+
+def embedded(model: Classifier, x: Tensor, y: Tensor, classes: int = 0, vocabulary: int = 0) -> Batch:
+    """A batch as the model embeds it; vocabulary: rows of its table, where x are their numbers."""
+    return Batch(model.embed(x), y, classes, model.mask(x), x if vocabulary else None, vocabulary)

@@ -74,7 +74,7 @@ def _pair_sums(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
 def precision_recall(fake: Tensor, real: Tensor, k: int = 3) -> dict[str, Estimate]:
     """Share of `fake` in the manifold of `real` (precision), and the converse (recall).
 
-    Kynkaanniemi et al., arXiv:1904.06991, equation 1: a manifold is the union of balls around each item
+    Kynkaanniemi et al., arXiv:1904.06991: a manifold is the union of balls around each item
     that reach to its k-th nearest neighbour.
     """
     fake, real = fake.double(), real.double()

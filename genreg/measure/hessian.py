@@ -115,8 +115,8 @@ def hessian_trace(
     """Trace of the Hessian, from v^T H v of random signs v until the standard error is small enough.
 
     hutchinson: the mean of v^T H v. hutch++: the trace over a subspace of `sketch` dimensions that H itself
-    has chosen is exact, and only the rest is sampled (Meyer et al., arXiv:2010.09649, Algorithm 1), which
-    pays where few eigenvalues make the trace. exact: every diagonal entry, standard error 0; as many
+    has chosen is exact, and only the rest is sampled (Meyer et al., arXiv:2010.09649), which pays
+    where few eigenvalues make the trace. exact: every diagonal entry, standard error 0; as many
     products as there are weights.
     """
     if method == "exact":

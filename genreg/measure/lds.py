@@ -5,8 +5,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset.batch import embedded
-from genreg.forward.classifier import ClassifierForward
+from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.perturbation import lengthen
 from genreg.loss import Loss
 from genreg.measure.base import ClassifierMeasure
@@ -22,7 +21,7 @@ from genreg.run.metric import Metric
 class LDS(ClassifierMeasure):
     """Minus the KL divergence, in nats, under the virtual adversarial perturbation of length epsilon.
 
-    Miyato et al., arXiv:1507.00677, equation 3: 0 for a model that no such perturbation changes, more
+    Miyato et al., arXiv:1507.00677: 0 for a model that no such perturbation changes, more
     negative for a rougher one. The direction is exact (no xi). As an eigenvector it has no sign: of both,
     each example counts the worse.
 

@@ -22,7 +22,7 @@ def withstood(function: Function, e: Tensor, y: Tensor, *, epsilon: float, steps
 
     steps=1: the fast gradient sign method, e + epsilon sign(grad L) (Goodfellow et al., arXiv:1412.6572,
     section 4), or along the gradient for l2; more: projected ascent of the cross-entropy (Madry et al.,
-    arXiv:1706.06083, section 2.1) from e, in steps of 2.5 epsilon / steps within the ball of radius epsilon.
+    arXiv:1706.06083) from e, in steps of 2.5 epsilon / steps within the ball of radius epsilon.
     """
     length = epsilon if steps == 1 else 2.5 * epsilon / steps
     r = torch.zeros_like(e)
@@ -96,8 +96,8 @@ class NoiseAccuracy(ItemsMeasure):
 class WeightNoiseAccuracy(ItemsMeasure):
     """Mean accuracy with Gaussian noise on every trained parameter, over `draws`; the error is over draws.
 
-    The expected accuracy of a PAC-Bayes posterior N(w, sigma^2) (Neyshabur et al., arXiv:1706.08947, section
-    2). Under a parametrization the noise is on the raw weight. The weights themselves are never moved.
+    The expected accuracy of a PAC-Bayes posterior N(w, sigma^2) (Neyshabur et al., arXiv:1706.08947).
+    Under a parametrization the noise is on the raw weight. The weights themselves are never moved.
 
     sigma: standard deviation, in the weights' own units.
     """

@@ -83,7 +83,7 @@ def _slope_and_gradient(function: Function, e: Tensor) -> tuple[Tensor, Tensor]:
 class JacobianNorm(ItemsMeasure):
     """Mean over items of |J|_F, J the Jacobian of the logits in `embed(x)`; a backward pass an output.
 
-    Novak et al., arXiv:1802.08760, section 2 (there of probabilities), a companion of generalization.
+    Novak et al., arXiv:1802.08760 (there of probabilities), a companion of generalization.
     """
 
     metric = Metric("jacobian_norm", "min")

@@ -22,7 +22,7 @@ from genreg.regularizer.base import Regularizer, Weight
 class GradientPenalty(Regularizer):
     """Mean over examples of (|grad f(x)| - target)^2, or of max(|grad f(x)| - target, 0)^2 if one-sided.
 
-    Gulrajani et al., arXiv:1704.00028, equation 3; the one-sided form in its section 4. In task=wgan, f is
+    Gulrajani et al., arXiv:1704.00028, section 4, which names the one-sided form too. In task=wgan, f is
     the critic and x interpolates between real and fake, x = t real + (1 - t) fake with one t ~ U[0, 1] per
     example; in task=classify, f is a labeled example's loss and x its embedding.
 

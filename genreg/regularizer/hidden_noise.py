@@ -15,7 +15,7 @@ from genreg.regularizer.input_noise import Mode
 class HiddenNoise(Regularizer):
     """Each chosen layer's output in training is h + sigma n, or h (1 + sigma n), with n ~ N(0, I).
 
-    Poole, Sohl-Dickstein and Ganguli, arXiv:1406.1831, section 2; multiplicative: Srivastava et al., JMLR 15
+    Poole, Sohl-Dickstein and Ganguli, arXiv:1406.1831; multiplicative: Srivastava et al., JMLR 15
     (2014), section 10. All passes of an update over one batch share n.
 
     sigma: standard deviation; additive, in units of h.

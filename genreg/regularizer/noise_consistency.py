@@ -22,9 +22,9 @@ from genreg.regularizer.base import Reads, Regularizer, Weight, reads_of
 class NoiseConsistency(Regularizer):
     """KL divergence between the prediction at x and at x + r, r a random direction of length epsilon.
 
-    VAT (arXiv:1704.03976, Algorithm 1) with zero power iterations: the "random perturbation training" it is
-    compared with. Parameters mean what they mean in `VAT`. For a small epsilon it is `jacobian_penalty` with
-    sigma = epsilon / sqrt(d) for inputs of d numbers (kexue.fm archive 7466).
+    VAT (arXiv:1704.03976) with zero power iterations: the "random perturbation training" it is compared with.
+    Parameters mean what they mean in `VAT`. For a small epsilon it is `jacobian_penalty` with sigma =
+    epsilon / sqrt(d) for inputs of d numbers (kexue.fm archive 7466).
 
     samples: directions for each item, over which the term is averaged.
     divergence: `kl` of probabilities, or `mse`, the squared distance of outputs.

@@ -14,7 +14,7 @@ from genreg.regularizer.matrices import trained_matrices
 class Orthogonal(Regularizer):
     """Sum over trained linear layers of |W^T W - I|_F^2, or |W W^T - I|_F^2 where W has fewer rows.
 
-    Bansal et al., arXiv:1810.09102, equation 2 (soft orthogonality), on the smaller side: of the other, W^T W
+    Bansal et al., arXiv:1810.09102 (soft orthogonality), on the smaller side: of the other, W^T W
     cannot be the identity. Zero where all singular values are 1. Kernels are matrices (outputs, rest).
     """
 

@@ -16,8 +16,8 @@ from genreg.regularizer.base import Reads, Regularizer, Weight
 class RDrop(Regularizer):
     """(KL(p || q) + KL(q || p)) / 2 of the predictions p, q of a batch under two dropout masks.
 
-    Liang et al., arXiv:2106.14448, equations 2 to 4. Both passes learn the labels; their losses are averaged,
-    where equation 3 adds them. Raises InputError for a model without noise inside, whose passes agree.
+    Liang et al., arXiv:2106.14448. Both passes learn the labels; their losses are averaged, where the paper
+    adds them. Raises InputError for a model without noise inside, whose passes agree.
 
     weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
     of: the `labeled` batch; or the `unlabeled` one, and labels are learned by one pass, as the code of

@@ -17,7 +17,7 @@ class RandomAffine(Regularizer):
     """Each labeled picture is moved and scaled at random; bilinear, its border goes on outside of it.
 
     Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual document
-    analysis" (ICDAR 2003), section 2: affine distortions. Raises InputError for inputs that are no pictures.
+    analysis" (ICDAR 2003): affine distortions. Raises InputError for inputs that are no pictures.
 
     translate: largest shift in pixels; each of both is uniform in [-translate, translate].
     scale: the factor is uniform in [1 - scale, 1 + scale], about the centre; from 0 to below 1.

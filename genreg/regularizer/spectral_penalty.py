@@ -15,8 +15,8 @@ from genreg.regularizer.matrices import power_iteration, start_vectors, trained_
 class SpectralPenalty(Regularizer):
     """Sum over trained linear layers of |W|_2^2, the squared largest singular value.
 
-    Yoshida and Miyato, arXiv:1705.10941, section 3.2 and Algorithm 1 (there with a factor 1/2), by power
-    iteration that goes on where the update before left it; its vectors are constant in the backward pass.
+    Yoshida and Miyato, arXiv:1705.10941, section 3.2 (there with a factor 1/2), by power iteration that
+    goes on where the update before left it; its vectors are constant in the backward pass.
     Kernels are matrices (output channels, rest).
 
     power_iterations: at each update.

@@ -6,22 +6,24 @@ from torch import nn
 
 from genreg.parameters import STRICT, Count, Positive
 from genreg.regularizer.base import Regularizer
-from genreg.regularizer.matrices import as_matrix, power_iteration, start_vectors, trained_weights
+from genreg.regularizer.matrices import as_matrix, or_one, power_iteration, start_vectors, trained_weights
 
 
 @dataclass(config=STRICT, kw_only=True)
 class SpectralProjection(Regularizer):
     """The weight of every linear layer is scaled back to spectral norm `bound` after each update.
 
-    Gouk et al., arXiv:1804.04368, Algorithm 1 with p = 2: W / max(1, |W|_2 / bound). The norm comes from
+    Gouk et al., arXiv:1804.04368, with p = 2: W / max(1, |W|_2 / bound). The norm comes from
     power iteration that goes on where the update before left it and never overstates it, so that in the
     first updates a weight may stay above the bound. Kernels are matrices (output channels, rest).
 
-    power_iterations: at each update.
+    power_iterations: at each update. always: a weight below the bound is scaled up to it, W bound / |W|_2
+    (spectral normalization as a constraint, kexue.fm archive 6051); one of zeros stays zero.
     """
 
     bound: Positive = 1.0
     power_iterations: Count = 1
+    always: bool = False
 
     keeps = ("u",)
     sets_norm = "projection"
@@ -35,6 +37,7 @@ class SpectralProjection(Regularizer):
         for (weight, rows), start in zip(trained_weights(model), self.u, strict=True):
             matrix = as_matrix(weight, rows)
             u, v = power_iteration(matrix, start, matrix.new_zeros(matrix.shape[1]), self.power_iterations)
-            weight.mul_((self.bound / (u @ (matrix @ v))).clamp(max=1))
+            factor = self.bound / or_one(u @ (matrix @ v))
+            weight.mul_(factor if self.always else factor.clamp(max=1))
             found.append(u)
         self.u = found

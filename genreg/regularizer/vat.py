@@ -26,10 +26,9 @@ from genreg.regularizer.base import Reads, Regularizer, Weight, reads_of
 class VAT(Regularizer):
     """KL divergence between the prediction at x and at x + r, r the perturbation that changes it most.
 
-    Miyato et al., arXiv:1704.03976, equations 5 to 8 and Algorithm 1: r = epsilon d, where d is the top
-    eigenvector of the divergence's Hessian in the input, found by power iteration from a random start. An
-    eigenvector has no sign; Algorithm 1 keeps the one that the start gives, so r is not always the worse of
-    both (`measure=lds` tries both).
+    Miyato et al., arXiv:1704.03976: r = epsilon d, where d is the top eigenvector of the divergence's Hessian
+    in the input, found by power iteration from a random start. An eigenvector has no sign; as there, the one
+    that the start gives is kept, so r is not always the worse of both (`measure=lds` tries both).
 
     weight: factor of the term (the paper's alpha).
     epsilon: radius of r in units of `embed(x)`, of what `scope` says.

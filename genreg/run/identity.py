@@ -25,6 +25,7 @@ LATER: dict[str, tuple[Any, ...]] = {
     "regularizer.spectral_normalization.init": ("normal",),
     "regularizer.fgm.scope": ("example",),
     "regularizer.r_drop.of": ("labeled",),
+    "regularizer.spectral_projection.always": (False,),
     "regularizer.noise_consistency.samples": (1,),
     "regularizer.noise_consistency.divergence": ("kl",),
 }

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Batch, Dataset, Kind, corrupted, drawn, mislabeled
-from genreg.dataset.batch import embedded
+from genreg.dataset.buckets import sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
-from genreg.forward.classifier import ClassifierForward
+from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.update import backward, counts, update
 from genreg.loss import CrossEntropy, Loss
 from genreg.measure import ClassifierMeasure
@@ -31,7 +31,6 @@ from genreg.task.fit import check_measures, check_methods, fitting
 from genreg.task.methods import attach, load, saved, with_hook
 from genreg.task.plane import check_frames, picture
 from genreg.task.precision import Precision, set_precision
-from genreg.text.buckets import sampler
 
 CPU = torch.device("cpu")
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from genreg import streams
 from genreg.dataset import Dataset, Split
+from genreg.dataset.buckets import sampler
 from genreg.errors import InputError
 from genreg.forward.update import backward, update
 from genreg.measure.classification import lengths
@@ -23,7 +24,6 @@ from genreg.run.metric import Metric
 from genreg.run.task import Task
 from genreg.task.fit import fitting
 from genreg.task.precision import Precision, set_precision
-from genreg.text.buckets import sampler
 
 CPU = torch.device("cpu")
 TEXTS = 256  # evaluated at a time

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from genreg.errors import InputError
 from genreg.text.vocabulary import END, SPECIAL, START, UNKNOWN
 
 WORD = re.compile(r"\w+|[^\w\s]")
@@ -53,6 +54,10 @@ class Fitted(Tokenizer):
         self.cut = CUTS[cut]
         counts = Counter(token for text in pool for token in self.cut(text))
         known = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
+        if not known:
+            most = max(counts.values(), default=0)
+            expected = f"at most {most}, as often as the most frequent of {cut} stands in the pool"
+            raise InputError("dataset.min_count", expected, min_count)
         self.tokens = [*SPECIAL, *known]
         self.numbers = {token: number for number, token in enumerate(self.tokens)}
         self.identity = digest({"cut": cut, "tokens": self.tokens})
@@ -76,4 +81,8 @@ def tokenizer(name: str, pool: Sequence[str], min_count: int) -> Tokenizer:
         return Fitted(name, pool, min_count)
     from genreg.text.encoder import EncoderTokenizer
 
-    return EncoderTokenizer(name)
+    try:
+        return EncoderTokenizer(name)
+    except InputError as error:
+        got = error.got if name in str(error.got) else name
+        raise InputError("dataset.tokenizer", f"{', '.join(CUTS)} or {error.expected}", got) from error

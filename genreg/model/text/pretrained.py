@@ -17,7 +17,7 @@ NEW = ("output.",)
 def load_pretrained(model: nn.Module, folder: str | None) -> None:
     """Give a model the weights that a run of `task=pretrain` chose, all but those of its output.
 
-    folder: the run's own, or one below which no other finished run lies. Raises InputError where there is none
+    folder: the run's own, or one with no other finished run below. Raises InputError where there is none
     or more than one, and for weights of another model or vocabulary.
     """
     if folder is None:

@@ -15,7 +15,8 @@ class Buckets(Sampler):
     """Batches of a pool in which texts of like length come together, so that few positions are padding.
 
     `WINDOW` batches of a `Sampler` are sorted by length, cut again, and shown in random order. A set that
-    has fewer items stays as it is, lest an item meet itself in a batch. lengths: (N,) tokens of each item.
+    has fewer items stays as it is, lest an item meet itself in many batches; in a larger one it may where a
+    window holds the end of an epoch and the start of the next. lengths: (N,) tokens of each item.
     """
 
     def __init__(

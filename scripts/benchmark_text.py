@@ -1,0 +1,198 @@
+"""What texts cost, as ratios of times measured alternately in one run: median [min, max].
+
+    python scripts/benchmark_text.py
+    python scripts/benchmark_text.py --models transformer --repeat 9
+
+- vat: a step of VAT over a supervised one, and the same ratio of their operations (matrix products and
+  convolutions; those of recurrent layers are not counted).
+- buckets: a pass over batches of like length, over one padded to `max_length` and over one as wide as each
+  batch's longest text without buckets.
+- cache: reading tokens from the cache over making them again.
+- plain: the gradient in the embedding with plain attention over that with fused attention.
+- checkpointing: a step of an encoder with `gradient_checkpointing` over one without, and its memory.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from genreg.dataset import Dataset, zh_sentiment
+from genreg.dataset.buckets import Buckets
+from genreg.dataset.sampler import Sampler
+from genreg.dataset.zh_sentiment import read_texts
+from genreg.download import default_data_dir, fetch, source
+from genreg.factory import factory
+from genreg.installed import CONFIGS
+from genreg.model.twice import twice
+from genreg.task.classify import Classify
+from genreg.text.rows import cached, encode
+from genreg.text.tokenizer import Fitted
+
+Run = Callable[[], Any]
+LONGEST = 128
+
+
+def configured(group: str, name: str, **changes: Any) -> Callable[..., Any]:
+    node: Any = OmegaConf.to_object(OmegaConf.load(CONFIGS / group / f"{name}.yaml"))
+    return factory({**node, **changes}, group)
+
+
+@cache
+def data(folder: Path) -> Dataset:
+    return zh_sentiment(data_dir=folder, max_length=LONGEST)
+
+
+def task(folder: Path, model: str, method: str | None = None, **changes: Any) -> Classify:
+    return Classify(
+        dataset=lambda seed: data(folder), model=configured("model", model, **changes),
+        optimizer=configured("optimizer", "adam"),
+        regularizer={method: configured("regularizer", method)()} if method else {},
+        batch_size=32, unlabeled_batch_size=32,
+    )  # fmt: skip
+
+
+def steps(made: Classify, n: int = 4) -> Run:
+    return lambda: [made.step(step) for step in range(n)]
+
+
+def seconds(run: Run) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def compare(label: str, first: Run, second: Run, repeat: int) -> None:
+    """Print the ratios of neighbors in A B A B ..., after a pair that warms up."""
+    ratios = [seconds(first) / seconds(second) for _ in range(repeat + 1)][1:]
+    print(f"{label:<70}{median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]", flush=True)
+
+
+def operations(run: Run) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def vat(folder: Path, name: str, repeat: int) -> None:
+    with_vat, without = steps(task(folder, name, "vat")), steps(task(folder, name))
+    compare(f"{name}: step of vat over a supervised one", with_vat, without, repeat)
+    if name != "gru":
+        counted = operations(with_vat) / operations(without)
+        print(f"{name + ': the same in operations':<70}{counted:.2f}", flush=True)
+
+
+def buckets(folder: Path, name: str, repeat: int) -> None:
+    made = task(folder, name)
+    x = data(folder).unlabeled
+    lengths = (x != 0).sum(1)
+    options: Any = {"seed": 0, "stream": "batch/unlabeled", "device": "cpu"}
+    like, any_length = Buckets(lengths, 32, **options), Sampler(len(x), 32, **options)
+
+    def forward(batches: Callable[[int], Tensor]) -> Run:
+        def run() -> None:
+            with torch.no_grad():
+                for step in range(32):
+                    made.model(batches(step))
+
+        return run
+
+    bucketed = forward(lambda step: like.take(x, step))
+    whole = forward(lambda step: any_length.take(x, step))
+    trimmed = forward(lambda step: made.model.trimmed(any_length.take(x, step)))
+    compare(f"{name}: padding to {LONGEST} over buckets of like length", whole, bucketed, repeat)
+    compare(f"{name}: padding to the longest of a batch over buckets", trimmed, bucketed, repeat)
+    if name == "gru":
+        shown = [like.take(x, step) for step in range(512)]
+        widths = sum(batch.numel() for batch in shown) / sum(int((batch != 0).sum()) for batch in shown)
+        fixed = x.numel() / int(lengths.sum())
+        print(f"positions over tokens: {widths:.2f} in buckets, {fixed:.2f} padded to {LONGEST}", flush=True)
+
+
+def tokens(folder: Path, repeat: int) -> None:
+    (path,) = fetch(source("zh_sentiment"), folder)
+    texts = {name: split.texts for name, split in read_texts(path).items()}
+    by = Fitted("characters", texts["train"], 2)
+    cached(texts, by, LONGEST)
+    compare("characters: making tokens over reading them from the cache",
+            lambda: encode(texts, by, LONGEST), lambda: cached(texts, by, LONGEST), repeat)  # fmt: skip
+    compare("characters: the same with the vocabulary, which is read from the pool each time",
+            lambda: encode(texts, Fitted("characters", texts["train"], 2), LONGEST),
+            lambda: cached(texts, Fitted("characters", texts["train"], 2), LONGEST), repeat)  # fmt: skip
+
+
+def plain(folder: Path, repeat: int) -> None:
+    made = task(folder, "transformer", dropout=0.0).model
+    x = data(folder).unlabeled[:32]
+
+    def gradient(context: Callable[[], Any]) -> Run:
+        def run() -> None:
+            e = made.embed(x).detach().requires_grad_()
+            with context():
+                torch.autograd.grad(made(embedding=e, mask=made.mask(x)).sum(), e)
+
+        return run
+
+    compare(
+        "transformer: gradient by plain attention over fused", gradient(twice), gradient(nullcontext), repeat
+    )
+
+
+def checkpointing(folder: Path, repeat: int) -> None:
+    sizes = {"layers": 4, "width": 128, "heads": 4}
+    pair = [task(folder, "bert", "vat", **sizes, gradient_checkpointing=on) for on in (True, False)]
+    compare(
+        "bert: step of vat with gradient checkpointing over without", *(steps(t, 1) for t in pair), repeat
+    )
+    peaks = [peak(folder, on) for on in (True, False)]
+    print(
+        f"{'bert: memory of that step (MB), with and without':<70}{peaks[0]:.0f}, {peaks[1]:.0f}", flush=True
+    )
+
+
+def peak(folder: Path, on: bool) -> float:
+    """What a step takes beside what was there before it, of a fresh process (Linux)."""
+    command = [sys.executable, __file__, "--data", str(folder), "--peak", str(int(on))]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def print_peak(folder: Path, on: bool) -> None:
+    made = task(folder, "bert", "vat", layers=4, width=128, heads=4, gradient_checkpointing=on)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    made.step(0)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["transformer", "gru", "char_cnn"])
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--data", type=Path, default=default_data_dir(), help="where data sets lie")
+    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.peak is not None:
+        print_peak(given.data, bool(given.peak))
+        return
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for name in given.models:
+        vat(given.data, name, given.repeat)
+        buckets(given.data, name, given.repeat)
+    tokens(given.data, given.repeat)
+    plain(given.data, given.repeat)
+    checkpointing(given.data, given.repeat)
+
+
+if __name__ == "__main__":
+    main()
