@@ -73,7 +73,9 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
     parameters = {k: v for k, v in parameters_of(target).items() if k not in injected}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
-    assert set(node) - {"_target_", "defaults"} == set(parameters)
+    inherited = [e.partition("@")[0] for e in node.get("defaults", []) if str(e).endswith("@_here_")]
+    listed = set(node).union(*(OmegaConf.load(CONFIGS / f"{path.lstrip('/')}.yaml") for path in inherited))
+    assert listed - {"_target_", "defaults"} == set(parameters)
     if group in ("regularizer", "loss"):
         defaults = {name: parameter.default for name, parameter in parameters.items()}
         assert {name: node[name] for name in parameters} == defaults
