@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 from conftest import draw
-from genreg.text.buckets import WINDOW, Buckets, sampler
 
+from genreg.dataset.buckets import WINDOW, Buckets, sampler
 from genreg.dataset.sampler import Sampler
 from genreg.text import Vocabulary
 

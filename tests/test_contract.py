@@ -22,7 +22,7 @@ from genreg.cli.help import GROUPS, options, text
 from genreg.errors import InputError
 from genreg.factory import find_target
 from genreg.measure import GanMeasure
-from genreg.model import Gan
+from genreg.model import Gan, TextClassifier
 from genreg.model.landscape import Landscape
 from genreg.parameters import parameters_of
 from genreg.run.metric import GAP
@@ -73,7 +73,9 @@ def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) ->
     parameters = {k: v for k, v in parameters_of(target).items() if k not in injected}
     if module.startswith("torch"):
         parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
-    assert set(node) - {"_target_", "defaults"} == set(parameters)
+    inherited = [e.partition("@")[0] for e in node.get("defaults", []) if str(e).endswith("@_here_")]
+    listed = set(node).union(*(OmegaConf.load(CONFIGS / f"{path.lstrip('/')}.yaml") for path in inherited))
+    assert listed - {"_target_", "defaults"} == set(parameters)
     if group in ("regularizer", "loss"):
         defaults = {name: parameter.default for name, parameter in parameters.items()}
         assert {name: node[name] for name in parameters} == defaults
@@ -128,6 +130,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["loss=mse"]
     if group == "dataset" and option in OF_TEXTS:
         given += ["model=transformer", "model.width=8"]
+    if group == "model" and issubclass(target_of(group, option), TextClassifier):
+        given += ["dataset=text_csv", "model.width=8"]
     if option.startswith("features/"):
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
@@ -172,7 +176,7 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
     if option == "table":
         config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
-    if option == "text_csv":
+    if "text_csv" in str(config["dataset"]):
         config |= {"data_dir": str(write_texts(request.getfixturevalue("tmp_path")))}
     Settings.of(config)
     if group == "features" and option in MISSING:

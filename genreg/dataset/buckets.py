@@ -24,27 +24,26 @@ class Buckets(Sampler):
     ) -> None:
         super().__init__(len(lengths), batch, seed=seed, stream=stream, device="cpu")
         self.lengths, self.target = lengths.cpu(), device
-        self.window = WINDOW if len(lengths) >= WINDOW * self.batch else 1
+        self.sorts = len(lengths) >= WINDOW * self.batch
         self._held: tuple[int, Tensor, list[int]] = (-1, torch.empty(0), [])
 
     def __call__(self, step: int) -> Tensor:
-        return self._window(step // self.window)[0][step % self.window]
+        return self._window(step // WINDOW)[0][step % WINDOW]
 
     def take(self, x: Tensor, step: int) -> Tensor:
         """The rows of x that the batch of `step` is, as wide as the longest of them."""
-        rows, widths = self._window(step // self.window)
-        return x.index_select(0, rows[step % self.window])[:, : widths[step % self.window]]
+        rows, widths = self._window(step // WINDOW)
+        return x.index_select(0, rows[step % WINDOW])[:, : widths[step % WINDOW]]
 
     def _window(self, number: int) -> tuple[Tensor, list[int]]:
         if self._held[0] != number:
-            first = number * self.window
-            index = torch.cat([super(Buckets, self).__call__(first + i) for i in range(self.window)])
-            if self.window > 1:
-                index = index[self.lengths[index].argsort(stable=True)]
-            batches = index.view(self.window, self.batch)
-            if self.window > 1:
+            first = number * WINDOW
+            batches = torch.stack([super(Buckets, self).__call__(first + i) for i in range(WINDOW)])
+            if self.sorts:
+                index = batches.flatten()
+                batches = index[self.lengths[index].argsort(stable=True)].view(WINDOW, self.batch)
                 draw = streams.generator(self.seed, f"{self.stream}/order", number)
-                batches = batches[torch.randperm(self.window, generator=draw)]
+                batches = batches[torch.randperm(WINDOW, generator=draw)]
             widths: list[int] = self.lengths[batches].amax(1).tolist()
             self._held = (number, batches.to(self.target), widths)
         return self._held[1:]

@@ -109,10 +109,9 @@ class Pretrain(Task):
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.checksums, self.items = self.dataset.checksums, self.dataset.items
-        special = torch.tensor(sorted(self.vocabulary.special), device=device)
         self.mask = self.vocabulary.mask or 0  # not shown where the next token is asked for
-        self.is_text = torch.ones(len(self.vocabulary), dtype=torch.bool, device=device)
-        self.is_text[special] = False
+        text = [number not in self.vocabulary.special for number in range(len(self.vocabulary))]
+        self.is_text = torch.tensor(text).to(device)
         pool = self.dataset.unlabeled
         self.batch = sampler(pool, batch_size, self.dataset.vocabulary, seed, "batch/unlabeled")
 
