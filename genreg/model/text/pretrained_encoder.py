@@ -81,14 +81,17 @@ def read(name: str, config: Any, attention: Attention) -> nn.Module:
         expected = "weights as safetensors, which save_pretrained writes (others are pickles, which run code)"
         raise InputError("model.name", expected, f"none in {name}")
     package: Any = transformers()
+    from safetensors import SafetensorError
+
     try:
         with reading(name, "model.name"):
             found: tuple[nn.Module, dict[str, Any]] = package.AutoModel.from_pretrained(
                 name, config=config, use_safetensors=True, output_loading_info=True,
                 **options(config, attention),
             )  # fmt: skip
-    except RuntimeError as error:  # of another shape
-        raise InputError("model.name", "weights that its config.json describes", first_line(error)) from error
+    except (RuntimeError, SafetensorError) as error:  # of another shape, or damaged
+        expected = "weights that its config.json describes"
+        raise InputError("model.name", expected, f"{name}: {first_line(error)}") from error
     made, told = found
     if missing := sorted(told["missing_keys"]):
         raise InputError("model.name", "all weights of an encoder", f"{name}, which lacks {missing[0]}")
