@@ -1,7 +1,7 @@
-"""What texts cost, as ratios of times measured alternately in one run: median [min, max].
+"""What texts cost, as ratios of CPU times measured alternately in one run: median [min, max].
 
     python scripts/benchmark_text.py
-    python scripts/benchmark_text.py --models transformer --repeat 9
+    python scripts/benchmark_text.py --models transformer --repeat 9 --max-length 256
 
 - vat: a step of VAT over a supervised one, and the same ratio of their operations (matrix products and
   convolutions; those of recurrent layers are not counted).
@@ -9,13 +9,11 @@
   batch's longest text without buckets.
 - cache: reading tokens from the cache over making them again.
 - plain: the gradient in the embedding with plain attention over that with fused attention.
-- checkpointing: a step of an encoder with `gradient_checkpointing` over one without, and its memory.
+- checkpointing: a step of an encoder with `gradient_checkpointing` over one without, and what each keeps.
 """
 
 import argparse
-import resource
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -28,6 +26,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import BertConfig
 
 from genreg.dataset import Dataset, zh_sentiment
 from genreg.dataset.buckets import Buckets
@@ -42,22 +41,21 @@ from genreg.text.rows import cached, encode
 from genreg.text.tokenizer import Fitted
 
 Run = Callable[[], Any]
-LONGEST = 128
 
 
-def configured(group: str, name: str, **changes: Any) -> Callable[..., Any]:
-    node: Any = OmegaConf.to_object(OmegaConf.load(CONFIGS / group / f"{name}.yaml"))
+def configured(group: str, option: str, /, **changes: Any) -> Callable[..., Any]:
+    node: Any = OmegaConf.to_object(OmegaConf.load(CONFIGS / group / f"{option}.yaml"))
     return factory({**node, **changes}, group)
 
 
 @cache
-def data(folder: Path) -> Dataset:
-    return zh_sentiment(data_dir=folder, max_length=LONGEST)
+def data(folder: Path, longest: int = 128) -> Dataset:
+    return zh_sentiment(data_dir=folder, max_length=longest)
 
 
-def task(folder: Path, model: str, method: str | None = None, **changes: Any) -> Classify:
+def task(folder: Path, model: str, method: str | None = None, longest: int = 128, **changes: Any) -> Classify:
     return Classify(
-        dataset=lambda seed: data(folder), model=configured("model", model, **changes),
+        dataset=lambda seed: data(folder, longest), model=configured("model", model, **changes),
         optimizer=configured("optimizer", "adam"),
         regularizer={method: configured("regularizer", method)()} if method else {},
         batch_size=32, unlabeled_batch_size=32,
@@ -69,9 +67,9 @@ def steps(made: Classify, n: int = 4) -> Run:
 
 
 def seconds(run: Run) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     run()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def compare(label: str, first: Run, second: Run, repeat: int) -> None:
@@ -94,9 +92,9 @@ def vat(folder: Path, name: str, repeat: int) -> None:
         print(f"{name + ': the same in operations':<70}{counted:.2f}", flush=True)
 
 
-def buckets(folder: Path, name: str, repeat: int) -> None:
-    made = task(folder, name)
-    x = data(folder).unlabeled
+def buckets(folder: Path, name: str, repeat: int, longest: int) -> None:
+    made = task(folder, name, longest=longest)
+    x = data(folder, longest).unlabeled
     lengths = (x != 0).sum(1)
     options: Any = {"seed": 0, "stream": "batch/unlabeled", "device": "cpu"}
     like, any_length = Buckets(lengths, 32, **options), Sampler(len(x), 32, **options)
@@ -112,25 +110,25 @@ def buckets(folder: Path, name: str, repeat: int) -> None:
     bucketed = forward(lambda step: like.take(x, step))
     whole = forward(lambda step: any_length.take(x, step))
     trimmed = forward(lambda step: made.model.trimmed(any_length.take(x, step)))
-    compare(f"{name}: padding to {LONGEST} over buckets of like length", whole, bucketed, repeat)
+    compare(f"{name}: padding to {longest} over buckets of like length", whole, bucketed, repeat)
     compare(f"{name}: padding to the longest of a batch over buckets", trimmed, bucketed, repeat)
     if name == "gru":
         shown = [like.take(x, step) for step in range(512)]
         widths = sum(batch.numel() for batch in shown) / sum(int((batch != 0).sum()) for batch in shown)
         fixed = x.numel() / int(lengths.sum())
-        print(f"positions over tokens: {widths:.2f} in buckets, {fixed:.2f} padded to {LONGEST}", flush=True)
+        print(f"positions over tokens: {widths:.2f} in buckets, {fixed:.2f} padded to {longest}", flush=True)
 
 
 def tokens(folder: Path, repeat: int) -> None:
     (path,) = fetch(source("zh_sentiment"), folder)
     texts = {name: split.texts for name, split in read_texts(path).items()}
     by = Fitted("characters", texts["train"], 2)
-    cached(texts, by, LONGEST)
+    cached(texts, by, 128)
     compare("characters: making tokens over reading them from the cache",
-            lambda: encode(texts, by, LONGEST), lambda: cached(texts, by, LONGEST), repeat)  # fmt: skip
-    compare("characters: the same with the vocabulary, which is read from the pool each time",
-            lambda: encode(texts, Fitted("characters", texts["train"], 2), LONGEST),
-            lambda: cached(texts, Fitted("characters", texts["train"], 2), LONGEST), repeat)  # fmt: skip
+            lambda: encode(texts, by, 128), lambda: cached(texts, by, 128), repeat)  # fmt: skip
+    compare("characters: the same, each with reading the vocabulary from the pool",
+            lambda: encode(texts, Fitted("characters", texts["train"], 2), 128),
+            lambda: cached(texts, Fitted("characters", texts["train"], 2), 128), repeat)  # fmt: skip
 
 
 def plain(folder: Path, repeat: int) -> None:
@@ -150,29 +148,37 @@ def plain(folder: Path, repeat: int) -> None:
     )
 
 
+def encoder(folder: Path, checkpointing: bool) -> Classify:
+    """VAT of a BERT of 4 layers, 128 wide, with random weights."""
+    with tempfile.TemporaryDirectory() as name:
+        BertConfig(vocab_size=len(data(folder).vocabulary or ()), hidden_size=128, num_hidden_layers=4,
+                   num_attention_heads=4, intermediate_size=512).save_pretrained(name)  # fmt: skip
+        return task(folder, "pretrained_encoder", "vat", name=name, random_weights=True,
+                    gradient_checkpointing=checkpointing)  # fmt: skip
+
+
 def checkpointing(folder: Path, repeat: int) -> None:
-    sizes = {"layers": 4, "width": 128, "heads": 4}
-    pair = [task(folder, "bert", "vat", **sizes, gradient_checkpointing=on) for on in (True, False)]
-    compare(
-        "bert: step of vat with gradient checkpointing over without", *(steps(t, 1) for t in pair), repeat
-    )
-    peaks = [peak(folder, on) for on in (True, False)]
+    pair = [steps(encoder(folder, on), 1) for on in (True, False)]
+    compare("encoder: step of vat with gradient checkpointing over without", *pair, repeat)
+    sizes = [kept(run) / 1e6 for run in pair]
     print(
-        f"{'bert: memory of that step (MB), with and without':<70}{peaks[0]:.0f}, {peaks[1]:.0f}", flush=True
+        f"{'encoder: MB kept for the way back, with and without':<70}{sizes[0]:.0f}, {sizes[1]:.0f}",
+        flush=True,
     )
 
 
-def peak(folder: Path, on: bool) -> float:
-    """What a step takes beside what was there before it, of a fresh process (Linux)."""
-    command = [sys.executable, __file__, "--data", str(folder), "--peak", str(int(on))]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+def kept(run: Run) -> int:
+    """Bytes of the tensors that all passes of a step keep for the way back, each once."""
+    found: dict[int, int] = {}
 
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        found[storage.data_ptr()] = storage.nbytes()
+        return tensor
 
-def print_peak(folder: Path, on: bool) -> None:
-    made = task(folder, "bert", "vat", layers=4, width=128, heads=4, gradient_checkpointing=on)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    made.step(0)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return sum(found.values())
 
 
 def main() -> None:
@@ -180,15 +186,12 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["transformer", "gru", "char_cnn"])
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--data", type=Path, default=default_data_dir(), help="where data sets lie")
-    parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--max-length", type=int, default=128, help="tokens of a text")
     given = parser.parse_args()
-    if given.peak is not None:
-        print_peak(given.data, bool(given.peak))
-        return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     for name in given.models:
         vat(given.data, name, given.repeat)
-        buckets(given.data, name, given.repeat)
+        buckets(given.data, name, given.repeat, given.max_length)
     tokens(given.data, given.repeat)
     plain(given.data, given.repeat)
     checkpointing(given.data, given.repeat)
