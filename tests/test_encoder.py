@@ -63,6 +63,18 @@ def test_random_weights_follow_the_seed_and_are_not_those_that_were_read(name: s
     )  # drawn first, whatever comes after
 
 
+def test_a_run_says_which_weights_it_began_with(name: str, tmp_path: Path) -> None:
+    task = classify(name)
+    assert set(task.checksums) == {name}
+    assert len(task.checksums[name]) == 64
+    assert classify(encoder(tmp_path)).checksums[str(tmp_path)] == task.checksums[name]  # wherever they lie
+    changed = classify(encoder(tmp_path, hidden_act="relu"))
+    assert changed.checksums[str(tmp_path)] == task.checksums[name]
+    other = classify(encoder(tmp_path, intermediate_size=30))
+    assert other.checksums[str(tmp_path)] != task.checksums[name]
+    assert classify(name, random_weights=True).checksums == {}
+
+
 @pytest.mark.parametrize("frozen", [0, 1, 2])
 def test_frozen_layers_and_the_embeddings_below_do_not_move(name: str, frozen: int) -> None:
     task = classify(name, {"vat": method("vat", scope="table")}, frozen_layers=frozen)

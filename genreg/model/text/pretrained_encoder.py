@@ -1,5 +1,6 @@
 """An encoder that others have trained, from the hub or a local folder."""
 
+import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,8 @@ class PretrainedEncoder(Encoded):
         self.encoder = drawn(config, attention) if random_weights else read(name, config, attention)
         self.check_length(input_shape[0])
         check_vocabulary(name, vocabulary, len(self.table()), own=not random_weights)
+        if not random_weights:
+            self.checksums = {name: digest(self.encoder)}
         if encoder_dropout is not None:
             for layer in self.encoder.modules():
                 if isinstance(layer, nn.Dropout):
@@ -96,6 +99,15 @@ def read(name: str, config: Any, attention: Attention) -> nn.Module:
     if missing := sorted(told["missing_keys"]):
         raise InputError("model.name", "all weights of an encoder", f"{name}, which lacks {missing[0]}")
     return made.train()
+
+
+def digest(module: nn.Module) -> str:
+    """The sha256 of its weights, however they lie in files."""
+    found = hashlib.sha256()
+    for name, weight in module.state_dict().items():
+        found.update(name.encode())
+        found.update(weight.contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def options(config: Any, attention: Attention) -> dict[str, Any]:
