@@ -11,6 +11,7 @@ import pytest
 import tiny
 import torch
 from conftest import yaml_options
+from encoders import encoder
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
@@ -131,7 +132,9 @@ def overrides_for(group: str, option: str) -> list[str]:
     if group == "dataset" and option in OF_TEXTS:
         given += ["model=transformer", "model.width=8"]
     if group == "model" and issubclass(target_of(group, option), TextClassifier):
-        given += ["dataset=text_csv", "model.width=8"]
+        given += ["dataset=text_csv", *([] if option == "pretrained_encoder" else ["model.width=8"])]
+    if option.startswith("vat_200_bert/"):
+        given += ["dataset.max_length=16"]
     if option.startswith("features/"):
         given += ["model.widths=[4,4,4,4,4]"]
     if is_of_a_generator(group, option):
@@ -178,6 +181,9 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
         config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
     if "text_csv" in str(config["dataset"]):
         config |= {"data_dir": str(write_texts(request.getfixturevalue("tmp_path")))}
+    if "PretrainedEncoder" in config["model"]["_target_"]:
+        folder = encoder(request.getfixturevalue("tmp_path"))
+        config["model"]["name"] = config["dataset"]["tokenizer"] = folder
     Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):

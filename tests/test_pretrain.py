@@ -91,6 +91,7 @@ def test_a_classifier_goes_on_from_the_run_with_an_output_of_its_own(name: str, 
     folder = finished(tmp_path, name)
     fresh, found = model(name, seed=5), model(name, seed=5, pretrained=str(folder))
     learned = torch.load(folder / "weights.pt", weights_only=True)
+    assert list(found.checksums) == ["model.pretrained/weights.pt"]
     for key, weight in found.state_dict().items():
         if key.startswith("output."):
             assert torch.equal(weight, fresh.state_dict()[key])

@@ -1,6 +1,8 @@
 """The seam of every classifier: where an input becomes continuous, and what comes after."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from torch import Tensor, nn
 
@@ -10,9 +12,11 @@ class Classifier(nn.Module, ABC):
 
     Its outputs are logits (B, classes), or real predictions (B, k) of a regression.
     output: the last layer; what it reads are features for other uses.
+    checksums: sha256 of weights that it was given, by where they came from.
     """
 
     output: nn.Linear
+    checksums: Mapping[str, str] = MappingProxyType({})
 
     def embed(self, x: Tensor) -> Tensor:
         """Continuous representation of `x`, batch first: `x` itself, unless the input is discrete."""

@@ -132,7 +132,8 @@ class Classify(Task):
 
     def _make_model(self, model: Callable[..., Classifier], regularizer: Mapping[str, Regularizer]) -> None:
         streams.reseed_default(streams.derive(self.seed, "model"), CPU)
-        made = fitting(model, self.dataset)
+        made: Classifier = fitting(model, self.dataset)
+        self.checksums = {**self.checksums, **made.checksums}
         self.model = made.to(self.device)
         self.methods = self.together = attach(regularizer, self.model)
         hooks = ("batch", "losses", "project")

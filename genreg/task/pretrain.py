@@ -108,7 +108,8 @@ class Pretrain(Task):
         self.parameters = trainable(self.model)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.checksums, self.items = self.dataset.checksums, self.dataset.items
+        self.checksums = {**self.dataset.checksums, **self.encoder.checksums}
+        self.items = self.dataset.items
         self.mask = self.vocabulary.mask or 0  # not shown where the next token is asked for
         text = [number not in self.vocabulary.special for number in range(len(self.vocabulary))]
         self.is_text = torch.tensor(text).to(device)

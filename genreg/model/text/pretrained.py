@@ -4,9 +4,10 @@ import pickle
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from genreg.download import sha256
 from genreg.errors import InputError
+from genreg.model.base import Classifier
 from genreg.run.folder import find_runs
 
 FILE = "weights.pt"
@@ -14,7 +15,7 @@ NEW = ("output.",)
 """Parameters of a classifier that a run of `task=pretrain` does not teach: they start as they were drawn."""
 
 
-def load_pretrained(model: nn.Module, folder: str | None) -> None:
+def load_pretrained(model: Classifier, folder: str | None) -> None:
     """Give a model the weights that a run of `task=pretrain` chose, all but those of its output.
 
     folder: the run's own, or one with no other finished run below. Raises InputError where there is none
@@ -41,3 +42,4 @@ def load_pretrained(model: nn.Module, folder: str | None) -> None:
         expected = f"a run with the same data and model: {name} of shape {tuple(own[name].shape)}"
         raise InputError("model.pretrained", expected, f"{got} in {folder}")
     model.load_state_dict({name: weights[name] for name in own}, strict=False)
+    model.checksums = {f"model.pretrained/{FILE}": sha256(path)}

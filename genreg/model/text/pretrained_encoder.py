@@ -1,5 +1,6 @@
 """An encoder that others have trained, from the hub or a local folder."""
 
+import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,8 @@ class PretrainedEncoder(Encoded):
         self.encoder = drawn(config, attention) if random_weights else read(name, config, attention)
         self.check_length(input_shape[0])
         check_vocabulary(name, vocabulary, len(self.table()), own=not random_weights)
+        if not random_weights:
+            self.checksums = {name: digest(self.encoder)}
         if encoder_dropout is not None:
             for layer in self.encoder.modules():
                 if isinstance(layer, nn.Dropout):
@@ -81,18 +84,30 @@ def read(name: str, config: Any, attention: Attention) -> nn.Module:
         expected = "weights as safetensors, which save_pretrained writes (others are pickles, which run code)"
         raise InputError("model.name", expected, f"none in {name}")
     package: Any = transformers()
+    from safetensors import SafetensorError
+
     try:
         with reading(name, "model.name"):
             found: tuple[nn.Module, dict[str, Any]] = package.AutoModel.from_pretrained(
                 name, config=config, use_safetensors=True, output_loading_info=True,
                 **options(config, attention),
             )  # fmt: skip
-    except RuntimeError as error:  # of another shape
-        raise InputError("model.name", "weights that its config.json describes", first_line(error)) from error
+    except (RuntimeError, SafetensorError) as error:  # of another shape, or damaged
+        expected = "weights that its config.json describes"
+        raise InputError("model.name", expected, f"{name}: {first_line(error)}") from error
     made, told = found
     if missing := sorted(told["missing_keys"]):
         raise InputError("model.name", "all weights of an encoder", f"{name}, which lacks {missing[0]}")
     return made.train()
+
+
+def digest(module: nn.Module) -> str:
+    """The sha256 of its weights, however they lie in files."""
+    found = hashlib.sha256()
+    for name, weight in module.state_dict().items():
+        found.update(name.encode())
+        found.update(weight.contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def options(config: Any, attention: Attention) -> dict[str, Any]:
