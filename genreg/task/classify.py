@@ -25,17 +25,17 @@ from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
 from genreg.regularizer import Regularizer, added
 from genreg.run.metric import GAP
-from genreg.run.task import Task
 from genreg.task.evaluation import evaluate, sample
 from genreg.task.fit import check_measures, check_methods, fitting
 from genreg.task.methods import attach, load, saved, with_hook
+from genreg.task.one_optimizer import OneOptimizer
 from genreg.task.plane import check_frames, picture
 from genreg.task.precision import Precision, set_precision
 
 CPU = torch.device("cpu")
 
 
-class Classify(Task):
+class Classify(OneOptimizer):
     """Owns model, optimizer and data of one run; `step` is its update.
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
@@ -238,24 +238,11 @@ class Classify(Task):
         with evaluation_weights(self.optimizer):
             return {"samples": picture(self.model, self.dataset, self.measure)}
 
-    def weights(self) -> dict[str, Tensor]:
-        """What a trained model is: its parameters and buffers, as evaluated."""
-        with evaluation_weights(self.optimizer):
-            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
-
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside its number and the configuration."""
-        return {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-            "methods": saved(self.methods),
-        }  # fmt: skip
+        return super().state_dict() | {"methods": saved(self.methods)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])
+        super().load_state_dict(state)
         load(self.methods, state["methods"], self.device)
 
 

@@ -11,14 +11,14 @@ from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed, build_optimizer, evaluation_weights, trainable
 from genreg.parameters import checked
 from genreg.run.metric import Metric
-from genreg.run.task import Task
 from genreg.task.contours import contours
+from genreg.task.one_optimizer import OneOptimizer
 
 CPU = torch.device("cpu")
 SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
 
 
-class Minimize(Task):
+class Minimize(OneOptimizer):
     """Owns a landscape of N replicas and their optimizer; `step` moves all of them by one tensor program.
 
     model and optimizer are factories: `model(seed=)` and `optimizer(parameters, ...)`. There is no
@@ -133,17 +133,10 @@ class Minimize(Task):
         super().load_weights({**self.model.state_dict(), **weights})
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside its number and the configuration."""
-        return {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "steps": self.steps,
-            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-            "died": self.died, "history": {name: torch.stack(v) for name, v in self.history.items()},
-        }  # fmt: skip
+        history = {name: torch.stack(v) for name, v in self.history.items()}
+        return super().state_dict() | {"steps": self.steps, "died": self.died, "history": history}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])
+        super().load_state_dict(state)
         self.steps, self.died = state["steps"], state["died"].to(self.device)
         self.history = {name: list(values.cpu()) for name, values in state["history"].items()}

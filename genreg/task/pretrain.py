@@ -21,8 +21,8 @@ from genreg.model.unchanged import evaluation_mode
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, Positive, checked
 from genreg.run.metric import Metric
-from genreg.run.task import Task
 from genreg.task.fit import fitting
+from genreg.task.one_optimizer import OneOptimizer
 from genreg.task.precision import Precision, set_precision
 
 CPU = torch.device("cpu")
@@ -67,7 +67,7 @@ class Question:
     answers: Tensor
 
 
-class Pretrain(Task):
+class Pretrain(OneOptimizer):
     """A language model on the pool; the run's folder is what `model.pretrained` takes.
 
     objective: `masked`, tokens that were hidden (Devlin et al., arXiv:1810.04805, section 3.1: of the chosen,
@@ -184,19 +184,3 @@ class Pretrain(Task):
                 right.append((logits[here].argmax(1) == asked.answers[here]).float())
         found = {"cross_entropy": torch.cat(losses), "accuracy": torch.cat(right)}
         return {f"{name}/{metric}": mean(values).value for metric, values in found.items()}
-
-    def weights(self) -> dict[str, Tensor]:
-        with evaluation_weights(self.optimizer):
-            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-        }  # fmt: skip
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])
