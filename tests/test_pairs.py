@@ -211,4 +211,5 @@ def baseline(task: str, other: str) -> tuple[dict[str, Tensor], dict[str, Tensor
 
 def reads(task: Any) -> frozenset[str]:
     """What else of a step its methods read: an unlabeled batch moves running statistics."""
-    return getattr(task, "reads", frozenset())
+    methods = getattr(task, "together", {})
+    return frozenset[str]().union(*(chosen.reads for chosen in methods.values()))
