@@ -2,11 +2,10 @@
 
 import math
 import re
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import numpy as np
+import own_files
 import pytest
 import tiny
 import torch
@@ -14,7 +13,6 @@ from conftest import yaml_options
 from encoders import encoder
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from PIL import Image
 
 from genreg import CONFIGS, regularizer
 from genreg.build import build_each, build_task, choose_device
@@ -173,14 +171,14 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     if option == "image_folder":
         folder = request.getfixturevalue("tmp_path")
         request.getfixturevalue("monkeypatch").setenv("XDG_CACHE_HOME", str(folder))
-        config |= {"data_dir": str(write_folder(folder))}
+        config |= {"data_dir": str(own_files.write_folder(folder))}
         config["dataset"] |= {"size": 8, "validation": 5, "test": 5}
     if option == "npz":
-        config |= {"data_dir": str(write_npz(request.getfixturevalue("tmp_path")))}
+        config |= {"data_dir": str(own_files.write_npz(request.getfixturevalue("tmp_path")))}
     if option == "table":
-        config |= {"data_dir": str(write_table(request.getfixturevalue("tmp_path")))}
+        config |= {"data_dir": str(own_files.write_table(request.getfixturevalue("tmp_path")))}
     if "text_csv" in str(config["dataset"]):
-        config |= {"data_dir": str(write_texts(request.getfixturevalue("tmp_path")))}
+        config |= {"data_dir": str(own_files.write_texts(request.getfixturevalue("tmp_path")))}
     if "PretrainedEncoder" in config["model"]["_target_"]:
         folder = encoder(request.getfixturevalue("tmp_path"))
         config["model"]["name"] = config["dataset"]["tokenizer"] = folder
@@ -251,39 +249,6 @@ def measured(config: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (split, first.get(name, name)) for name, node in config["measure"].items() for split in node["splits"]
     ]
-
-
-def write_npz(folder: Path) -> Path:
-    """A folder with a file of 2,100 random pictures of three classes."""
-    draw = np.random.default_rng(0)
-    x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
-    y = np.arange(2100) % 3
-    np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
-    return folder
-
-
-def write_table(folder: Path) -> Path:
-    """A folder with a table of 60 lines and two classes."""
-    lines = [f"{i % 7},{i % 2}.5,{'ab'[i % 2]}" for i in range(60)]
-    (folder / "table.csv").write_text("\n".join(["one,two,target", *lines]))
-    return folder
-
-
-def write_texts(folder: Path) -> Path:
-    """A folder with a file of 60 texts of two classes."""
-    lines = [f"{'ab'[i % 2] * (1 + i % 7)},{i % 2}" for i in range(60)]
-    (folder / "texts.csv").write_text("\n".join(["text,label", *lines]))
-    return folder
-
-
-def write_folder(folder: Path) -> Path:
-    """A folder of twenty random pictures in two subfolders of `pictures`."""
-    draw = np.random.default_rng(0)
-    for i in range(20):
-        subfolder = folder / "pictures" / "ab"[i % 2]
-        subfolder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw.integers(256, size=(9, 10, 3), dtype=np.uint8)).save(subfolder / f"{i}.png")
-    return folder
 
 
 def expected_metrics(config: dict[str, Any]) -> set[str]:
