@@ -4,8 +4,9 @@
     python scripts/check_cuda.py --device cpu --steps 60 --model mlp      the same path, small, on a CPU
 
 Prints one line for each check and exits 1 at the first that fails. Every regularizer and optimizer, in every
-task that takes it, makes three steps, after the first of which CUDA refuses to wait for the host; the same
-seed must do the same again, and so must its checkpoint, which a CPU must be able to take up too. Speeds are
+task that takes it, and every model of texts makes three steps, after the first of which CUDA refuses to wait
+for the host; the same seed must do the same again, and so must its checkpoint, which a CPU must be able to
+take up too. Speeds are
 those of the second half of a run, after warm-up; data are digits (mlp) or random pictures of 32 x 32, so
 nothing is downloaded. tests/test_device.py holds the same without a GPU.
 """
@@ -91,8 +92,8 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-def arms() -> Iterator[tuple[str, list[str]]]:
-    """Every regularizer and optimizer in the tasks that take it."""
+def arms(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every regularizer and optimizer in the tasks that take it, and models of texts."""
     for name in options("regularizer"):
         yield f"classify, {name}", [*CLASSIFY, f"regularizer={name}"]
     yield "classify, vat exact", [*CLASSIFY, "regularizer=vat", "regularizer.vat.direction=exact"]
@@ -103,11 +104,25 @@ def arms() -> Iterator[tuple[str, list[str]]]:
         yield f"landscape, {name}", [*VALLEY, f"optimizer={name}"]
     yield "classify, rademacher", [*CLASSIFY, "optimizer=anti_pgd", "optimizer.noise=rademacher"]
     yield "landscape, rademacher", [*VALLEY, "optimizer=anti_pgd", "optimizer.noise=rademacher"]
+    lines = (f"{'ab'[i % 2] * (1 + i % 9)} c,{i % 2}\n" for i in range(200))
+    (folder / "texts.csv").write_text("text,label\n" + "".join(lines))
+    texts = ["dataset=text_csv", f"dataset.path={folder / 'texts.csv'}", "dataset.max_length=12"]
+    for name in ("char_cnn", "gru", "transformer", "bert"):
+        yield f"texts, {name}", [*texts, f"model={name}", "regularizer=[vat,fgm,noise_consistency]"]
+    table = ["model=transformer", "regularizer=[vat,fgm]", "regularizer.vat.scope=table",
+             "regularizer.fgm.scope=table", "model.normalize_embeddings=true"]  # fmt: skip
+    yield "texts, scope=table", [*texts, *table]
+    for name in ("gru", "transformer"):
+        exact = [f"model={name}", "regularizer=[vat,jacobian_penalty]", "regularizer.vat.direction=exact"]
+        yield f"texts, {name} differentiated twice", [*texts, *exact]
+    yield "texts, two updates a step", [*texts, "task=alternate", "model=gru", "regularizer=vat"]
+    for name in ("gru", "transformer"):
+        yield f"texts, pretraining of {name}", ["task=pretrain", *texts, f"model={name}"]
 
 
 def check_options(folder: Path, device: torch.device) -> None:
     """Three steps, the same again, and a checkpoint after two of them, there and on the CPU."""
-    for number, (name, overrides) in enumerate(arms()):
+    for number, (name, overrides) in enumerate(arms(folder)):
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = plain(compose("train", [*overrides, "logger=none"]))
         place = RunFolder(folder / str(number))
