@@ -11,6 +11,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.read.find import read_parts
@@ -19,8 +20,14 @@ from genreg.report.read.parts import Part
 MARKS = {"better": " +", "worse": " -"}
 
 
-def of_metric(part: Part, metric: str) -> PartResult:
-    return evaluate(part if metric == part.metric else replace(part, metric=metric, mode=None, margin=None))
+def of_metric(part: Part, metric: str) -> PartResult | None:
+    """The part's table of a metric; None where its runs have not recorded it."""
+    try:
+        return evaluate(
+            part if metric == part.metric else replace(part, metric=metric, mode=None, margin=None)
+        )
+    except InputError:
+        return None
 
 
 def cell(result: PartResult, arm: ArmResult) -> str:
@@ -35,8 +42,8 @@ def main() -> None:
     parser.add_argument("metrics", nargs="+", metavar="METRIC")
     given = parser.parse_args()
     for part in read_parts([given.folder]):
-        results = [of_metric(part, metric) for metric in given.metrics]
-        heads = [r.metric.name + (f" {r.metric.unit}" if r.metric.unit else "") for r in results]
+        results = [r for metric in given.metrics if (r := of_metric(part, metric))]
+        heads = [r.part.metric + (f" {r.metric.unit}" if r.metric.unit else "") for r in results]
         print(f"\n{part.name}\n\n| arm | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
         for arm in part.arms:
             found = [(r, one) for r in results if (one := r.find(arm.name))]
