@@ -131,7 +131,7 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["model=transformer", "model.width=8"]
     if group == "model" and issubclass(target_of(group, option), TextClassifier):
         given += ["dataset=text_csv", *([] if option == "pretrained_encoder" else ["model.width=8"])]
-    if option.startswith("vat_200_bert/"):
+    if option.startswith(("vat_200_bert/", "vat_200_tokens/", "pretrain")):
         given += ["dataset.max_length=16"]
     if option.startswith("features/"):
         given += ["model.widths=[4,4,4,4,4]"]
