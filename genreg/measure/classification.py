@@ -8,7 +8,7 @@ from genreg.model.base import Classifier
 from genreg.model.unchanged import evaluation_mode
 
 CHUNK = 2048  # items evaluated at a time
-TEXTS = 256
+TEXTS = 256  # that are evaluated at a time
 
 
 @torch.no_grad()
@@ -17,15 +17,17 @@ def predict(model: Classifier, x: Tensor) -> Tensor:
     with evaluation_mode(model):
         if x.is_floating_point():
             return torch.cat([model(chunk) for chunk in x.split(CHUNK)])
-        order = lengths(model, x).argsort(stable=True)  # texts of like length together: less padding
-        logits = torch.cat([model(model.trimmed(x[index])) for index in order.split(TEXTS)])
+        chunks = by_length(model, x)
+        logits, order = torch.cat([model(model.trimmed(x[index])) for index in chunks]), torch.cat(chunks)
         return torch.empty_like(logits).index_copy_(0, order, logits)
 
 
-def lengths(model: Classifier, x: Tensor) -> Tensor:
-    """(N,) positions of each item that are not padding."""
+def by_length(model: Classifier, x: Tensor) -> tuple[Tensor, ...]:
+    """Indices of texts x (N, T), `TEXTS` at a time, those of like length together: less padding."""
     mask = model.mask(x)
-    return mask.sum(1) if mask is not None else x.new_full((len(x),), x.shape[1])
+    length = mask.sum(1) if mask is not None else x.new_full((len(x),), x.shape[1])
+    chunks: tuple[Tensor, ...] = length.argsort(stable=True).split(TEXTS)
+    return chunks
 
 
 def accuracy(logits: Tensor, y: Tensor) -> Estimate:

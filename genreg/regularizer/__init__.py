@@ -4,7 +4,7 @@ from genreg.regularizer.adversarial import Adversarial as Adversarial
 from genreg.regularizer.base import Ramp as Ramp
 from genreg.regularizer.base import Regularizer as Regularizer
 from genreg.regularizer.base import Weight as Weight
-from genreg.regularizer.base import added as added
+from genreg.regularizer.base import penalized as penalized
 from genreg.regularizer.dropout import Dropout as Dropout
 from genreg.regularizer.entropy import Entropy as Entropy
 from genreg.regularizer.fgm import FGM as FGM

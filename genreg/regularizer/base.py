@@ -116,11 +116,16 @@ def weight_at(method: Regularizer, step: int) -> float:
     return weight.at(step) if isinstance(weight, Ramp) else weight
 
 
-def added(loss: Tensor, method: Regularizer, penalty: Tensor, step: int) -> Tensor:
-    """The loss and the method's penalty, times its weight at that update."""
-    weight = weight_at(method, step)
-    weighted = penalty if weight == 1 else weight * penalty  # the product is 1 % of a small step
-    return loss + weighted
+def penalized(
+    loss: Tensor, methods: Mapping[str, Regularizer], forward: Any, step: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of an update with each method's penalty times its weight, and these terms unweighted."""
+    terms = {}
+    for name, method in methods.items():
+        if (penalty := method.penalty(forward.of(name))) is not None:
+            terms[name], weight = penalty, weight_at(method, step)
+            loss = loss + (penalty if weight == 1 else weight * penalty)  # 1 % of a small step
+    return loss, terms
 
 
 def active(methods: Mapping[str, Regularizer]) -> dict[str, Regularizer]:

@@ -10,8 +10,7 @@ from torch import Tensor
 from genreg.forward.base import Draws
 from genreg.forward.update import backward, update
 from genreg.optimizer import build_optimizer
-from genreg.regularizer import Regularizer
-from genreg.regularizer.base import added
+from genreg.regularizer import Regularizer, penalized
 from genreg.task.classify import Classify
 
 Optimizer = Callable[..., torch.optim.Optimizer]
@@ -58,13 +57,9 @@ class Alternate(Classify):
                 self.pool(step), "unlabeled", Draws(self.seed, step, self.device), self.apart
             )
         pool.unlabeled_pass = pool
-        terms, loss = {}, torch.zeros((), device=self.device)
-        for name, method in self.apart.items():
-            if (penalty := method.penalty(pool.of(name))) is not None:
-                terms[name] = penalty
-                loss = added(loss, method, penalty, step)
+        loss, penalties = penalized(torch.zeros((), device=self.device), self.apart, pool, step)
         backward(loss, self.parameters)
-        return terms | {"unlabeled_loss": loss}
+        return {**penalties, "unlabeled_loss": loss}
 
     def state_dict(self) -> dict[str, Any]:
         scheduler = self.unlabeled_scheduler

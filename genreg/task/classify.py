@@ -23,7 +23,7 @@ from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
-from genreg.regularizer import Regularizer, added
+from genreg.regularizer import Regularizer, penalized
 from genreg.run.metric import GAP
 from genreg.task.evaluation import evaluate, sample
 from genreg.task.fit import check_measures, check_methods, fitting
@@ -90,11 +90,10 @@ class Classify(OneOptimizer):
         for chosen in self.measure.values():
             chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
-
-        data = self.dataset
-        self.labeled_batch = sampler(data.labeled.x, batch_size, data.vocabulary, seed, "batch/labeled")
+        words = self.dataset.vocabulary
+        self.labeled_batch = sampler(self.dataset.labeled.x, batch_size, words, seed, "batch/labeled")
         self.unlabeled_batch = sampler(
-            data.unlabeled, unlabeled_batch_size, data.vocabulary, seed, "batch/unlabeled"
+            self.dataset.unlabeled, unlabeled_batch_size, words, seed, "batch/unlabeled"
         )
 
     def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
@@ -162,15 +161,10 @@ class Classify(OneOptimizer):
     def objective(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum."""
         forward = self.forward(step)
-        loss = self.labeled_loss(forward)
-        terms = {self.loss.name: loss}
-        for name, method in self.together.items():
-            if (penalty := method.penalty(forward.of(name))) is not None:
-                terms[name] = penalty
-                loss = added(loss, method, penalty, step)
-        terms["loss"] = loss
+        labeled = self.labeled_loss(forward)
+        loss, penalties = penalized(labeled, self.together, forward, step)
         backward(loss, self.parameters)
-        return terms
+        return {self.loss.name: labeled, **penalties, "loss": loss}
 
     def labeled_loss(self, forward: ClassifierForward) -> Tensor:
         """The mean loss of the labeled batch, as far as methods leave it."""

@@ -14,7 +14,7 @@ from genreg.dataset import Dataset, Split
 from genreg.dataset.buckets import sampler
 from genreg.errors import InputError
 from genreg.forward.update import backward, update
-from genreg.measure.classification import lengths
+from genreg.measure.classification import by_length
 from genreg.measure.estimate import mean
 from genreg.model.text import TextClassifier
 from genreg.model.unchanged import evaluation_mode
@@ -26,7 +26,6 @@ from genreg.task.one_optimizer import OneOptimizer
 from genreg.task.precision import Precision, set_precision
 
 CPU = torch.device("cpu")
-TEXTS = 256  # evaluated at a time
 NONE = -100
 
 
@@ -177,7 +176,7 @@ class Pretrain(OneOptimizer):
     def _of_split(self, name: str, split: Split) -> dict[str, float]:
         draw, losses, right = streams.generator(0, f"measure/{name}", device=self.device), [], []
         with evaluation_mode(self.model):
-            for index in lengths(self.encoder, split.x).argsort(stable=True).split(TEXTS):
+            for index in by_length(self.encoder, split.x):
                 asked = self.ask(self.encoder.trimmed(split.x[index]), draw)
                 logits, here = self.logits(asked), asked.answers != NONE
                 losses.append(F.cross_entropy(logits[here], asked.answers[here], reduction="none"))

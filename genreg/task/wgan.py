@@ -23,7 +23,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.model.unchanged import frozen
 from genreg.optimizer import build_optimizer, evaluation_weights, trainable
 from genreg.parameters import Count, Fraction, checked
-from genreg.regularizer import Regularizer, added
+from genreg.regularizer import Regularizer, penalized
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods
 from genreg.task.generation import GanEvaluation, signed
@@ -161,14 +161,10 @@ class WGAN(Task):
             self.critic, real, fake, y, draws=draws, statistics=self.critic_statistics, autocast=self.autocast
         )
         loss = self.loss.critic(forward.real_scores, forward.fake_scores)
-        terms = {"wasserstein": forward.real_scores.mean() - forward.fake_scores.mean()}
-        for name, method in self.methods.items():
-            if (penalty := method.penalty(forward.of(name))) is not None:
-                terms[name] = penalty
-                loss = added(loss, method, penalty, number)
-        terms["critic_loss"] = loss
+        distance = forward.real_scores.mean() - forward.fake_scores.mean()
+        loss, penalties = penalized(loss, self.methods, forward, number)
         backward(loss, self.critic_parameters)
-        return terms
+        return {"wasserstein": distance, **penalties, "critic_loss": loss}
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
         """One update of the generator against the frozen critic, then of the generator's average."""

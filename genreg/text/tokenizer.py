@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from genreg.errors import InputError
-from genreg.text.vocabulary import END, SPECIAL, START, UNKNOWN
+from genreg.text.vocabulary import END, MASK, PAD, SPECIAL, START, UNKNOWN
 
 WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -47,7 +47,7 @@ class Tokenizer(ABC):
 class Fitted(Tokenizer):
     """Characters or words; those that stand at least `min_count` times in the pool are known."""
 
-    pad, mask = SPECIAL.index("[PAD]"), SPECIAL.index("[MASK]")
+    pad, mask = SPECIAL.index(PAD), SPECIAL.index(MASK)
     special = frozenset(range(len(SPECIAL)))
 
     def __init__(self, cut: str, pool: Iterable[str], min_count: int) -> None:

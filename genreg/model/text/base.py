@@ -33,9 +33,9 @@ class TextClassifier(Classifier):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(states, outputs)
 
-    @abstractmethod
     def embed(self, x: Tensor) -> Tensor:
         """(B, T, width) rows of the table."""
+        return F.embedding(x, self.table(), padding_idx=self.pad)
 
     @abstractmethod
     def table(self) -> Tensor:
@@ -86,9 +86,6 @@ class OwnTable(TextClassifier):
         centered = v - (frequencies * v).sum(0)
         variance = (frequencies * centered.square()).sum(0)
         return centered / variance.clamp_min(torch.finfo(v.dtype).tiny).sqrt()
-
-    def embed(self, x: Tensor) -> Tensor:
-        return F.embedding(x, self.table(), padding_idx=self.pad)
 
 
 def pooled(states: Tensor, mask: Tensor | None, pooling: Pooling) -> Tensor:

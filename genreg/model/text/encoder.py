@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genreg.errors import InputError
@@ -36,9 +35,6 @@ class Encoded(TextClassifier):
     def table(self) -> Tensor:
         words: Tensor = self.encoder.get_input_embeddings().weight
         return words
-
-    def embed(self, x: Tensor) -> Tensor:
-        return F.embedding(x, self.table(), padding_idx=self.pad)
 
     def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
         seen = None if mask is None else self._seen(mask, embedding.dtype)
