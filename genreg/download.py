@@ -1,6 +1,7 @@
-"""Where data sets come from: sources with their checksums, fetched once, verified always. Needs no torch."""
+"""What a data set is made of: files with their checksums, fetched once, verified always. Needs no torch."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,12 +9,13 @@ from genreg.errors import GenregError, InputError, nearest
 
 ATTEMPTS = 3
 NO_DOWNLOAD = "no download"
+NOTHING = "nothing to fetch"
 MD5 = "md5:"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A published data set: `url` is where its files lie.
+    """A data set: `url` is where its files lie; without files, what it is made of, in words.
 
     files: the sha256 of each file, by its name; `md5:` and the md5 where that is what its publisher gives.
     """
@@ -25,67 +27,6 @@ class Source:
     files: dict[str, str] = field(default_factory=dict)
 
 
-MNIST_FILES = ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
-               "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")  # fmt: skip
-
-SOURCES = {
-    source.name: source
-    for source in (
-        Source("digits", 0.1, "BSD-3-Clause, with scikit-learn", "bundled with scikit-learn"),
-        *(Source(name, 0.0, "none needed", "generated")
-          for name in ("two_moons", "gaussian_ring", "gaussian_grid", "swiss_roll")),
-        Source(
-            "mnist", 11.6, "not stated", "https://storage.googleapis.com/cvdf-datasets/mnist/",
-            dict(zip(MNIST_FILES, (
-                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            ), strict=True)),
-        ),
-        Source(
-            "fashion_mnist", 30.9, "MIT",
-            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
-            dict(zip(MNIST_FILES, (
-                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            ), strict=True)),
-        ),
-        Source(
-            "zh_sentiment", 2.9, 'Apache-2.0 repository, "compiled by the author"',
-            "https://github.com/bojone/bert4keras/raw/c1ae0dc/examples/datasets/",
-            {"sentiment.zip": "866256a80e4019e538d2681b5f4bf2f21be3c24139b4100ca266c2fca8be86c9"},
-        ),
-        Source(
-            "rt_polarity", 1.2, "not stated",
-            "https://github.com/dennybritz/cnn-text-classification-tf/raw/master/data/rt-polaritydata/",
-            {"rt-polarity.neg": "2d11cfbc790f1cd96d78339f41ce53ced1efa83cd22d37d6788fa3fe3d17e2fd",
-             "rt-polarity.pos": "4134882974a28d0c7b5151256f0e33a6169984ee7372c279e673f1114f475d58"},
-        ),
-        Source(
-            "emoji32", 2.3, "Apache-2.0 / OFL",
-            f"{NO_DOWNLOAD}: png/32 of github.com/googlefonts/noto-emoji, white behind",
-            {"noto_emoji_32x32_rgb.npz": "5e7863e00e5943a70b854c0aca2efbb77ad5d43d5e47a73fb599feaeb5e2cff6"},
-        ),
-        Source(
-            "cifar10", 170.5, "not stated", "https://www.cs.toronto.edu/~kriz/",
-            {"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
-        ),
-        Source(
-            "cifar100", 169.0, "not stated", "https://www.cs.toronto.edu/~kriz/",
-            {"cifar-100-python.tar.gz": "md5:eb9058c3a382ffc7106e4002c42a8d85"},
-        ),
-        Source(
-            "svhn", 246.3, "non-commercial use", "http://ufldl.stanford.edu/housenumbers/",
-            {"train_32x32.mat": "md5:e26dedcc434d2e4c54c9b2d4a06d8373",
-             "test_32x32.mat": "md5:eb5a983be6a315427106f1b164d9cef3"},
-        ),
-    )
-}  # fmt: skip
-
-
 def default_data_dir() -> Path:
     """The user's cache folder, for when neither `data_dir` nor GENREG_DATA names another."""
     from platformdirs import user_cache_path
@@ -93,11 +34,35 @@ def default_data_dir() -> Path:
     return user_cache_path("genreg", appauthor=False)
 
 
-def source(name: str) -> Source:
+def find(path: str, data_dir: Path, kind: str = "file") -> Path:
+    """Data of one's own, by a path as it was typed: absolute, in the shell's folder, or in the data folder.
+
+    kind: `file` or `folder`. Raises InputError, with both places, where there is nothing of the name.
+    """
+    wanted = f"an existing {kind}" + " of pictures" * (kind == "folder")
+    found = place_of(path, data_dir)
+    if not found.exists():
+        typed = Path(path).expanduser().is_absolute()
+        where = "" if typed else f" in {Path.cwd()} (here) or {data_dir} (data_dir)"
+        raise InputError("dataset.path", wanted + where, f"no such {kind}: {path}")
+    if found.is_dir() != (kind == "folder"):
+        other = "a folder" if found.is_dir() else "a file"
+        raise InputError("dataset.path", wanted, f"{other}: {found}")
+    return found
+
+
+def place_of(path: str, data_dir: Path) -> Path:
+    """Where `find` looks for a path: the first of its places with anything of that name, or the last."""
+    here = Path(path).expanduser()
+    return here if here.is_absolute() or here.exists() else data_dir / path
+
+
+def called(name: str, sources: Iterable[Source]) -> Source:
     """The source called `name`; InputError with the nearest names if there is none."""
-    if name not in SOURCES:
-        raise InputError("data set", "the name of a data set", name, nearest(name, SOURCES))
-    return SOURCES[name]
+    known = {source.name: source for source in sources}
+    if name not in known:
+        raise InputError("data set", "the name of a data set", name, nearest(name, known))
+    return known[name]
 
 
 def sha256(path: Path) -> str:
@@ -120,7 +85,9 @@ def named(digest: str) -> str:
 
 
 def state(source: Source, data_dir: Path) -> str:
-    """`present`, `missing` or `damaged`: whether every file of `source` is in place with its hash."""
+    """`present`, `missing` or `damaged`: every file in place with its hash, or not; or `nothing to fetch`."""
+    if not source.files:
+        return NOTHING
     paths = {data_dir / source.name / file: digest for file, digest in source.files.items()}
     if not all(path.is_file() for path in paths):
         return "missing"

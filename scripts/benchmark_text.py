@@ -31,8 +31,8 @@ from transformers import BertConfig
 from genreg.dataset import Dataset, zh_sentiment
 from genreg.dataset.buckets import Buckets
 from genreg.dataset.sampler import Sampler
-from genreg.dataset.zh_sentiment import read_texts
-from genreg.download import default_data_dir, fetch, source
+from genreg.dataset.zh_sentiment import SOURCE, read_texts
+from genreg.download import default_data_dir, fetch
 from genreg.factory import factory
 from genreg.installed import CONFIGS
 from genreg.model.twice import twice
@@ -120,7 +120,7 @@ def buckets(folder: Path, name: str, repeat: int, longest: int) -> None:
 
 
 def tokens(folder: Path, repeat: int) -> None:
-    (path,) = fetch(source("zh_sentiment"), folder)
+    (path,) = fetch(SOURCE, folder)
     texts = {name: split.texts for name, split in read_texts(path).items()}
     by = Fitted("characters", texts["train"], 2)
     cached(texts, by, 128)

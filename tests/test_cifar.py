@@ -22,6 +22,7 @@ from genreg.dataset.cifar import read_batch, read_batches
 from genreg.dataset.svhn import read_digits
 from genreg.dataset.zca import whitened
 from genreg.errors import InputError
+from genreg.sources import source_of
 
 
 @pytest.fixture
@@ -165,11 +166,15 @@ def test_what_is_no_file_of_svhn_is_said_in_one_line(arrays: Any, said: str, tmp
     assert "\n" not in str(caught.value)
 
 
+def source(name: str) -> download.Source:
+    found = source_of({"_target_": f"genreg.dataset.{name}"})
+    assert found
+    return found
+
+
 def test_files_put_by_hand_are_verified(genreg: Callable[..., Result], tiny: Path) -> None:
     names = ("cifar10", "cifar100", "svhn")
-    assert {name: download.state(download.SOURCES[name], tiny) for name in names} == dict.fromkeys(
-        names, "present"
-    )
+    assert {name: download.state(source(name), tiny) for name in names} == dict.fromkeys(names, "present")
     fetched = genreg("data", "fetch", *names, "--data-dir", str(tiny))
     assert fetched.out.count(str(tiny)) == 4
     (tiny / "svhn" / "test_32x32.mat").write_bytes(b"other")

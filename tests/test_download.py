@@ -3,16 +3,21 @@
 import functools
 import gzip
 import hashlib
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from conftest import Result
+import yaml
+from conftest import Result, yaml_options
 
-from genreg import download
+from genreg import CONFIGS, dataset, download
+from genreg.dataset.emoji32 import SOURCE
 from genreg.errors import GenregError, InputError
+from genreg.sources import source_of
 
 PAYLOAD = gzip.compress(b"pictures" * 1000)
 
@@ -76,7 +81,7 @@ def test_what_has_no_download_has_to_be_put_there(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"noto_emoji_32x32_rgb\.npz: .* no download: put it there, sha256 5e78"
     ):
-        download.fetch(download.source("emoji32"), tmp_path)
+        download.fetch(SOURCE, tmp_path)
 
 
 def test_no_server(tmp_path: Path) -> None:
@@ -105,7 +110,7 @@ def test_a_damaged_file_names_both_hashes_and_the_remedy(server: str, tmp_path: 
 def test_verbs(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) -> None:
     listed = genreg("data", "list", "--data-dir", str(data_dir))
     assert listed.code == 0
-    assert listed.out.count("present") + listed.out.count("missing") == len(download.SOURCES)
+    assert sorted(names(listed)) == yaml_options("dataset")
     assert "missing" in genreg("data", "list", "--data-dir", str(tmp_path)).out
     assert genreg("data", "verify", "--data-dir", str(data_dir)).out.count("ok ") == 12
     assert str(data_dir) in genreg("data", "fetch", "zh_sentiment", "--data-dir", str(data_dir)).out
@@ -113,6 +118,101 @@ def test_verbs(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) ->
     wrong = genreg("data", "fetch", "mnits", "--data-dir", str(tmp_path))
     assert wrong.code == 2
     assert "nearest: mnist" in wrong.err
+
+
+def names(listed: Result) -> list[str]:
+    """The first column of a table, whose cells may go on in the next line."""
+    rows = [line.split("│")[1:] for line in listed.out.splitlines() if line.startswith("│")]
+    whole: list[str] = []
+    for name, _, _, state, *_ in rows:
+        new = state.strip().startswith(("present", "missing", "damaged", "nothing"))
+        whole = [*whole, name.strip()] if new else [*whole[:-1], whole[-1] + name.strip()]
+    return whole
+
+
+@pytest.mark.parametrize("name", ["diabetes", "two_moons", "digits", "table", "none"])
+def test_what_has_no_files(genreg: Callable[..., Result], tmp_path: Path, name: str) -> None:
+    """Bundled, generated and one's own, also from a loader that declares nothing."""
+    answer = genreg("data", "fetch", name, "--data-dir", str(tmp_path / "data"))
+    assert (answer.code, answer.err) == (0, "")
+    assert re.fullmatch(rf"{name}: .+, nothing to fetch\n", answer.out)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("option", [name for name in yaml_options("dataset") if name != "none"])
+def test_what_is_read_of_a_loader_is_what_it_has(option: str) -> None:
+    """Its text, read without an import, against the module that Python makes of it."""
+    node = yaml.safe_load((CONFIGS / "dataset" / f"{option}.yaml").read_text())
+    module = sys.modules[getattr(dataset, node["_target_"].rpartition(".")[2]).__module__]
+    declared = [getattr(module, "SOURCE", None), *getattr(module, "SOURCES", ())]
+    found = source_of(node)
+    assert found in declared
+    assert found.name == option.removesuffix("_ngram")
+
+
+RINGS = """
+import torch
+from genreg.download import Source
+
+SOURCES = (
+    Source("moons", 0.5, "none", "generated"),
+    Source("rings", 1.5, "CC0", "{url}", {{"set.gz": "{digest}"}}),
+)
+raise ImportError("nothing of it is run")
+"""
+
+
+@pytest.fixture
+def mine(server: str, tmp_path: Path) -> Path:
+    """A folder with a loader of rings, handed on by its package, and with two options of it."""
+    folder = tmp_path / "mine"
+    for name in ("dataset", "my_sets"):
+        (folder / name).mkdir(parents=True)
+    source = published(server)
+    text = RINGS.format(url=source.url, digest=source.files["set.gz"])
+    (folder / "my_sets" / "loader.py").write_text(text)
+    (folder / "my_sets" / "__init__.py").write_text("from .loader import rings as rings\n")
+    (folder / "dataset" / "rings.yaml").write_text("_target_: my_sets.rings\nnoise: 0\n")
+    (folder / "dataset" / "wide_rings.yaml").write_text("defaults: [rings]\nname: rings\nnoise: 1\n")
+    return folder
+
+
+def test_a_new_data_set_is_its_loader_and_its_yaml(
+    genreg: Callable[..., Result], mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    given = ["--data-dir", str(tmp_path / "data"), "--config-dir", str(mine)]
+    row = r"│ {} +│ +1\.5 │ CC0 +│ {} "
+    listed = genreg("data", "list", *given).out
+    for name in ("rings", "wide_rings"):
+        assert re.search(row.format(name, "missing"), listed)
+    assert genreg("data", "fetch", "rings", *given).out == f"rings: {tmp_path}/data/rings/set.gz\n"
+    assert (tmp_path / "data" / "rings" / "set.gz").read_bytes() == PAYLOAD
+    assert re.search(row.format("wide_rings", "present"), genreg("data", "list", *given).out)
+    verified = genreg("data", "verify", *given)
+    assert verified.code == 0
+    assert verified.out.count("ok ") == 1
+    monkeypatch.setenv("COMP_LINE", f"genreg data fetch --config-dir {mine} wide")
+    assert genreg("-sc", "query=bash").out == "wide_rings \n"
+    (tmp_path / "data" / "rings" / "set.gz").write_bytes(b"other")
+    damaged = genreg("data", "verify", *given)
+    assert (damaged.code, damaged.err.count("genreg data fetch rings")) == (2, 1)
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("SOURCE = Source('rings', 1, 'CC0', URL)", r"loader\.py:1: expected Source\(.*\) of literals, got"),
+    ("SOURCE = Source('rings')", r"loader\.py:1: expected Source\(.*\) of literals, got"),
+    ("SOURCE = Source('rings'", r"loader\.py: expected a module of Python, got"),
+])  # fmt: skip
+def test_a_declaration_that_cannot_be_read(
+    genreg: Callable[..., Result], mine: Path, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (mine / "my_sets" / "loader.py").write_text(text)
+    answer = genreg("data", "list", "--config-dir", str(mine))
+    assert answer.code == 2
+    assert re.search(said, answer.err)
+    assert answer.err.count("\n") == 1
 
 
 def test_verify_finds_a_flipped_byte(genreg: Callable[..., Result], data_dir: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from genreg import download
+from genreg import dataset, sources
+from genreg.download import Source
 
 N = 20  # pictures of each file
 
@@ -65,9 +67,18 @@ def tiny_svhn(folder: Path) -> list[Path]:
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, name: str, *paths: Path) -> None:
-    """Let these files be what the source `name` promises."""
+    """Let these files be what the source `name` promises, to its loader and to readers of its text."""
     files = {path.name: "md5:" + hashlib.md5(path.read_bytes()).hexdigest() for path in paths}
-    monkeypatch.setitem(download.SOURCES, name, replace(download.SOURCES[name], files=files))
+    module = sys.modules[getattr(dataset, name).__module__]
+    for source in getattr(module, "SOURCES", None) or [module.SOURCE]:
+        for file in files if source.name == name else ():
+            monkeypatch.setitem(source.files, file, files[file])
+    declared = sources._declared
+
+    def replaced(*place: str) -> list[Source]:
+        return [replace(each, files=files) if each.name == name else each for each in declared(*place)]
+
+    monkeypatch.setattr(sources, "_declared", replaced)
 
 
 def put(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

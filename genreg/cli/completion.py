@@ -87,9 +87,7 @@ def _of_commands(words: list[str], word: str) -> list[str]:
         command = getattr(command, "commands", {}).get(name, command)
     flags = [flag for each in command.params for flag in each.opts if flag.startswith("-")]
     if words[:2] == ["data", "fetch"] and not word.startswith("-"):
-        from genreg.download import SOURCES
-
-        return _whole(SOURCES, word)
+        return _whole(options("dataset", _extra(words)), word)
     return _whole([*getattr(command, "commands", {}), *(flags if word.startswith("-") else ())], word)
 
 
@@ -99,12 +97,16 @@ def _of_train(words: list[str], word: str) -> list[str]:
 
         known: Any = make_parser()._option_string_actions
         return _whole((f for f in known if f not in REFUSED and known[f].help != argparse.SUPPRESS), word)
-    folder = next((words[i + 1] for i, w in enumerate(words[:-1]) if w in ("--config-dir", "-cd")), None)
     group, equals, _ = word.partition("=")
     if equals and group in GROUPS:
-        return _options(group, word, Path(folder) if folder else None)
-    found = [each for each in _by_hydra(words, word, folder) if each.partition("/")[0] not in GROUPS]
+        return _options(group, word, _extra(words))
+    found = [each for each in _by_hydra(words, word, _extra(words)) if each.partition("/")[0] not in GROUPS]
     return sorted({*found, *(f"{name}=" for name in GROUPS if f"{name}=".startswith(word))})
+
+
+def _extra(words: list[str]) -> Path | None:
+    """The folder of more options that was typed, if any."""
+    return next((Path(words[i + 1]) for i, w in enumerate(words[:-1]) if w in ("--config-dir", "-cd")), None)
 
 
 def _options(group: str, word: str, extra: Path | None) -> list[str]:
@@ -114,7 +116,7 @@ def _options(group: str, word: str, extra: Path | None) -> list[str]:
     return [f"{start}{name}" for name in options(group, extra) if name.startswith(typed)]
 
 
-def _by_hydra(words: list[str], word: str, folder: str | None) -> list[str]:
+def _by_hydra(words: list[str], word: str, folder: Path | None) -> list[str]:
     """Keys and values of the configuration that is composed so far."""
     from genreg.cli.train import main
 
@@ -122,5 +124,5 @@ def _by_hydra(words: list[str], word: str, folder: str | None) -> list[str]:
     os.environ["COMP_LINE"] = " ".join(["genreg", *typed, word])
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(io.StringIO()):
-        main([*(["--config-dir", folder] if folder else []), "-sc", "query=bash"])
+        main([*(["--config-dir", str(folder)] if folder else []), "-sc", "query=bash"])
     return said.getvalue().split()

@@ -1,61 +1,80 @@
-"""`genreg data`: list, fetch and verify data sets."""
+"""`genreg data`: list, fetch and verify data sets, which are the options of the group `dataset`."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genreg.errors import GenregError, report
+from genreg.cli.help import files
+from genreg.errors import GenregError, InputError, nearest, report
+from genreg.installed import CONFIGS
+
+if TYPE_CHECKING:
+    from genreg.download import Source
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch and verify data sets.")
 
 DataDir = Annotated[
     Path | None, typer.Option(envvar="GENREG_DATA", help="where data sets lie; default: the user's cache")
 ]
+ConfigDir = Annotated[
+    Path | None, typer.Option("--config-dir", "-cd", help="a folder with more of them, and their modules")
+]
 
 
 @app.command("list")
-def list_data(data_dir: DataDir = None) -> None:
-    """Show every data set: size, licence, state (present, missing, damaged), source."""
+def list_data(data_dir: DataDir = None, config_dir: ConfigDir = None) -> None:
+    """Show every data set: size, licence, state (present, missing, damaged, nothing to fetch), source."""
     from rich.console import Console
     from rich.table import Table
 
-    from genreg.download import SOURCES, default_data_dir, state
+    from genreg.download import default_data_dir, state
 
     folder = data_dir or default_data_dir()
     table = Table(title=f"data sets in {folder}", title_justify="left")
     for column in ("name", "MB", "licence", "state", "source"):
         table.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
-    for source in SOURCES.values():
-        size = f"{source.megabytes:.1f}"
-        table.add_row(source.name, size, source.licence, state(source, folder), source.url)
+    for name, source in _sources(config_dir).items():
+        size = f"{source.megabytes:.1f}" if source.megabytes else ""
+        table.add_row(name, size, source.licence, state(source, folder), source.url)
     Console().print(table)
 
 
 @app.command()
-def fetch(names: list[str], data_dir: DataDir = None, url: str | None = None) -> None:
+def fetch(
+    names: list[str], data_dir: DataDir = None, url: str | None = None, config_dir: ConfigDir = None
+) -> None:
     """Download data sets and check their checksums; files in place are not fetched again."""
-    from genreg.download import default_data_dir
-    from genreg.download import fetch as fetch_source
-    from genreg.download import source as find
+    from genreg.download import NOTHING, default_data_dir
+    from genreg.download import fetch as fetch_files
 
-    for source in [find(name) for name in names]:
-        for path in fetch_source(source, data_dir or default_data_dir(), url):
-            print(f"{source.name}: {path}")
-        if not source.files:
-            print(f"{source.name}: {source.url}, nothing to fetch")
+    known = _sources(config_dir)
+    known = {source.name: source for source in known.values()} | known  # a damaged file is told by its folder
+    for name in names:
+        if name not in known:
+            raise InputError("data set", "the name of a data set", name, nearest(name, known))
+    for name in names:
+        for path in fetch_files(known[name], data_dir or default_data_dir(), url):
+            print(f"{name}: {path}")
+        if not known[name].files:
+            print(f"{name}: {known[name].url}, {NOTHING}")
 
 
 @app.command()
-def verify(data_dir: DataDir = None) -> None:
+def verify(data_dir: DataDir = None, config_dir: ConfigDir = None) -> None:
     """Check the checksum of every file in place; exit 2 if one is damaged."""
-    from genreg.download import SOURCES, default_data_dir
+    from genreg.download import default_data_dir
     from genreg.download import verify as verify_file
 
     folder = data_dir or default_data_dir()
-    files = {folder / s.name / name: digest for s in SOURCES.values() for name, digest in s.files.items()}
+    digests = {
+        folder / source.name / name: digest
+        for source in _sources(config_dir).values()
+        for name, digest in source.files.items()
+    }
     damaged = 0
-    for path, digest in files.items():
+    for path, digest in digests.items():
         if not path.exists():
             print(f"missing {path}")
             continue
@@ -67,3 +86,37 @@ def verify(data_dir: DataDir = None) -> None:
             report(error)
     if damaged:
         raise typer.Exit(2)
+
+
+def _sources(extra: Path | None) -> "dict[str, Source]":
+    """What each data set is made of, by its option; `extra`: a folder of more options and their modules."""
+    from genreg.download import Source
+    from genreg.sources import source_of
+
+    if extra:
+        if not extra.is_dir():
+            raise InputError("--config-dir", "an existing folder", str(extra))
+        sys.path.append(str(extra.resolve()))  # last: nothing else is found differently
+    return {
+        name: source_of(_node(path, extra)) or Source(name, 0.0, "", "no files declared")
+        for name, path in files("dataset", extra).items()
+    }
+
+
+def _node(path: Path, extra: Path | None) -> dict[str, Any]:
+    """The values of an option, those that it takes over from others of its group too."""
+    import yaml
+
+    try:
+        own = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(str(path), "YAML", str(error).partition("\n")[0]) from error
+    if not isinstance(own, dict):
+        raise InputError(str(path), "keys with values", own)
+    values: dict[str, Any] = {}
+    for name in own.get("defaults") or ():
+        for root in filter(None, (extra, CONFIGS)):
+            if (below := root / "dataset" / f"{name}.yaml") != path and below.is_file():
+                values |= _node(below, extra)
+                break
+    return values | own

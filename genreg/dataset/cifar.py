@@ -8,9 +8,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from genreg import download
 from genreg.dataset.base import Dataset, Subset, assemble, image_splits
 from genreg.dataset.zca import whitened
+from genreg.download import Source, called, fetch
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
 
@@ -24,6 +24,17 @@ ALLOWED = {
     ("numpy", "dtype"): np.dtype,
 }
 """All that a batch names beside plain values."""
+
+SOURCES = (
+    Source(
+        "cifar10", 170.5, "not stated", "https://www.cs.toronto.edu/~kriz/",
+        {"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
+    ),
+    Source(
+        "cifar100", 169.0, "not stated", "https://www.cs.toronto.edu/~kriz/",
+        {"cifar-100-python.tar.gz": "md5:eb9058c3a382ffc7106e4002c42a8d85"},
+    ),
+)  # fmt: skip
 
 
 @checked
@@ -70,8 +81,8 @@ def cifar100(
 
 
 def _fetched(name: str, data_dir: Path) -> tuple[Path, dict[str, str]]:
-    source = download.source(name)
-    (path,) = download.fetch(source, data_dir)
+    source = called(name, SOURCES)
+    (path,) = fetch(source, data_dir)
     return path, source.files
 
 

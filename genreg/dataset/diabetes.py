@@ -6,7 +6,10 @@ import numpy as np
 import torch
 
 from genreg.dataset.base import Dataset, Split, regression
+from genreg.download import Source
 from genreg.parameters import CountOrZero, checked
+
+SOURCE = Source("diabetes", 0.0, "BSD-3-Clause, with scikit-learn", "bundled with scikit-learn")
 
 
 @checked

@@ -6,8 +6,14 @@ from pathlib import Path
 import torch
 
 from genreg.dataset.base import Dataset, Modes, Split, Subset, assemble
+from genreg.download import Source
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, Positive, checked
+
+SOURCES = (
+    Source("gaussian_ring", 0.0, "none needed", "generated"),
+    Source("gaussian_grid", 0.0, "none needed", "generated"),
+)
 
 
 @checked

@@ -6,10 +6,29 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genreg import download
 from genreg.dataset.base import Dataset, Split, Subset, assemble, image_splits, not_in
+from genreg.download import Source, called, fetch
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
+
+SOURCES = (
+    Source("digits", 0.1, "BSD-3-Clause, with scikit-learn", "bundled with scikit-learn"),
+    Source(
+        "mnist", 11.6, "not stated", "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        {"train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+         "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+         "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+         "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"},
+    ),
+    Source(
+        "fashion_mnist", 30.9, "MIT",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+        {"train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+         "train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+         "t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+         "t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"},
+    ),
+)  # fmt: skip
 
 
 @checked
@@ -60,8 +79,8 @@ def mnist(
     """
     if size < 28 or size % 2:
         raise InputError("dataset.size", "an even number from 28", size)
-    source = download.source(name)
-    train, train_y, test, test_y = (read_idx(path) for path in download.fetch(source, data_dir))
+    source = called(name, SOURCES)
+    train, train_y, test, test_y = (read_idx(path) for path in fetch(source, data_dir))
     train, test = (np.pad(x, ((0, 0), *[((size - 28) // 2,) * 2] * 2)) for x in (train, test))
     pool, held_out, tested = image_splits(train, train_y, test, test_y, validation)
     return assemble(pool, held_out, tested, labeled=labeled, subset=subset, seed=seed, checksums=source.files)

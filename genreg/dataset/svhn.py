@@ -4,10 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg import download
 from genreg.dataset.base import Dataset, Subset, assemble, image_splits
+from genreg.download import Source, fetch
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
+
+SOURCE = Source(
+    "svhn", 246.3, "non-commercial use", "http://ufldl.stanford.edu/housenumbers/",
+    {"train_32x32.mat": "md5:e26dedcc434d2e4c54c9b2d4a06d8373",
+     "test_32x32.mat": "md5:eb5a983be6a315427106f1b164d9cef3"},
+)  # fmt: skip
 
 
 @checked
@@ -25,10 +31,9 @@ def svhn(
     pool. The 531,131 easier `extra` pictures are not read. x is in [0, 1], (3, 32, 32). Raises InputError for
     a file that holds anything else.
     """
-    source = download.source("svhn")
-    train, test = (read_digits(path) for path in download.fetch(source, data_dir))
+    train, test = (read_digits(path) for path in fetch(SOURCE, data_dir))
     splits = image_splits(*train, *test, validation)
-    return assemble(*splits, labeled=labeled, subset=subset, seed=seed, checksums=source.files)
+    return assemble(*splits, labeled=labeled, subset=subset, seed=seed, checksums=SOURCE.files)
 
 
 def read_digits(path: Path) -> tuple[np.ndarray, np.ndarray]:

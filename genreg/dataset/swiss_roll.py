@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from genreg.dataset.base import Dataset, unlabeled
+from genreg.download import Source
 from genreg.parameters import Count, CountOrZero, NonNegative, checked
 
 SCALE = 7.5  # of the WGAN-GP toy
+
+SOURCE = Source("swiss_roll", 0.0, "none needed", "generated")
 
 
 @checked

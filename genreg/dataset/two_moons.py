@@ -5,7 +5,10 @@ from pathlib import Path
 import torch
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble
+from genreg.download import Source
 from genreg.parameters import Count, CountOrZero, NonNegative, checked
+
+SOURCE = Source("two_moons", 0.0, "none needed", "generated")
 
 
 @checked

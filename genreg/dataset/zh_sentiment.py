@@ -5,10 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg import download
 from genreg.dataset.base import Dataset, Subset
 from genreg.dataset.texts import Texts, text_dataset
+from genreg.download import Source, fetch
 from genreg.parameters import Count, CountOrZero, checked
+
+SOURCE = Source(
+    "zh_sentiment", 2.9, 'Apache-2.0 repository, "compiled by the author"',
+    "https://github.com/bojone/bert4keras/raw/c1ae0dc/examples/datasets/",
+    {"sentiment.zip": "866256a80e4019e538d2681b5f4bf2f21be3c24139b4100ca266c2fca8be86c9"},
+)  # fmt: skip
 
 
 @checked
@@ -27,12 +33,11 @@ def zh_sentiment(
     kexue.fm archive 7466; a third of validation and test also stands in the pool: the rest is `clean`.
     tokenizer, min_count, max_length: as in `text_dataset`.
     """
-    source = download.source("zh_sentiment")
-    (path,) = download.fetch(source, data_dir)
+    (path,) = fetch(SOURCE, data_dir)
     texts = read_texts(path)
     return text_dataset(
         texts["train"], texts["valid"], texts["test"], by=tokenizer, min_count=min_count,
-        max_length=max_length, labeled=labeled, subset=subset, seed=seed, checksums=source.files,
+        max_length=max_length, labeled=labeled, subset=subset, seed=seed, checksums=SOURCE.files,
     )  # fmt: skip
 
 
