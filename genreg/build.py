@@ -1,26 +1,22 @@
 """From plain configuration values to objects; whatever is wrong with a value is said with its key."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from genreg.dataset import Dataset
 from genreg.download import default_data_dir
 from genreg.errors import InputError
-from genreg.factory import GROUPS, KEYED, factory, find_target
+from genreg.factory import GROUPS, KEYED, factory, find_target, is_own
 
 
 def build_task(config: dict[str, Any], device: torch.device) -> Any:
     """The task of a configuration, on `device`, given the groups that it is made of."""
-    target = find_target(config["task"], "task")
-    groups: frozenset[str] = getattr(target, "groups", frozenset(GROUPS))
-    for group in GROUPS:
-        if config.get(group) and group not in groups | {"task", "logger"}:
-            raise InputError(
-                group, f"none with task={target.__module__.rpartition('.')[2]}", _options(config[group])
-            )
-    _check_model(find_target(config["model"], "model"), target)
+    groups = _groups(config)
     parts = {
         group: _part(config, group) for group in GROUPS if group in groups and config.get(group) is not None
     }
@@ -29,18 +25,64 @@ def build_task(config: dict[str, Any], device: torch.device) -> Any:
     )
 
 
+def reported(config: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that runs of a configuration may report, by key of a row; empty where its task is silent.
+
+    No data are read. InputError for what can be seen to be wrong on the way.
+    """
+    groups, target = _groups(config), find_target(config["task"], "task")
+    if not hasattr(target, "reports"):
+        return {}
+    parts = {
+        group: _part(config, group)
+        for group in ("model", "loss", "measure")
+        if group in groups and config.get(group) is not None
+    }
+    options = {name: value for name, value in config["task"].items() if name != "_target_"}
+    found: dict[str, Any] = target.reports(**{**options, **parts})
+    return found
+
+
+def _groups(config: dict[str, Any]) -> frozenset[str]:
+    """The groups that the task is made of; InputError for a group, or a model, of another task."""
+    target = find_target(config["task"], "task")
+    groups: frozenset[str] = getattr(target, "groups", frozenset(GROUPS))
+    for group in GROUPS:
+        if config.get(group) and group not in groups | {"task", "logger"}:
+            raise InputError(
+                group, f"none with task={target.__module__.rpartition('.')[2]}", _options(config[group])
+            )
+    _check_model(find_target(config["model"], "model"), target)
+    return groups
+
+
 def _part(config: dict[str, Any], group: str) -> Any:
     """What a task is given of one group: objects, or factories of what it makes itself."""
     if group in KEYED:
         return build_each(config, group)
     if not config[group]:
         return None
-    make = factory(config[group], group)
     if group == "dataset":
-        return partial(make, data_dir=_data_dir(config["data_dir"]))
+        return dataset_of(config)
+    make = factory(config[group], group)
     if group == "features":
         return make(output_dir=Path(config["output_dir"]))
     return make() if group == "loss" else make
+
+
+def dataset_of(config: dict[str, Any]) -> Callable[..., Dataset]:
+    """The data set of a configuration, given a seed; a user's own gets the checksum that genreg's have."""
+    node = config["dataset"]
+    make = partial(factory(node, "dataset"), data_dir=_data_dir(config["data_dir"]))
+    return partial(_with_checksum, make, node["_target_"]) if is_own(node) else make
+
+
+def _with_checksum(make: Callable[..., Dataset], target: str, *, seed: int) -> Dataset:
+    """What a user's own function makes, known by its arrays: they may be others at another seed."""
+    dataset = make(seed=seed)
+    if not isinstance(dataset, Dataset):
+        raise InputError("dataset._target_", "a function that returns a genreg.dataset.Dataset", dataset)
+    return replace(dataset, checksums={**dataset.checksums, f"{target}(seed={seed})": dataset.digest})
 
 
 def _data_dir(path: str | None) -> Path:

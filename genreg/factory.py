@@ -41,6 +41,11 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
     return update_wrapper(call, target)
 
 
+def is_own(node: dict[str, Any]) -> bool:
+    """Whether a node names what a user has written."""
+    return not str(node.get("_target_", "")).startswith("genreg.")
+
+
 def _too_large(key: str, values: dict[str, Any], error: Exception) -> InputError:
     """What does not fit into memory, blamed on the largest number of its node."""
     numbers = {name: _largest(value) for name, value in values.items()}

@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import REPOSITORY, SMOKE, Result, yaml_options
 from omegaconf import OmegaConf
+from own_files import write_table
 
 from genreg.cli.help import option_of
 from genreg.run.folder import RunFolder
@@ -82,8 +83,10 @@ def test_more_steps_are_a_run_of_their_own_and_say_so(genreg: Genreg, tmp_path: 
 
 
 def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
-    genreg("train", *SMOKE)
-    code = f"import sys; sys.argv = ['genreg', 'train', *{SMOKE}]; from genreg.__main__ import main; main()"
+    """Nor does a look at its data."""
+    given = [*SMOKE, "dataset=table", "dataset.labeled=20", f"data_dir={write_table(tmp_path)}"]
+    assert genreg("train", *given).code == 0
+    code = f"import sys; sys.argv = ['genreg', 'train', *{given}]; from genreg.__main__ import main; main()"
     command = [sys.executable, "-c", code + "; assert 'torch' not in sys.modules"]
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from genreg.cli.compose import configs
 from genreg.cli.sweep import compose_jobs
+from genreg.launcher.batch import _estimate
 from genreg.launcher.job import Outcome
 from genreg.launcher.table import Table, clock
 
@@ -52,6 +53,38 @@ def test_the_table_has_a_row_for_each_arm(monkeypatch: pytest.MonkeyPatch) -> No
     assert cells["all"] == ["0", "2", "1", "57"]
     assert sum(name.startswith("anti_pgd_valley") and len(line) > 3 for name, line in cells.items()) == 20
     assert f"{failed} failed: too big" in cells
+
+
+def test_the_time_left_is_that_of_the_open_jobs_at_the_speed_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of 60 were over before; three ended here in 90 s, one of them failed; 55 are open, one runs."""
+    monkeypatch.setenv("COLUMNS", "200")
+    with configs():
+        jobs = compose_jobs([[*TINY, f"seed={seed}"] for seed in range(60)])
+    done = Outcome("done", summary={"selection": None, "seconds": 1})
+    table = Table(jobs, [done, done, *[None] * 58])
+    table.live = True  # type: ignore[assignment]
+    for number, outcome in enumerate([done, Outcome("failed", "!"), done], start=2):
+        table.started(jobs[number])
+        table.ended(jobs[number], outcome)
+    table.started(jobs[5])
+    table.started(jobs[6])
+    table.ended(jobs[6], Outcome("interrupted"))  # goes back, and says nothing of the speed
+    monkeypatch.setattr("time.monotonic", lambda: table.started_at + 90)
+    assert table._rendered().title == f"0:01:30, {clock(90 / 3 * 55)} left"
+
+
+def test_a_dry_run_expects_what_jobs_of_the_same_arm_took() -> None:
+    """Arm 1: 10 and 30 s, one left; arm 2: 100 s, two left; arm 3: none, one left: the mean of all jobs."""
+    with configs():
+        arms = [(arm, seed) for arm, seeds in ((1, 3), (2, 3), (3, 1)) for seed in range(seeds)]
+        jobs = compose_jobs([[*TINY, f"optimizer.sigma={arm / 10}", f"seed={seed}"] for arm, seed in arms])
+    took = [10, 30, None, 100, None, None, None]
+    outcomes = [None if s is None else Outcome("done", summary={"seconds": s}) for s in took]
+    total = 20 + 2 * 100 + 140 / 3
+    for workers in (1, 4):
+        told = _estimate(jobs, outcomes, lambda left: workers if len(left) == 4 else 0)  # noqa: B023
+        assert told == f"estimated time: {clock(total / workers)} with {workers} at once, from 3 finished"
+    assert "unknown" in _estimate(jobs, [None] * 7, lambda _: 1)
 
 
 def test_equal_reasons_are_told_once(genreg: Genreg) -> None:

@@ -39,7 +39,7 @@ flags:
   -m               run every combination of comma-separated values, range(...) and glob(...)
   --dry-run        of a sweep: print how many runs, how many are finished, how long, and the first commands
   --until decided  of a sweep file: add seeds to comparisons until they are decided, 20 at most
-  --again          repeat a finished run, of a sweep those made with other code; the old one is kept beside it
+  --again          repeat a finished run, of a sweep those of other code or data; the old one is kept
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --cfg job        print the configuration and stop; --info shows where each part comes from
   --config-dir D   look for more options of every group in folder D, and for their modules
@@ -49,16 +49,17 @@ flags:
 
 def options(group: str, extra: Path | None = None) -> dict[str, str]:
     """Each option of a group with the first comment line of its YAML, by name; `_` in front hides one."""
-    return {name: _first_comment(path) for name, path in _files(group, extra).items()}
+    return {name: _first_comment(path) for name, path in files(group, extra).items()}
 
 
 def option_of(group: str, target: str, extra: Path | None = None) -> str | None:
     """The option of a group whose YAML has this `_target_`, or None."""
     line = re.compile(rf"^_target_: {re.escape(target)}\s*(#|$)", re.MULTILINE)
-    return next((name for name, path in _files(group, extra).items() if line.search(path.read_text())), None)
+    return next((name for name, path in files(group, extra).items() if line.search(path.read_text())), None)
 
 
-def _files(group: str, extra: Path | None) -> dict[str, Path]:
+def files(group: str, extra: Path | None = None) -> dict[str, Path]:
+    """The YAML of each option of a group, by name."""
     found: dict[str, Path] = {}
     for root in filter(None, (CONFIGS, extra)):
         folder = root / group

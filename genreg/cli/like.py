@@ -79,7 +79,8 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for kind in COMPARED:
         before, after = then.get(kind), now.get(kind)
         if isinstance(before, dict) and isinstance(after, dict):
-            for name in sorted(before.keys() | after.keys()):
+            new = after.keys() if kind != "data" else set()  # earlier versions looked at less
+            for name in sorted(before.keys() | new):
                 if before.get(name) != after.get(name):
                     yield f"{kind} {name} was {before.get(name)}, is {after.get(name)}"
         elif kind in now and before != after:

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genreg.download import sha256
+from genreg import digests
 from genreg.errors import InputError
 from genreg.factory import factory
 from genreg.model import Classifier as Model
 from genreg.model.unchanged import evaluation_mode
 from genreg.parameters import CountOrZero, checked
-from genreg.run.folder import RunFolder, finished_runs
+from genreg.run.folder import RunFolder, finished_runs, weights_of
 
 CHUNK = 500  # pictures at a time
 
@@ -26,13 +26,13 @@ class Classifier:
 
     @checked
     def __init__(self, *, experiment: str, seed: CountOrZero = 0, output_dir: Path) -> None:
-        folder = finished_run(experiment, seed, output_dir)
-        digest = sha256(folder / "weights.pt")
+        weights = finished_weights(experiment, seed, output_dir)
+        digest = digests.of_file(weights)
         self.name = f"{experiment} sha256:{digest[:8]}"
         self.checksums = {f"{experiment}/weights.pt": digest}
         self.experiment = experiment
-        self.config = RunFolder(folder).config()
-        self.state = torch.load(folder / "weights.pt", weights_only=True, map_location="cpu")
+        self.config = RunFolder(weights.parent).config()
+        self.state = torch.load(weights, weights_only=True, map_location="cpu")
         self.model: Model | None = None
 
     @torch.no_grad()
@@ -84,14 +84,13 @@ def last_features(model: Model, x: Tensor) -> Tensor:
     return found[0]
 
 
-def finished_run(experiment: str, seed: int, output_dir: Path) -> Path:
-    """The folder of the only finished run of this name and seed; InputError if there is none or more."""
-    runs = finished_runs(output_dir, experiment, seed)
-    found = [path for path in runs if (path / "weights.pt").is_file()]
+def finished_weights(experiment: str, seed: int, output_dir: Path) -> Path:
+    """The weights of the only finished run of this name and seed; InputError if there is none or more."""
+    found = weights_of(finished_runs(output_dir, experiment, seed))
     if not found:
         command = f"genreg train experiment={experiment} seed={seed} output_dir={output_dir}"
         raise InputError("features.experiment", f"a finished run; make one with `{command}`", experiment)
     if len(found) > 1:
         raise InputError("features.experiment", f"one finished run under {output_dir}",
-                         [path.parent.name for path in found])  # fmt: skip
+                         [path.parent.parent.name for path in found])  # fmt: skip
     return found[0]

@@ -5,11 +5,12 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 
-from genreg.errors import GenregError, InputError, Interrupted, report
+from genreg.errors import FolderInUseError, GenregError, InputError, Interrupted, report
 from genreg.launcher.job import Job, Outcome, finished
 from genreg.launcher.table import Table, clock
-from genreg.run.code import changed
+from genreg.run import data
 from genreg.run.identity import same_run
+from genreg.run.other import Other, other, words
 
 Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
 """What a launcher does: the outcome of each job, None where it was not started."""
@@ -37,7 +38,7 @@ def run_batch(
 ) -> list[Outcome | None]:
     """Run what is not over yet, and tell what became of all; less of it if the batch is not the whole sweep.
 
-    again: set finished runs of other code aside, and run them too.
+    again: set runs of other code or data aside, and make them anew.
 
     Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
     """
@@ -45,13 +46,13 @@ def run_batch(
     for job, outcome in zip(jobs, outcomes, strict=True):
         if outcome and outcome.status == "done":
             job.folder.drop_checkpoints()
-    for number in _of_other_code(jobs, outcomes) if again else ():
-        jobs[number].folder.set_aside()
-        outcomes[number] = None
+    others = _others(jobs, outcomes)
+    if again:
+        others = _set_aside(jobs, outcomes, others)
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
     quiet = not whole or all(job.settings.quiet for job in jobs)
     if not quiet:
-        print(_counts(jobs, outcomes), flush=True)
+        print(_counts(jobs, outcomes, others), flush=True)
     if left:
         table = Table(jobs, outcomes)
         for number, outcome in zip(left, run([jobs[number] for number in left], table), strict=True):
@@ -62,17 +63,25 @@ def run_batch(
 
 def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
     """The outcome of each job that is over; InputError if two jobs are the same run."""
-    first: dict[object, Job] = {}
-    for job in jobs:
-        other = first.setdefault(same_run(job.config), job)
-        if other is not job:
-            raise InputError(
-                "sweep", "no run twice", f"{' '.join(other.overrides)} and {' '.join(job.overrides)}"
-            )
+    check_once(jobs, [" ".join(job.overrides) for job in jobs])
     if not jobs:
         raise InputError("sweep", "at least one job")
     found = [finished(job) for job in jobs]
     return [None if o and o.status == "failed" and retry_failed else o for o in found]
+
+
+def check_once(jobs: Sequence[Job], words: Sequence[str], key: str = "sweep") -> None:
+    """InputError if two jobs are the same run, however their values were typed; words: what tells each."""
+    first: dict[object, int] = {}
+    for number, job in enumerate(jobs):
+        other = first.setdefault(same_run(job.config), number)
+        if other != number:
+            raise InputError(key, "no run twice", _both(words[other], words[number]))
+
+
+def _both(one: str, other: str) -> str:
+    """Two lists of overrides; where they are the same, once."""
+    return f"twice {one}" if one == other else f"{one} and {other}"
 
 
 def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: bool) -> None:
@@ -82,7 +91,7 @@ def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: 
     """
     outcomes = look(jobs, retry_failed)
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
-    print(_counts(jobs, outcomes))
+    print(_counts(jobs, outcomes, _others(jobs, outcomes)))
     if left:
         print(_estimate(jobs, outcomes, workers))
         print(*(f"  {job.command}" for job in left[:SHOWN]), sep="\n")
@@ -90,22 +99,39 @@ def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: 
         print(f"  ... {len(left) - SHOWN} more")
 
 
-def _counts(jobs: list[Job], outcomes: list[Outcome | None]) -> str:
+def _counts(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, Other]) -> str:
     status = [outcome.status if outcome else "left" for outcome in outcomes]
     failed = status.count("failed")
     again = f", {failed} failed (hydra.launcher.retry_failed=true runs them again)" if failed else ""
-    counts = f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"
-    other = _of_other_code(jobs, outcomes)
-    if not other:
-        return counts
-    parts = ", ".join(dict.fromkeys(part for parts in other.values() for part in parts))
-    return f"{counts}\n{len(other)} finished with other code of {parts}: --again repeats them"
+    lines = [f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"]
+    for kind, what in (("done", "finished with {}: --again repeats them"),
+                       ("left", "begun with {}, and go no further: --again makes them anew")):  # fmt: skip
+        found = [other for number, other in others.items() if status[number] == kind]
+        lines += [f"{len(found)} {what.format(words(found))}"] if found else []
+    return "\n".join(lines)
 
 
-def _of_other_code(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, list[str]]:
-    """What has changed since each finished job ran, by its number."""
-    done = [number for number, outcome in enumerate(outcomes) if outcome and outcome.status == "done"]
-    return {number: other for number in done if (other := changed(jobs[number].folder))}
+def _others(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, Other]:
+    """What has changed since each finished job ran, by its number, and in the data of unfinished ones."""
+    seen, found = data.Look(), {}
+    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
+        if outcome and outcome.status == "done":
+            found[number] = other(job.folder, job.config, seen)
+        elif not outcome and job.folder.begun and (parts := data.changed(job.folder, job.config, seen)):
+            found[number] = {"data": parts}
+    return {number: other for number, other in found.items() if other}
+
+
+def _set_aside(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, Other]) -> dict[int, Other]:
+    """Set what is other aside, to be run anew; the rest of it, which another process is making."""
+    held = {}
+    for number, found in others.items():
+        try:
+            jobs[number].folder.set_aside()
+            outcomes[number] = None
+        except FolderInUseError:
+            held[number] = found
+    return held
 
 
 def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: Callable[[list[Job]], int]) -> str:

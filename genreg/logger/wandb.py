@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 from genreg.errors import InputError
 from genreg.parameters import checked
 from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config, experiment_name, hash_in, methods, option_name
+from genreg.run.identity import Config, data_name, experiment_name, hash_in, methods
 from genreg.run.metric import metric_of
 
 PATIENCE = 2.0  # seconds to wait for a connection before the run goes on offline
@@ -100,7 +100,7 @@ class WandB:
             name=self.name or f"{experiment_name(config)} seed={config['seed']}",
             group=self.group or f"{experiment_name(config)}-{arm}",
             job_type=os.environ.get("WANDB_JOB_TYPE") or methods(config),
-            tags=sorted({*config["regularizer"], option_name(config["dataset"]), *filter(None, self.tags)}),
+            tags=sorted({*config["regularizer"], data_name(config["dataset"]), *filter(None, self.tags)}),
             config={**config, "method": methods(config)},
             mode=self.delivery,  # type: ignore[arg-type]
             resume="allow",

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genreg.build import build_task, choose_device
 from genreg.dataset import Dataset
 from genreg.errors import InputError, nearest
-from genreg.run import code
+from genreg.run import code, data
 from genreg.run.folder import RunFolder, find_runs, is_run
 from genreg.run.identity import Config, experiment_name
 from genreg.run.task import Task
@@ -110,9 +110,5 @@ def _output_dir(folder: RunFolder, config: Config) -> str:
 
 def _check_data(folder: RunFolder, task: Task) -> None:
     """Warn of files that are not those of the run."""
-    starts = folder.environments()
-    before = starts[-1].get("data") if starts else None
-    if isinstance(before, dict) and (
-        other := [n for n in task.checksums if before.get(n) != task.checksums[n]]
-    ):
+    if other := data.differing(folder, task.checksums):
         log.warning("trained on other data: %s is not what it was: %s", ", ".join(other), folder.path)

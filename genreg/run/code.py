@@ -3,15 +3,14 @@
 import inspect
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from genreg.download import sha256
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import PLUMBING, Config
+from genreg.sources import module_file
 
 Code = dict[str, dict[str, str]]
 """Of each `_target_`, by its key: the module that defines it, and the digest of that module."""
@@ -30,13 +29,8 @@ def used(config: Config) -> Code:
 
 
 def recorded(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
-    """Key, module and digest of all that made a run: of its last start from step 0 and those that resumed it.
-
-    A folder may come from anyone.
-    """
-    starts = folder.environments()
-    first = max((number for number, start in enumerate(starts) if not start.get("resumed")), default=0)
-    for start in starts[first:]:
+    """Key, module and digest of all that made a run; a folder may come from anyone."""
+    for start in folder.starts():
         code = start.get("code")
         for key, found in code.items() if isinstance(code, dict) else ():
             module, digest = (found.get("module"), found.get("digest")) if isinstance(found, dict) else (0, 0)
@@ -77,24 +71,10 @@ def _digest(module: str) -> str | None:
             return f"torch {version('torch')}"
         except PackageNotFoundError:
             return None
-    path = _source(module)
+    path = module_file(module)
     return _sha256(path, path.stat().st_mtime_ns) if path else None
 
 
 @lru_cache(500)
 def _sha256(path: Path, _changed: int) -> str:
     return sha256(path)
-
-
-def _source(module: str) -> Path | None:
-    """The file of a dotted module, found without importing it or what it lies in."""
-    name, *rest = module.split(".")
-    try:
-        spec = find_spec(name)
-        for part in rest:
-            name = f"{name}.{part}"
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations if spec else [])
-    except (ImportError, ValueError):
-        return None
-    path = Path(spec.origin) if spec and spec.origin else None
-    return path if path and path.is_file() else None

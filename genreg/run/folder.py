@@ -3,7 +3,8 @@
 config.yaml        the resolved configuration
 metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes however often it was resumed
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
-environment.json   versions, device, commit, sha256 of the code and data of every start
+environment.json   versions, device, commit, sha256 of the code and data of every start; what was read of data
+                   of one's own
 summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics,
                    items of each split
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
@@ -22,7 +23,7 @@ A run that was repeated lies beside its folder, as seed=N.before-1, and is found
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,6 +79,11 @@ def finished_runs(output_dir: Path, name: str, seed: int) -> list[Path]:
     return [path for path in found if RunFolder(path).summary().get("status") == "done"]
 
 
+def weights_of(runs: Iterable[Path]) -> list[Path]:
+    """The chosen weights of those that have them."""
+    return [path for run in runs if (path := run / "weights.pt").is_file()]
+
+
 def _by_seed(path: Path) -> tuple[int, str]:
     match = SEED.fullmatch(path.name)
     return (int(match[1]) if match else -1, path.name)
@@ -119,6 +125,11 @@ class RunFolder:
         """How often the run was set aside."""
         return len(list(self.path.parent.glob(f"{self.path.name}.before-*")))
 
+    @property
+    def begun(self) -> bool:
+        """Whether a start would go on from a checkpoint."""
+        return any(self.path.glob("checkpoint-*.pt"))
+
     def drop_checkpoints(self) -> None:
         """Delete the checkpoints of a finished run, whole and half written; a kill may have come before."""
         for path in self.path.glob("checkpoint-*.pt*"):
@@ -159,6 +170,12 @@ class RunFolder:
         """The environment of every start, oldest first."""
         found = _read_json(self.path / "environment.json")
         return [start for start in found if isinstance(start, dict)] if isinstance(found, list) else []
+
+    def starts(self) -> list[Row]:
+        """The environments that made the run: of its last start from step 0 and of those that resumed it."""
+        found = self.environments()
+        first = max((number for number, start in enumerate(found) if not start.get("resumed")), default=0)
+        return found[first:]
 
     def add_environment(self, environment: Row) -> None:
         """Append one start's environment."""

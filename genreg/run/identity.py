@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ LATER: dict[str, tuple[Any, ...]] = {
     "loss": ({"_target_": "genreg.loss.CrossEntropy"}, {}),
     "dataset.test": (0.2,),
     "dataset.targets": ("auto",),
+    "dataset.no_label": ("ask", None),
+    "dataset.stratify": (False,),
     "task.validation_items": (None,),
     "task.frames": (None,),
     "task.label_noise": (0,),
@@ -42,7 +45,7 @@ def experiment_hash(config: Config) -> str:
 
     However a number was typed: 1, 1.0 and 1e0 are one. true is not a number.
     """
-    return _hash({key: _normal(value) for key, value in config.items()})
+    return _hash({key: normal(value) for key, value in config.items()})
 
 
 def _hash(config: Config) -> str:
@@ -59,18 +62,22 @@ def _told(node: Config, prefix: str = "") -> Config:
     }
 
 
-def _normal(value: Any) -> Any:
+def normal(value: Any) -> Any:
     """`value` with every whole number as an integer."""
     if isinstance(value, dict):
-        return {key: _normal(part) for key, part in value.items()}
+        return {key: normal(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_normal(part) for part in value]
+        return [normal(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def experiment_name(config: Config) -> str:
     """`name` of the configuration, or dataset/regularizers, or landscape/optimizer without data."""
-    subject = f"{option_name(config['dataset'])}/{methods(config)}" if config["dataset"] else None
+    return _name(config, data_name)
+
+
+def _name(config: Config, of_data: Callable[[Config], str]) -> str:
+    subject = f"{of_data(config['dataset'])}/{methods(config)}" if config["dataset"] else None
     name = config["name"] or subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
     if not isinstance(name, str) or not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
@@ -87,13 +94,13 @@ def methods(config: Config) -> str:
 def run_path(config: Config) -> Path:
     """output_dir/<name>-<hash>/seed=<seed>; an arm that an earlier version began goes on in its folder.
 
-    Earlier versions hashed numbers as they were typed, 1 and 1.0 apart.
+    Earlier versions hashed numbers as they were typed, 1 and 1.0 apart, and called data by their option.
     """
-    arm = Path(config["output_dir"]) / f"{experiment_name(config)}-{experiment_hash(config)}"
-    before = arm.with_name(f"{arm.name.rpartition('-')[0]}-{_hash(config)}")
-    if before != arm and before.is_dir() and not arm.is_dir():
-        arm = before
-    return arm / f"seed={_normal(config['seed'])}"
+    root, hashes = Path(config["output_dir"]), (experiment_hash(config), _hash(config))
+    names = (_name(config, of_data) for of_data in (data_name, option_name))
+    arms = list(dict.fromkeys(root / f"{name}-{digest}" for name in names for digest in hashes))
+    arm = next((arm for arm in arms if arm.is_dir()), arms[0])
+    return arm / f"seed={normal(config['seed'])}"
 
 
 def hash_in(folder: Path, config: Config) -> str:
@@ -105,9 +112,22 @@ def hash_in(folder: Path, config: Config) -> str:
 def same_run(config: Config) -> tuple[str, str, str, int]:
     """Equal for two configurations that are one run, wherever an earlier version may have begun it."""
     place = str(Path(config["output_dir"]))
-    return place, experiment_name(config), experiment_hash(config), _normal(config["seed"])
+    return place, experiment_name(config), experiment_hash(config), normal(config["seed"])
 
 
 def option_name(node: Config) -> str:
     """What a group's node is called: its `name` key, or the last part of its `_target_`; none if empty."""
     return str(node.get("name") or node.get("_target_", "none").rsplit(".", 1)[-1])
+
+
+def data_name(node: Config) -> str:
+    """What data are called: one's own by their file or folder (data/wine.csv: wine), others by their option.
+
+    Letters, digits and _+- are kept: the name is a folder's, in which dots and = may mean something else.
+    """
+    path, target = node.get("path"), str(node.get("_target_"))
+    if not isinstance(path, str) or not target.startswith("genreg.dataset."):
+        return option_name(node)
+    last = Path(path).name if target.endswith(".image_folder") else Path(path).stem
+    name = re.sub(r"[^\w+-]+", "_", last).strip("_")
+    return name.encode()[:LONGEST].decode(errors="ignore") or option_name(node)

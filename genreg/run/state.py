@@ -82,6 +82,8 @@ class State:
         if self.task.selection:
             metric, mode = self.task.selection
             sign = 1 if mode == "max" else -1
+            if metric not in metrics:  # not defined here: this step cannot be chosen
+                return row
             if self.best is None or sign * metrics[metric] > sign * self.best[metric]:
                 self.best = self.last
                 self.best_weights = self.task.weights()

@@ -20,8 +20,8 @@ class Task(ABC):
     that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
     while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
     for its metrics to mean anything. sizes: what the memory of a step grows with, by its key. items: how many
-    each split of its data has. frames: the steps at which its pictures are drawn, 0 before the first update;
-    None: at every evaluation.
+    each split of its data has. told: of data of one's own, one line of what was read. frames: the steps at
+    which its pictures are drawn, 0 before the first update; None: at every evaluation.
     """
 
     groups: ClassVar[frozenset[str]]
@@ -35,7 +35,17 @@ class Task(ABC):
     conditions: Mapping[str, str] = MappingProxyType({})
     sizes: Mapping[str, int] = MappingProxyType({})
     items: Mapping[str, int] = MappingProxyType({})
+    told: str = ""
     frames: Collection[int] | None = None
+
+    @classmethod
+    def reports(cls, **parts: Any) -> dict[str, Metric]:
+        """What evaluations of a task of these parts may hold, by its key of a row; no data are read.
+
+        parts: what the constructor would be given, but for data. What only data decide (real targets, items
+        that stand in two splits) is taken as there. Empty: the task does not say, and nothing is refused.
+        """
+        return {}
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:

@@ -1,14 +1,16 @@
 """One run, from a plain configuration to a finished folder: skip, lock, build, resume, record."""
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.run import code, curves
+from genreg.run import code, curves, data
 from genreg.run.display import Display, print_line, print_summary
 from genreg.run.folder import Row, RunFolder, finished_runs
 from genreg.run.identity import Config, experiment_hash, experiment_name, run_path
+from genreg.run.other import other, words
 from genreg.run.settings import Settings
 
 log = logging.getLogger("genreg")
@@ -21,7 +23,8 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     whoever asks for this run alone.
     retry_failed: if false, the summary of a run that has failed is returned as that of a finished one.
     again: start from the beginning whatever is in the folder, which is set aside first.
-    Raises what `loop.run` raises; InputError for a bad value, before anything is written;
+    Raises what `loop.run` raises; InputError for a bad value or an unfinished run of other data,
+    before anything is written;
     FolderInUseError if a live process holds the folder.
     """
     settings = Settings.of(config)
@@ -32,11 +35,8 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
         if not (in_sweep or again or summary or settings.quiet):
             _hint(config)
         summary = _run(config, settings, folder, over, again)
-    elif other := code.changed(folder):
-        said = "finished already, with other code of %s: --again repeats it: %s"
-        log.warning(said, ", ".join(other), folder.path)
-    elif not settings.quiet:
-        log.info("finished already: %s", folder.path)
+    else:
+        _tell_finished(config, folder, settings.quiet)
     if summary["status"] == "done":
         folder.drop_checkpoints()  # a kill may have come before
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
@@ -46,6 +46,17 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     elif not in_sweep and not settings.quiet:
         print_summary(summary, str(folder.path))
     return summary
+
+
+def _tell_finished(config: Config, folder: RunFolder, quiet: bool) -> None:
+    """Say that there is nothing to do, and where the result is not what the command would give now."""
+    look = data.Look()
+    if told := words([other(folder, config, look)]):
+        log.warning("finished already, with %s: --again repeats it: %s", told, folder.path)
+    elif not quiet:
+        log.info("finished already: %s", folder.path)
+    if not quiet and (reasons := data.unseen(folder, config, look)):
+        log.info("its data cannot be compared: %s", "; ".join(reasons))
 
 
 def _hint(config: Config) -> None:
@@ -59,6 +70,13 @@ def _hint(config: Config) -> None:
             return
 
 
+def _tell_code(folder: RunFolder) -> None:
+    """Say that a run goes on with other code than it began with."""
+    if changed := code.changed(folder):
+        said = "goes on, begun with other code of %s: --again starts from the beginning: %s"
+        log.warning(said, ", ".join(changed), folder.path)
+
+
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.build import build_each, build_task, choose_device
@@ -66,8 +84,10 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     from genreg.run.task import Task
     from genreg.run.view import Guarded
 
-    device = choose_device(settings.device)
+    device, began = choose_device(settings.device), time.time()
     task: Task = build_task(config, device)
+    if task.told and not settings.quiet:
+        log.info(task.told)
     loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     if again:
@@ -79,12 +99,13 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:
             return summary
-        resumed = any(folder.path.glob("checkpoint-*.pt"))
-        if resumed and (other := code.changed(folder)):
-            said = "goes on, begun with other code of %s: --again starts from the beginning: %s"
-            log.warning(said, ", ".join(other), folder.path)
+        if resumed := folder.begun:
+            data.check(folder, task.checksums)
+            _tell_code(folder)
+        data.remember(config, task.checksums, began)
         folder.write_config(config)
-        folder.add_environment({**environment.describe(config, device, task.checksums), "resumed": resumed})
+        started = {**environment.describe(config, device, task.checksums), "resumed": resumed}
+        folder.add_environment(started | ({"dataset": task.told} if task.told else {}))
         for logger in loggers:
             logger.start(folder, config)
         try:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from genreg import digests
 from genreg.errors import InputError
 from genreg.text.tokenizer import Tokenizer, digest
 
@@ -24,6 +25,8 @@ class EncoderTokenizer(Tokenizer):
         self.special = frozenset(self.inner.all_special_ids)
         backend = getattr(self.inner, "backend_tokenizer", None)
         self.identity = digest([backend.to_str() if backend else numbers, type(self.inner).__name__])
+        if folder := digests.encoder_folder(name):
+            self.checksums = {f"{name}/tokenizer": digests.of_tokenizer(folder)}
 
     def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]:
         encoded = self.inner(list(texts), truncation=True, max_length=longest, return_attention_mask=False)

@@ -6,6 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from genreg.errors import InputError
@@ -30,7 +31,8 @@ CUTS: Mapping[str, Callable[[str], list[str]]] = {"characters": characters, "wor
 class Tokenizer(ABC):
     """tokens: what each number stands for. pad, mask, special: as in `Vocabulary`.
 
-    identity: equal for two tokenizers that make the same numbers of a text.
+    identity: equal for two tokenizers that make the same numbers of a text. checksums: sha256 of the files
+    that it was read from.
     """
 
     tokens: Sequence[str]
@@ -38,6 +40,7 @@ class Tokenizer(ABC):
     mask: int | None
     special: frozenset[int]
     identity: str
+    checksums: Mapping[str, str] = MappingProxyType({})
 
     @abstractmethod
     def __call__(self, texts: Sequence[str], longest: int) -> list[list[int]]:

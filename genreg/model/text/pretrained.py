@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from genreg.download import sha256
+from genreg import digests
 from genreg.errors import InputError
 from genreg.model.base import Classifier
-from genreg.run.folder import find_runs
+from genreg.run.data import PRETRAINED
+from genreg.run.folder import find_runs, weights_of
 
-FILE = "weights.pt"
 NEW = ("output.",)
 """Parameters of a classifier that a run of `task=pretrain` does not teach: they start as they were drawn."""
 
@@ -23,7 +23,7 @@ def load_pretrained(model: Classifier, folder: str | None) -> None:
     """
     if folder is None:
         return
-    paths = [path for run in find_runs(Path(folder)) if (path := run / FILE).is_file()]
+    paths = weights_of(find_runs(Path(folder)))
     if len(paths) != 1:
         near = [str(path.parent) for path in paths[:5]]
         raise InputError("model.pretrained", "the folder of one finished run of task=pretrain", folder, near)
@@ -31,7 +31,7 @@ def load_pretrained(model: Classifier, folder: str | None) -> None:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError("model.pretrained", f"tensors in {FILE}", str(error).splitlines()[0]) from error
+        raise InputError("model.pretrained", f"tensors in {path.name}", str(error).splitlines()[0]) from error
     prefix = "encoder."
     weights = {name.removeprefix(prefix): w for name, w in found.items() if name.startswith(prefix)}
     own = {name: w for name, w in model.state_dict().items() if not name.startswith(NEW)}
@@ -42,4 +42,4 @@ def load_pretrained(model: Classifier, folder: str | None) -> None:
         expected = f"a run with the same data and model: {name} of shape {tuple(own[name].shape)}"
         raise InputError("model.pretrained", expected, f"{got} in {folder}")
     model.load_state_dict({name: weights[name] for name in own}, strict=False)
-    model.checksums = {f"model.pretrained/{FILE}": sha256(path)}
+    model.checksums = {PRETRAINED: digests.of_file(path)}

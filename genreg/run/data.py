@@ -1,0 +1,189 @@
+"""Which data a run was made with, and whether they are still what a start would read.
+
+Looked at by the names under which a run has recorded checksums: a file is a digest that the user's cache
+remembers. Only where that does not tell, the data are built: of a user's own function, and of pictures or an
+encoder in a folder that looks otherwise than when it was last read.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genreg import digests
+from genreg.download import default_data_dir, place_of
+from genreg.errors import InputError, explained
+from genreg.run.folder import Row, RunFolder, find_runs, finished_runs, weights_of
+from genreg.run.identity import Config
+from genreg.sources import source_of
+
+PRETRAINED = "model.pretrained/weights.pt"
+PICTURES = ("pictures", "classes", "splits")
+TOKENIZER = "/tokenizer"
+
+
+@dataclass
+class Look:
+    """What one look at many runs has seen: what was built, or why it could not be; digests of folders."""
+
+    built: dict[str, dict[str, str] | str] = field(default_factory=dict)
+    folders: dict[tuple[str, Path], str | None] = field(default_factory=dict)
+
+
+class UnseenError(Exception):
+    """Data that cannot be looked at, and why."""
+
+
+def recorded(folder: RunFolder) -> Iterator[tuple[str, str]]:
+    """Name and digest of all data that made a run; a folder may come from anyone."""
+    for start in folder.starts():
+        found = start.get("data")
+        for name, digest in found.items() if isinstance(found, dict) else ():
+            if isinstance(digest, str):
+                yield name, digest
+
+
+def differing(folder: RunFolder, checksums: dict[str, str]) -> list[str]:
+    """Names of what the run has read otherwise than `checksums` say."""
+    other = (name for name, digest in recorded(folder) if checksums.get(name, digest) != digest)
+    return list(dict.fromkeys(other))
+
+
+def check(folder: RunFolder, checksums: dict[str, str]) -> None:
+    """InputError where a run would go on with other data than it began with."""
+    for name in differing(folder, checksums):
+        expected = f"what {folder.path} began with (put it back, or --again starts from the beginning)"
+        raise InputError(name, expected, "other data")
+
+
+def changed(folder: RunFolder, config: Config, look: Look | None = None) -> list[str]:
+    """Names of data that are not what a start of the run recorded, as `config` would read them now."""
+    return _looked(folder, config, look or Look())[0]
+
+
+def unseen(folder: RunFolder, config: Config, look: Look | None = None) -> list[str]:
+    """Why data of the run cannot be compared, a reason each."""
+    return _looked(folder, config, look or Look())[1]
+
+
+def _looked(folder: RunFolder, config: Config, look: Look) -> tuple[list[str], list[str]]:
+    other, reasons = [], []
+    for name, digest in dict.fromkeys(recorded(folder)):
+        try:
+            if _now(name, digest, config, look) not in (digest, None):
+                other.append(name)
+        except (UnseenError, InputError, OSError) as reason:  # a file may not be ours to read
+            reasons.append(str(reason))
+    return list(dict.fromkeys(other)), list(dict.fromkeys(reasons))
+
+
+def _now(name: str, digest: str, config: Config, look: Look) -> str | None:
+    """The digest of what a start would read under a recorded name, of the kind of `digest`.
+
+    None where nothing tells. Raises UnseenError.
+    """
+    if kept := _kept(name, config):
+        what, folder = kept
+        if not folder.is_dir():
+            raise UnseenError(f"{folder} is not there")
+        if not look.folders.get(kept):
+            look.folders[kept] = digests.recall(what, folder)
+        return look.folders[kept] or _build(config, name not in PICTURES, look).get(name)
+    if file := _file(name, digest, config):
+        if not file.is_file():
+            raise UnseenError(f"{file} is not there")
+        return digests.of_file(file, digest)
+    tokenizer = _node(config, "dataset").get("tokenizer")
+    if name == f"{tokenizer}{TOKENIZER}":
+        place = digests.encoder_folder(str(tokenizer))
+        return digests.of_tokenizer(place) if place else None
+    return _build(config, False, look).get(name) if _is_own(config) else None
+
+
+def _file(name: str, digest: str, config: Config) -> Path | None:
+    """The file that is read under a recorded name; None for what comes from a folder or a function."""
+    dataset, features = _node(config, "dataset"), _node(config, "features")
+    if (source := source_of(dataset)) and source.files.get(name) == digest:
+        found = _data_dir(config) / source.name / name
+        return found if found.exists() else None  # else it would be fetched as it was
+    if name == PRETRAINED:
+        folder = Path(str(_node(config, "model").get("pretrained")))
+        return _only(weights_of(find_runs(folder)), folder)
+    if name == f"{features.get('experiment')}/weights.pt":
+        place, seed = Path(config["output_dir"]), features.get("seed", 0)
+        return _only(weights_of(finished_runs(place, features["experiment"], seed)), place)
+    if isinstance(path := dataset.get("path"), str) and Path(path).name == name and not _is_own(config):
+        return place_of(path, _data_dir(config))
+    if isinstance(path := features.get("path"), str) and Path(path).name == name:
+        return Path(path)
+    return None
+
+
+def _kept(name: str, config: Config) -> tuple[str, Path] | None:
+    """What is remembered of a folder under a recorded name, and which folder it is."""
+    dataset = _node(config, "dataset")
+    if name in PICTURES and isinstance(dataset.get("path"), str) and not _is_own(config):
+        told = {key: dataset.get(key) for key in ("size", "channels", "broken")}
+        return f"{name} {json.dumps(told)}", place_of(dataset["path"], _data_dir(config))
+    if name == _node(config, "model").get("name"):
+        folder = digests.encoder_folder(name)
+        return ("encoder", folder) if folder else None
+    return None
+
+
+def remember(config: Config, checksums: dict[str, str], began: float) -> None:
+    """Keep what was read of folders after `began`, in seconds since the epoch, so that none is read twice."""
+    for name, digest in checksums.items():
+        if kept := _kept(name, config):
+            digests.keep(*kept, digest, began)
+
+
+def _build(config: Config, whole: bool, look: Look) -> dict[str, str]:
+    """The checksums of a data set, or of a whole task, as a start would make it; UnseenError if it cannot."""
+    parts = config if whole else {key: config[key] for key in ("dataset", "data_dir", "seed")}
+    key = json.dumps(parts, sort_keys=True)
+    if key not in look.built:
+        try:
+            look.built[key] = _checksums(config, whole)
+        except Exception as error:  # a user's own function may raise anything
+            look.built[key] = str(explained(error)).partition("\n")[0]
+    found = look.built[key]
+    if isinstance(found, str):
+        raise UnseenError(found)
+    return found
+
+
+def _checksums(config: Config, whole: bool) -> dict[str, str]:
+    import torch
+
+    from genreg.build import build_task, dataset_of
+
+    began = time.time()
+    with torch.random.fork_rng(devices=[]):  # a data set, or initial weights, may draw from it
+        made = build_task(config, torch.device("cpu")) if whole else dataset_of(config)(seed=config["seed"])
+    remember(config, made.checksums, began)
+    checksums: dict[str, str] = made.checksums
+    return checksums
+
+
+def _node(config: Config, group: str) -> Row:
+    """The node of a group; {} without one."""
+    found = config.get(group)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_own(config: Config) -> bool:
+    """Whether the data come from a user's own function."""
+    from genreg.factory import is_own  # few runs need it
+
+    return bool(node := _node(config, "dataset")) and is_own(node)
+
+
+def _data_dir(config: Config) -> Path:
+    return Path(config["data_dir"]) if config.get("data_dir") else default_data_dir()
+
+
+def _only(found: list[Path], place: Path) -> Path:
+    """The only one; else a name under which there is none."""
+    return found[0] if len(found) == 1 else place / "weights.pt"
