@@ -13,6 +13,7 @@ import torch
 
 from genreg import download
 from genreg.dataset import Dataset, rt_polarity, zh_sentiment
+from genreg.dataset.rt_polarity import SOURCE
 from genreg.dataset.texts import Texts, text_dataset
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.errors import InputError
@@ -217,4 +218,4 @@ def test_a_damaged_file_is_named(data_dir: Path, tmp_path: Path) -> None:
         (tmp_path / "rt_polarity" / name).write_bytes(raw + b"x" * name.endswith("pos"))
     with pytest.raises(InputError, match=r"rt-polarity\.pos: expected sha256 4134882974"):
         rt_polarity(data_dir=tmp_path)
-    assert download.state(download.source("rt_polarity"), tmp_path) == "damaged"
+    assert download.state(SOURCE, tmp_path) == "damaged"

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genreg import download
 from genreg.cache import Arrays, kept
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in
 from genreg.dataset.texts import Texts
-from genreg.dataset.zh_sentiment import read_texts
+from genreg.dataset.zh_sentiment import SOURCE, read_texts
+from genreg.download import fetch
 from genreg.parameters import Count, CountOrZero, checked
 
 
@@ -30,10 +30,9 @@ def zh_sentiment_ngram(
     Character 1-2-gram TF-IDF fitted on the pool, reduced to `dimensions` by truncated SVD. The vectors are
     computed once and cached. A third of validation and test also stands in the pool: the rest is `clean`.
     """
-    source = download.source("zh_sentiment")
-    (path,) = download.fetch(source, data_dir)
+    (path,) = fetch(SOURCE, data_dir)
     texts = read_texts(path)
-    vectors = cached_vectors(texts, dimensions, source.files["sentiment.zip"])
+    vectors = cached_vectors(texts, dimensions, SOURCE.files["sentiment.zip"])
     pool = [text.strip() for text in texts["train"].texts]
 
     def split(name: str) -> Split:
@@ -42,7 +41,7 @@ def zh_sentiment_ngram(
 
     train = split("train")
     return assemble((train.x, train.y), split("valid"), split("test"),
-                    labeled=labeled, subset=subset, seed=seed, checksums=source.files)  # fmt: skip
+                    labeled=labeled, subset=subset, seed=seed, checksums=SOURCE.files)  # fmt: skip
 
 
 def cached_vectors(texts: dict[str, Texts], dimensions: int, checksum: str) -> Arrays:
