@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import small_task
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from genreg.dataset import (
     Dataset,
+    Split,
     digits,
     gaussian_grid,
     gaussian_ring,
@@ -20,7 +22,8 @@ from genreg.dataset import (
     two_moons,
     zh_sentiment_ngram,
 )
-from genreg.dataset.base import balanced
+from genreg.dataset.base import drawn
+from genreg.dataset.draw import balanced, shuffled
 from genreg.errors import InputError
 
 
@@ -128,6 +131,31 @@ def test_balanced_differs_by_at_most_one_and_by_seed() -> None:
     assert not torch.equal(balanced(y, 12, seed=0), balanced(y, 12, seed=1))
     with pytest.raises(InputError, match="at most 5 items of class 1"):
         balanced(y, 30, seed=0)
+
+
+def test_which_classes_have_one_item_more_is_drawn_by_the_seed() -> None:
+    """As any other item: each class and each item as often as the others, by Pearson's chi-square."""
+    y = torch.tensor([0, 1, 2] * 4)
+    chosen = [balanced(y, 5, seed) for seed in range(600)]
+    more = sum((y[c].bincount(minlength=3) == 2).long() for c in chosen)
+    items = torch.cat(chosen).bincount(minlength=12)
+    assert int(more.sum()) == 2 * 600  # type: ignore[union-attr]
+    for counts in (more, items):
+        assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_few_items_of_a_split_are_drawn_from_all_of_it() -> None:
+    split = Split(torch.arange(12.0)[:, None], torch.arange(12), torch.arange(12) % 2 == 0)
+    chosen = [drawn(split, "k", 5, seed) for seed in range(600)]
+    assert all(torch.equal(c.x[:, 0].long(), c.y) and torch.equal(c.clean, c.y % 2 == 0) for c in chosen)
+    assert all(len(c.y.unique()) == 5 for c in chosen)
+    assert stats.chisquare(torch.cat([c.y for c in chosen]).bincount(minlength=12)).pvalue > 0.001
+
+
+def test_pool_validation_and_test_have_no_item_in_common() -> None:
+    parts = shuffled(20, validation=5, test=7)
+    assert [len(part) for part in parts] == [8, 5, 7]
+    assert sorted(torch.cat(parts).tolist()) == list(range(20))
 
 
 @pytest.mark.parametrize("labeled", [0, 9, 998])

@@ -113,6 +113,7 @@ def test_validation_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         )
     assert (len(dataset.unlabeled), dataset.validation.clean.tolist()) == (40, [False] * 5)
     assert "left out: x_val" in caplog.text
+    assert "; left out 1 of other names (x_val); " in dataset.told
 
 
 def changed(array: Any, index: Any, value: Any, dtype: Any = None) -> np.ndarray:
@@ -182,8 +183,58 @@ def test_files_that_were_damaged_or_are_others(tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", FLOATS)
     with pytest.raises(InputError, match="a whole npz file"):
         npz(data_dir=tmp_path, path="one.npy")
-    with pytest.raises(InputError, match="an npz file, got"):
+    with pytest.raises(InputError, match=r"an existing file in .*, got 'no such file: none\.npz'"):
         npz(data_dir=tmp_path, path="none.npz")
+
+
+UNKNOWN = np.where(np.arange(N) % 4 == 3, -1, CLASSES)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32, str])
+def test_a_mark_of_no_label_is_to_be_declared(tmp_path: Path, kind: Any) -> None:
+    """-1 is what scikit-learn's semi-supervised methods take for no label."""
+    y = UNKNOWN.astype(kind) if kind is not str else np.where(UNKNOWN < 0, "nan", CLASSES.astype(str))
+    mark: Any = "nan" if kind is str else -1
+    with pytest.raises(InputError, match=rf"^dataset\.no_label: expected .?{mark}.* where y\[3\] is"):
+        made(tmp_path, {"X": FLOATS, "y": y})
+    dataset = made(tmp_path, {"X": FLOATS, "y": y}, no_label=mark, test=5, validation=5)
+    assert (dataset.classes, len(dataset.labeled), len(dataset.unlabeled)) == (3, 35, 50)
+    known = {
+        row.numpy().tobytes(): c for row, c in zip(torch.from_numpy(FLOATS).float(), UNKNOWN, strict=True)
+    }
+    for split in (dataset.labeled, dataset.validation, dataset.test):
+        assert [known[row.numpy().tobytes()] for row in split.x] == split.y.tolist()
+    assert sorted(known[row.numpy().tobytes()] for row in dataset.unlabeled[35:]) == [-1] * 15
+    assert dataset.told.startswith(
+        f"mine.npz: 60 rows of (2, 3), 15 without a label ({mark}); classes 0: 15,"
+    )
+    assert made(tmp_path, {"X": FLOATS, "y": y}, no_label=None, test=20).classes == 4
+
+
+def test_a_mark_in_training_and_in_test(tmp_path: Path) -> None:
+    arrays = {**SPLIT, "y_train": UNKNOWN[:40], "x_unlabeled": FLOATS[50:]}
+    dataset = made(tmp_path, arrays, no_label=-1, validation=6)
+    assert dataset.items == {"labeled": 24, "unlabeled": 44, "validation": 6, "test": 20, "test_clean": 10}
+    known = np.flatnonzero(UNKNOWN[:40] >= 0)
+    assert torch.equal(dataset.validation.x, torch.from_numpy(FLOATS[known[-6:]]).float())
+    with pytest.raises(InputError, match=r"classes of which training has .*'-1 at y_test\[3\]'"):
+        made(tmp_path, {**arrays, "y_test": UNKNOWN[40:]}, no_label=-1)
+
+
+@pytest.mark.parametrize(
+    "y", [CLASSES[:, None] - 1.0 * (CLASSES[:, None] == 0) * 5, np.where(CLASSES, 1, -1)]
+)
+def test_other_numbers_below_zero_are_classes(tmp_path: Path, y: np.ndarray) -> None:
+    assert made(tmp_path, {"X": FLOATS, "y": y}).classes == len(np.unique(y))
+
+
+def test_whole_numbers_that_floats_do_not_tell_apart(tmp_path: Path) -> None:
+    big = 2**53 + CLASSES
+    told = made(tmp_path, {"X": FLOATS, "y": big}).told
+    assert "classes 9007199254740992: 20, 9007199254740993: 20, 9007199254740994: 20;" in told
+    with pytest.raises(InputError, match=r"integers as labels: float64 .* '9007199254740992 at y\[\d+\]'"):
+        made(tmp_path, {"X": FLOATS, "y": big.astype(float)})
+    assert "classes False: 20, True: 40;" in made(tmp_path, {"X": FLOATS, "y": CLASSES > 0}).told
 
 
 @pytest.mark.parametrize("size", [0, 0.0, 1.5, -1, 40])
@@ -221,3 +272,6 @@ def test_runs_of_before_are_found_again() -> None:
     now = {"dataset": {**before["dataset"], "test": 0.2, "targets": "auto"}}
     assert experiment_hash(now) == experiment_hash(before)
     assert experiment_hash({"dataset": {**now["dataset"], "targets": "real"}}) != experiment_hash(before)
+    for mark, same in (("ask", True), (None, True), (-1, False)):
+        marked = {"dataset": {**now["dataset"], "no_label": mark}}
+        assert (experiment_hash(marked) == experiment_hash(before)) is same

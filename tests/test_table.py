@@ -12,6 +12,8 @@ from conftest import Result
 
 from genreg.dataset import Dataset, table
 from genreg.errors import InputError
+from genreg.run.folder import find_runs
+from genreg.run.identity import data_name, experiment_name, run_path
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(5, 3, size=(40, 2)).round(3)
@@ -105,7 +107,8 @@ WRONG: list[tuple[list[list[str]], dict[str, Any], str, str]] = [
     (changed(9, 0, "1"), {"target": "one", "columns": ["two"], "targets": "classes"}, FILE,
      r"words or whole numbers as labels \(or dataset\.targets=real\).* at line \d+, column one"),
     ([*ROWS[:-1], ROWS[-1][:3]], {}, FILE, "4 cells a line, .*got '3 in line 41'"),
-    (changed(9, 0, '"1'), {}, FILE, "cells that are separated and quoted, got 'unexpected end of data"),
+    (changed(9, 0, '"1'), {}, FILE,
+     "cells that are separated and quoted, got 'a quotation mark that is never closed in line 9'"),
     (ROWS[:0], {}, FILE, "a line of column names and lines of values"),
     (ROWS, {"target": "targe"}, "dataset.target", "the name of a column, got 'targe'\n  nearest: target"),
     (ROWS, {"columns": ["tow"]}, "dataset.columns", "the name of a column, got 'tow'\n  nearest: two"),
@@ -146,9 +149,48 @@ def test_other_files(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("one;target\n1;a\n")
     with pytest.raises(InputError, match=r"dataset\.target: .*got 'target'\n  nearest: one;target"):
         table(data_dir=tmp_path)
-    for name in ("none.csv", "table.xlsx"):
-        with pytest.raises(InputError, match=r"a \.csv file \(separated by commas\), or \.tsv"):
-            table(data_dir=tmp_path, path=name)
+    (tmp_path / "table.xlsx").touch()
+    with pytest.raises(InputError, match=r"a \.csv file \(separated by commas\), or \.tsv"):
+        table(data_dir=tmp_path, path="table.xlsx")
+
+
+def labels(folder: Path, cells: list[str], **options: Any) -> Dataset:
+    """A table whose targets are the cells, in turn."""
+    return made(folder, [[*row[:3], cells[i % len(cells)]] for i, row in enumerate(ROWS)], **options)
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["01", "1", "7"], "01: 14, 1: 13, 7: 13"),  # codes
+        (["10", "02", "1"], "1: 13, 2: 13, 10: 14"),  # in the order of numbers, as in earlier versions
+        (["1", "1.0", "+1", "1e0", "2"], "1: 32, 2: 8"),  # one number
+        (["9007199254740992", "9007199254740993"], "9007199254740992: 20, 9007199254740993: 20"),
+        (["100000000000000000001", "100000000000000000002"],
+         "100000000000000000001: 20, 100000000000000000002: 20"),  # beyond 64 bits
+        (["none", "mild"], "mild: 20, none: 20"),
+        (["-1", "0", "1"], "-1: 14, 0: 13, 1: 13; -1 is a class"),
+        (["-1", "1"], "-1: 20, 1: 20"),
+    ],
+)  # fmt: skip
+def test_which_labels_are_one_class(tmp_path: Path, cells: list[str], classes: str) -> None:
+    told = labels(tmp_path, cells).told
+    assert (
+        told == f"table.csv: 40 rows, 3 columns; classes {classes}; labeled 24, pool 24, validation 8, test 8"
+    )
+
+
+def test_the_label_of_a_class_that_has_too_few_items_is_said(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^dataset\.labeled: expected at most 3 items of class 30, .*'6 of 20"
+    ):
+        labels(tmp_path, ["10", "10", "20", "20", "30"], labeled=20)
+
+
+@pytest.mark.parametrize("mark", ["", "None", "#N/A", "<NA>", "NaN", "NULL", "#DIV/0!"])
+def test_marks_of_no_value_are_no_class(tmp_path: Path, mark: str) -> None:
+    with pytest.raises(InputError, match=rf"column target .*got '{mark or 'nothing'} in line 2'"):
+        labels(tmp_path, [mark, "a", "b"])
 
 
 def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) -> None:
@@ -162,3 +204,45 @@ def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) ->
     assert answer.err.startswith("genreg: dataset.path: expected numbers in column target")
     answer = genreg("train", *given, "dataset.target=same", "dataset.columns=[one]")
     assert answer.err.startswith("genreg: dataset: expected two classes or more")
+
+
+def test_a_run_is_called_by_its_file_and_goes_on_where_an_earlier_version_began_it(
+    genreg: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = written(tmp_path, ROWS, name="my table.csv") / "my table.csv"
+    given = ["dataset=table", f"dataset.path={path}", "logger=none", "steps=2", "device=cpu"]
+    assert (answer := genreg("train", *given)).code == 0, answer.err
+    (arm,) = (tmp_path / "outputs").glob("*/*")
+    assert arm.relative_to(tmp_path / "outputs").as_posix().startswith("my_table/none-")
+    assert genreg("ls").out.splitlines()[1].startswith("my_table/none-")
+    assert genreg("ls", "--where", "name=my_table/none", "--where", "dataset=table").code == 0
+    arm.parent.rename(tmp_path / "outputs/table")
+    assert "finished already: " in genreg("train", *given).out
+    assert genreg("train", *given, "seed=1").code == 0
+    assert [p.name for p in sorted((tmp_path / "outputs/table" / arm.name).iterdir())] == ["seed=0", "seed=1"]
+    assert [folder.name for folder in (tmp_path / "outputs").iterdir()] == ["table"]
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "name"),
+    [
+        ("table", "/data/wine.csv", "wine"), ("npz", "wine.2024.npz", "wine_2024"),
+        ("text_csv", "评论.jsonl", "评论"), ("image_folder", "/data/my cats.v2/", "my_cats_v2"),
+        ("table", "seed=3.csv", "seed_3"),  # a folder of that name would be taken for a run
+        ("table", "wine.before-2.csv", "wine_before-2"),  # and this for one that was set aside
+        ("table", "../$(ls); rm.csv", "ls_rm"), ("table", "....csv", "table"),
+        ("image_folder", "..", "image_folder"),
+        ("table", "é" * 200 + ".csv", "é" * 120),
+    ],
+)  # fmt: skip
+def test_names_of_files_are_names_of_folders(tmp_path: Path, target: str, path: str, name: str) -> None:
+    config = {"dataset": {"_target_": f"genreg.dataset.{target}", "path": path}, "name": None, "seed": 0,
+              "regularizer": {}, "output_dir": str(tmp_path)}  # fmt: skip
+    assert experiment_name(config) == f"{name}/none"
+    run_path(config).mkdir(parents=True)
+    assert list(find_runs(tmp_path)) == [run_path(config)]
+
+
+def test_a_function_of_ones_own_is_called_as_before() -> None:
+    assert data_name({"_target_": "mine.stars", "path": "catalogue.csv"}) == "stars"
+    assert data_name({"_target_": "genreg.dataset.mnist", "name": "fashion_mnist"}) == "fashion_mnist"

@@ -81,19 +81,48 @@ def test_names_of_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["texts.csv", "texts.jsonl"])
-def test_lines_without_a_label_are_unlabeled(
-    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lines_without_a_label_are_unlabeled(tmp_path: Path, name: str) -> None:
     more = [{"text": f"more {i}", "label": None if i else ""} for i in range(5)]
-    with caplog.at_level(logging.INFO, "genreg"):
-        dataset = made(tmp_path, [*more, *ROWS], name)
+    dataset = made(tmp_path, [*more, *ROWS], name)
     assert dataset.items == {"labeled": 24, "unlabeled": 29, "validation": 8, "test": 8}
-    assert "5 of 45 lines are unlabeled, and join the pool" in caplog.text
+    found = f"{name}: 45 texts, 5 without a label (empty: 5); classes ant: 20, zebra: 20; "
+    assert dataset.told == found + "labeled 24, pool 29, validation 8, test 8"
     texts = read(made(tmp_path, [*more, *ROWS], name, min_count=1), dataset.unlabeled)
     assert len(texts) == 29
     if name == "texts.jsonl":
         keyless = [*({"text": row["text"]} for row in more), *ROWS]
         assert torch.equal(made(tmp_path, keyless, name).unlabeled, dataset.unlabeled)
+
+
+def test_a_table_of_tabs_has_no_quotes(tmp_path: Path) -> None:
+    """A text that begins with a mark once swallowed the lines to the next one that ends with a mark."""
+    texts = [f"text no. {i}" for i in range(120)]
+    texts[10], texts[90], texts[50], texts[60] = '"text', 'no."', '"text"', '"text ""no"""'
+    lines = ["text\tlabel", *(f"{text}\t{i % 2}" for i, text in enumerate(texts))]
+    (tmp_path / "texts.tsv").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    dataset = text_csv(data_dir=tmp_path, path="texts.tsv", min_count=1)
+    assert dataset.told.startswith("texts.tsv: 120 texts; classes 0: 60, 1: 60; ")
+    found = [read(dataset, split) for split in (dataset.unlabeled, dataset.validation.x, dataset.test.x)]
+    texts[50], texts[60] = "text", 'text "no"'  # as programs write single cells
+    assert sorted(text for split in found for text in split) == sorted(texts)
+
+
+@pytest.mark.parametrize("name", ["texts.csv", "texts.tsv"])
+def test_cells_of_several_lines_are_said(tmp_path: Path, name: str) -> None:
+    rows = changed(6, text="one\n\ntwo")
+    told = made(tmp_path, rows, name).told
+    assert told.startswith(
+        f"{name}: 40 texts, 1 of several lines (the longest: lines 8 to 10); classes ant: 20"
+    )
+    assert made(tmp_path, rows).told.startswith("texts.jsonl: 40 texts; ")
+
+
+@pytest.mark.parametrize("mark", ["None", "#N/A", "<NA>", "#na"])
+def test_marks_of_no_label(tmp_path: Path, mark: str) -> None:
+    told = made(tmp_path, [{**ROWS[0], "label": mark}, *ROWS[1:]]).told
+    assert told.startswith(
+        f"texts.jsonl: 40 texts, 1 without a label ({mark}: 1); classes ant: 20, zebra: 19;"
+    )
 
 
 def parts(names: list[tuple[str, int]], rows: list[dict[str, Any]] = ROWS) -> list[dict[str, Any]]:
@@ -171,7 +200,10 @@ BROKEN = [
     ("texts.csv", b"text,label\nno, never,1", "2 cells a line, as many as column names, got '3 in line 2'"),
     ("texts.csv", b"text,label\n", "a line of column names and lines of values"),
     ("texts.txt", b"a", r"a \.csv, \.tsv or \.jsonl file of texts and labels"),
-    ("", b"", r"a \.csv, \.tsv or \.jsonl file of texts and labels"),
+    ("", b"", r"an existing file in .*, got 'no such file: none.csv'"),
+    ("texts.csv", b'text,label\na,1\n"b,1\nc,1\n', "cells .* got 'a quotation mark .* closed in line 3'"),
+    ("texts.csv", b'text,label\na,1\n"b,1\nc "d",1\n', "cells that are separated .* in lines 3 to 4"),
+    ("texts.tsv", b'text\tlabel\n"b\t1\nc\t1\n\td"\t1\n', "2 cells a line, .* got '3 in line 4'"),
 ]  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """From arrays that people have to a data set: what is wrong is said with the place where it stands."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in, regression
+from genreg.dataset.own import told
 from genreg.errors import InputError
 from genreg.parameters import Count
 
@@ -57,10 +59,19 @@ def array_dataset(
     subset: Subset,
     seed: int,
     checksums: dict[str, str],
+    read: str,
+    left_out: Mapping[str, int] = MappingProxyType({}),
 ) -> Dataset:
-    """A data set of training, validation and test; `unlabeled` joins the pool. labeled: None for all."""
+    """A data set of training, validation and test; `unlabeled` joins the pool. labeled: None for all.
+
+    read, left_out: what is said of the file, as in `told`.
+    """
     real = is_real(parts[0].y, targets)
-    ys = [real_targets(part, parts[0]) for part in parts] if real else class_numbers(parts)
+    names: list[str] = []
+    if real:
+        ys = [real_targets(part, parts[0]) for part in parts]
+    else:
+        ys, names = class_numbers(parts)
     pools = [x for x in (parts[0].x, unlabeled) if x is not None]
     pool = {digest(row) for x in pools for row in x}
 
@@ -74,10 +85,11 @@ def array_dataset(
     if real:
         dataset = regression(train, validation, test, seed=seed, checksums=checksums, **known)
     else:
-        dataset = assemble((train.x, train.y), validation, test, seed=seed, checksums=checksums, **known)
-    if unlabeled is None:
-        return dataset
-    return replace(dataset, unlabeled=torch.cat([torch.from_numpy(x) for x in pools]))
+        pool_of = (train.x, train.y)
+        dataset = assemble(pool_of, validation, test, seed=seed, checksums=checksums, names=names, **known)
+    if unlabeled is not None:
+        dataset = replace(dataset, unlabeled=torch.cat([torch.from_numpy(x) for x in pools]))
+    return told(dataset, read, names, ys, left_out)
 
 
 def digest(row: np.ndarray) -> bytes:
@@ -107,6 +119,12 @@ def is_real(y: np.ndarray, targets: Targets) -> bool:
     return targets == "real" or (targets == "auto" and not whole(y).all())
 
 
+def strata(y: np.ndarray, targets: Targets) -> np.ndarray | None:
+    """The labels by whose classes splits are drawn; None for real targets, or what are no labels."""
+    classes = y.ndim == 1 and targets != "real" and whole(y).all()
+    return y if classes else None
+
+
 def real_targets(part: Part, train: Part) -> Tensor:
     """Targets (N, k); InputError for words, or another k than training has."""
     if part.y.dtype.kind == "U":
@@ -118,8 +136,8 @@ def real_targets(part: Part, train: Part) -> Tensor:
     return torch.from_numpy(part.y.astype(np.float32).reshape(len(part), -1))
 
 
-def class_numbers(parts: tuple[Part, Part, Part], *, real: bool = True) -> list[Tensor]:
-    """Class numbers (N,) of each part, from 0, in the sorted order of the labels of the first.
+def class_numbers(parts: tuple[Part, Part, Part], *, real: bool = True) -> tuple[list[Tensor], list[str]]:
+    """Class numbers (N,) of each part, from 0, in the sorted order of the labels of the first; these labels.
 
     real: whether `dataset.targets=real` is another choice, and worth a word where labels are none.
     """
@@ -134,7 +152,9 @@ def class_numbers(parts: tuple[Part, Part, Part], *, real: bool = True) -> list[
                 f"classes of which training has items (shuffle the rows, or leave these out{instead})",
                 f"{y[row].item()!r} at {part.place(row)}",
             )
-    return [torch.from_numpy(np.searchsorted(names, y)) for y in labels]
+    kind = bool if parts[0].y.dtype.kind == "b" else names.dtype
+    ys = [torch.from_numpy(np.searchsorted(names, y)) for y in labels]
+    return ys, names.astype(kind).astype(str).tolist()
 
 
 def class_labels(part: Part, *, real: bool = True) -> np.ndarray:
@@ -149,4 +169,10 @@ def class_labels(part: Part, *, real: bool = True) -> np.ndarray:
         raise wrong(
             f"words or whole numbers as labels{instead}", f"{part.y[row].item()} at {part.place(row)}"
         )
+    if part.y.dtype.kind == "f":
+        inexact = np.abs(part.y) >= 2 / np.finfo(part.y.dtype).eps  # 2^53 of float64: it has no neighbours
+        if inexact.any():
+            row = int(inexact.argmax())
+            expected = f"integers as labels: {part.y.dtype} does not tell whole numbers of this size apart"
+            raise wrong(expected, f"{part.y[row].item():.0f} at {part.place(row)}")
     return part.y if part.y.dtype.kind == "U" else part.y.astype(np.int64)

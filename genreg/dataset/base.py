@@ -1,6 +1,7 @@
 """A data set as tensors, and which of its items are labeled."""
 
-from collections.abc import Hashable, Iterable
+import hashlib
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -8,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genreg import streams
+from genreg.dataset.draw import balanced, proportional, some
 from genreg.errors import InputError
 from genreg.text.vocabulary import Vocabulary
 
-Subset = Literal["balanced", "first"]
+Subset = Literal["balanced", "proportional", "first"]
+DRAWS = {"balanced": balanced, "proportional": proportional}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Dataset:
     classes: 0 if nothing is labeled (`labeled` is empty then), or if targets are real numbers. checksums:
     sha256 of each file that the tensors were read from. modes: of data that were drawn from a known mixture.
     corrupted: copies of the test items, by what was done to them. vocabulary: of texts, whose items are rows
-    of its numbers, padded behind.
+    of its numbers, padded behind. told: of data of one's own, one line of what was read.
     """
 
     labeled: Split
@@ -72,6 +74,7 @@ class Dataset:
     modes: Modes | None = None
     corrupted: dict[str, Split] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
+    told: str = ""
 
     @property
     def input_shape(self) -> list[int]:
@@ -82,6 +85,16 @@ class Dataset:
         """How many numbers a model predicts: one a class, or one a real target; 0 without labels."""
         real = len(self.labeled) and self.labeled.y.is_floating_point()
         return self.labeled.y.shape[1] if real else self.classes
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all inputs and targets, wherever they came from."""
+        found = hashlib.sha256()
+        splits = (self.labeled, self.validation, self.test)
+        for tensor in (self.unlabeled, *(part for split in splits for part in (split.x, split.y))):
+            found.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return found.hexdigest()
 
     @property
     def items(self) -> dict[str, int]:
@@ -116,17 +129,19 @@ def assemble(
     seed: int,
     checksums: dict[str, str] | None = None,
     modes: Modes | None = None,
+    names: Sequence[str] = (),
 ) -> Dataset:
     """A data set whose pool is `train`, of which `labeled` items keep their label.
 
-    subset: `balanced` draws them by `seed`, class counts differing by at most one; `first` takes the first
-    lines. Raises InputError if there are fewer than classes or more than items.
+    subset: `balanced` draws them by `seed`, class counts differing by at most one; `proportional`, classes
+    as the pool has them; `first` takes the first lines. names: labels of the classes, where these are not
+    their numbers. Raises InputError if there are fewer than classes or more than items.
     """
     x, y = train
     classes = int(torch.cat((y, validation.y, test.y)).max()) + 1
     if not classes <= labeled <= len(y):
         raise InputError("dataset.labeled", f"a number from {classes} (classes) to {len(y)} (items)", labeled)
-    chosen = torch.arange(labeled) if subset == "first" else balanced(y, labeled, seed)
+    chosen = torch.arange(labeled) if subset == "first" else DRAWS[subset](y, labeled, seed, names)
     known = Split(x[chosen], y[chosen], torch.zeros(labeled, dtype=torch.bool))
     return Dataset(known, x, validation, test, classes, checksums or {}, modes)
 
@@ -144,8 +159,8 @@ def regression(
     """A data set of real targets whose pool is `train`; which are known is drawn, or the `first` are."""
     if not 1 <= labeled <= len(train):
         raise InputError("dataset.labeled", f"a number from 1 to {len(train)} (items)", labeled)
-    order = torch.randperm(len(train), generator=streams.generator(seed, "labeled"))
-    chosen = torch.arange(labeled) if subset == "first" else order[:labeled]
+    drawn = some(len(train), labeled, seed=seed, stream="labeled")
+    chosen = torch.arange(labeled) if subset == "first" else drawn
     known = Split(train.x[chosen], train.y[chosen], torch.zeros(labeled, dtype=torch.bool))
     return Dataset(known, train.x, validation, test, classes=0, checksums=checksums or {})
 
@@ -163,42 +178,11 @@ def unlabeled(
     return Dataset(split(pool[:0]), pool, split(validation), split(test), 0, checksums or {})
 
 
-def balanced(y: Tensor, n: int, seed: int) -> Tensor:
-    """Indices of `n` items of `y`, as equal in class as possible, drawn by the stream `labeled` of `seed`.
-
-    Raises InputError where a class has too few items.
-    """
-    draw = streams.generator(seed, "labeled")
-    classes = int(y.max()) + 1
-    extra = set(torch.randperm(classes, generator=draw)[: n % classes].tolist())
-    chosen = []
-    for c in range(classes):
-        members = (y == c).nonzero()[:, 0]
-        want = n // classes + (c in extra)
-        if want > len(members):
-            raise InputError("dataset.labeled", f"at most {len(members)} items of class {c}", want)
-        chosen.append(members[torch.randperm(len(members), generator=draw)[:want]])
-    return torch.cat(chosen)
-
-
-def shuffled(n: int, validation: int, test: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices of pool, validation and test of n items, drawn at random, always the same.
-
-    Raises InputError if nothing is left for the pool.
-    """
-    if validation + test >= n:
-        raise InputError("dataset.validation", f"validation + test below {n} (items)", validation + test)
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
-    return order[validation + test :], order[:validation], order[validation : validation + test]
-
-
 def drawn(split: Split, key: str, n: int, seed: int) -> Split:
     """`n` of its items, drawn by the stream `validation`; InputError, naming `key`, for too many."""
     if n > len(split):
         raise InputError(key, f"at most {len(split)} (items)", n)
-    chosen = torch.randperm(len(split), generator=streams.generator(seed, "validation"))[:n]
-    chosen = chosen.to(split.y.device)
-    return Split(split.x[chosen], split.y[chosen], split.clean[chosen])
+    return split[some(len(split), n, seed=seed, stream="validation").to(split.y.device)]
 
 
 def not_in(pool: Iterable[Hashable], items: Iterable[Hashable]) -> Tensor:

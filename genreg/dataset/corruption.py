@@ -22,7 +22,8 @@ def corrupted(test: Split, strengths: Mapping[Kind, float], seed: int, key: str)
     noise: standard deviation of Gaussian noise in units of x, not clipped. blur: standard deviation of a
     Gaussian kernel in pixels, the border repeated. shift: most pixels each way, whole numbers drawn for each
     item, zeros where nothing was. Each draws from a stream of its own, `corruption/KIND`. Raises InputError,
-    naming `key`, for blur and shift of what is no picture (C, H, W), and for a shift by part of a pixel.
+    naming `key`, for texts, for blur and shift of what is no picture (C, H, W), and for a shift by part of a
+    pixel.
     """
     copies: dict[str, Split] = {}
     for kind, strength in strengths.items():
@@ -34,6 +35,8 @@ def corrupted(test: Split, strengths: Mapping[Kind, float], seed: int, key: str)
 
 
 def _check(kind: Kind, strength: float, x: Tensor, key: str) -> None:
+    if not x.is_floating_point():
+        raise InputError(key, "0 for texts, whose tokens are no numbers", strength)
     if kind != "noise" and x.ndim != 4:
         raise InputError(key, "0 for data that are not pictures", strength)
     if kind == "shift" and (strength % 1 or strength >= min(x.shape[2:])):

@@ -3,25 +3,29 @@
 import hashlib
 import json
 import logging
-import os
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
-from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in, shuffled, unlabeled
+from genreg.cache import Arrays, kept
+from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in, unlabeled
+from genreg.dataset.draw import shuffled
+from genreg.dataset.folders import is_hidden, meaning, pictures
+from genreg.dataset.own import told
 from genreg.dataset.picture import Decoded, decode
-from genreg.download import default_data_dir
+from genreg.download import Source, find
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
 
 log = logging.getLogger("genreg")
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+SOURCE = Source("image_folder", 0.0, "your own", "a folder of your own: dataset.path")
 
 
 @checked
@@ -34,71 +38,83 @@ def image_folder(
     broken: Literal["refuse", "skip"] = "refuse",
     validation: Count = 1000,
     test: Count = 1000,
+    stratify: bool = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:
     """Pictures of any size under a folder, their middle squares resized to `size` pixels.
 
-    path: absolute, or within the data folder; searched with its subfolders. If every picture lies in a
-    subfolder, the first-level one is its class, in alphabetical order; else there are no labels. labeled:
-    items of the pool that keep theirs, None for all. validation, test: drawn the same for every seed.
+    path: as `download.find` takes it; searched with its subfolders, which say splits and classes
+    (`folders.meaning`), in alphabetical order; no classes where a picture lies in no subfolder. labeled:
+    those of the pool that keep theirs, None for all. validation, test: drawn the same for every seed,
+    unless a folder is called so; stratify: in the proportions of the classes, if there are any.
     channels: 3 takes grey, palette, 16-bit and CMYK pictures too, 1 grey ones of any depth. broken: files
     that PIL cannot read, or of another kind; `refuse` names one, `skip` lists them in the log, which also
-    counts what was converted or passed over. x is in [0, 1], (channels, size, size), white where transparent.
+    counts what was converted. x is in [0, 1], (channels, size, size), white where transparent.
     Raises InputError for a folder that is missing, empty or has too few pictures.
     """
-    folder = data_dir / path
-    pictures, names = readable(folder, picture_files(folder), size, channels, broken)
-    if len(names) <= validation + test:
-        wanted = f"more than {validation} + {test} pictures (validation and test)"
-        raise InputError("dataset.path", wanted, f"{len(names)} in {folder}")
-    y = class_numbers(folder, names)
+    folder = find(path, data_dir, "folder")
+    found = pictures(folder)
+    decoded, names = readable(folder, found.names, size, channels, broken)
+    x = torch.from_numpy(decoded).permute(0, 3, 1, 2).float() / 255
+    splits, classes = meaning(names)
+    labels, y = class_numbers(names, splits, classes)
+    tell_empty(folder, splits, labels)
     if y is None and labeled is not None:
         raise InputError("dataset.labeled", "null where no subfolders name classes", labeled)
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
-    checksums = {"pictures": hashlib.sha256(pictures.tobytes()).hexdigest()}
-    pool, held_out, tested = splits(x, y, validation, test)
+    strata = y.numpy() if stratify and y is not None else None
+    parts = divided(x, y, split_rows(folder, splits, validation, test, strata))
+    checksums = {"pictures": hashlib.sha256(decoded.tobytes()).hexdigest()}
+    if y is not None:
+        checksums["classes"] = hashlib.sha256(y.numpy().tobytes()).hexdigest()
+    if any(splits):
+        checksums["splits"] = hashlib.sha256(json.dumps(splits).encode()).hexdigest()
     if y is None:
-        return unlabeled(pool.x, held_out.x, tested.x, checksums)
-    say("classes of which no picture fell to training", untrained(names, y, pool.y))
-    return assemble((pool.x, pool.y), held_out, tested, labeled=labeled or len(pool),
-                    subset=subset if labeled else "first", seed=seed, checksums=checksums)  # fmt: skip
+        dataset = unlabeled(parts[3].x, parts[1].x, parts[2].x, checksums)
+    else:
+        say("classes of which no picture fell to training", untrained(classes, labels, parts[0].y))
+        dataset = assemble((parts[0].x, parts[0].y), parts[1], parts[2], labeled=labeled or len(parts[0]),
+                           subset=subset if labeled else "first", seed=seed, checksums=checksums,
+                           names=labels)  # fmt: skip
+        dataset = replace(dataset, unlabeled=parts[3].x)
+    left_out = found.left_out + Counter(broken=len(found.names) - len(names))
+    ys = [part.y for part in parts[:3]]
+    return told(dataset, f"{folder.name}: {len(names)} pictures", labels, ys, left_out)
 
 
-def splits(x: Tensor, y: Tensor | None, validation: int, test: int) -> list[Split]:
-    """Pool, validation and test."""
-    parts = shuffled(len(x), validation, test)
-    seen = {row.numpy().tobytes() for row in x[parts[0]]}
+def split_rows(
+    folder: Path, splits: Sequence[str | None], validation: int, test: int, labels: np.ndarray | None
+) -> list[Tensor]:
+    """Rows of training, validation, test and unlabeled; of training those are drawn that have no folder.
+
+    labels: the class of each row, to draw in the proportions of; None to draw without regard to them.
+    InputError where too few are left.
+    """
+    train = torch.tensor([row for row, split in enumerate(splits) if split in (None, "train")])
+    held_out, tested, more = (
+        torch.tensor([row for row, split in enumerate(splits) if split == name], dtype=torch.long)
+        for name in ("validation", "test", "unlabeled")
+    )
+    n, m = 0 if len(held_out) else validation, 0 if len(tested) else test
+    if len(train) <= n + m:
+        wanted = f"more than {n} + {m} pictures (validation and test)"
+        raise InputError("dataset.path", wanted, f"{len(train)} in {folder}")
+    pool, drawn, last = shuffled(len(train), n, m, None if labels is None else labels[train.numpy()])
+    return [train[pool], held_out if not n else train[drawn], tested if not m else train[last], more]
+
+
+def divided(x: Tensor, y: Tensor | None, rows: list[Tensor]) -> list[Split]:
+    """Training, validation, test and the pool, in which training is."""
+    pool = torch.cat((rows[0], rows[3]))
+    seen = {row.numpy().tobytes() for row in x[pool]}
     y = torch.zeros(len(x), dtype=torch.long) if y is None else y
-    return [Split(x[i], y[i], not_in(seen, (row.numpy().tobytes() for row in x[i]))) for i in parts]
 
+    def split(i: Tensor) -> Split:
+        return Split(x[i], y[i], not_in(seen, (row.numpy().tobytes() for row in x[i])))
 
-def picture_files(folder: Path) -> list[str]:
-    """Names of the pictures under `folder`, relative to it, sorted; InputError if there are none."""
-    if not folder.is_dir():
-        raise InputError("dataset.path", "an existing folder of pictures", str(folder))
-    found = {file.relative_to(folder): file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES}
-    kinds = {name.as_posix(): no_picture(name.parts, file) for name, file in found.items()}
-    names = sorted(name for name, kind in kinds.items() if not kind)
-    if not names:
-        expected = f"a folder with pictures ({' '.join(sorted(SUFFIXES))})"
-        raise InputError("dataset.path", expected, str(folder))
-    say("passed over, named like pictures", Counter(filter(None, kinds.values())))
-    return names
-
-
-def no_picture(parts: tuple[str, ...], file: Path) -> str:
-    """What is named like a picture and is none; empty if it may be one."""
-    if "__MACOSX" in parts:
-        return "in __MACOSX"
-    if is_hidden(parts):
-        return "hidden"
-    return "" if file.is_file() else "no file"
-
-
-def is_hidden(parts: tuple[str, ...]) -> bool:
-    return any(part.startswith(".") for part in parts)
+    train, held_out, tested = map(split, rows[:3])
+    return [train, held_out, tested, split(pool) if len(rows[3]) else train]
 
 
 def say(what: str, counts: Counter[str]) -> None:
@@ -108,28 +124,40 @@ def say(what: str, counts: Counter[str]) -> None:
         log.warning("dataset.path: %s: %s", what, kinds)
 
 
-def class_numbers(folder: Path, names: list[str]) -> Tensor | None:
-    """For each picture the number of its first-level subfolder, (N,); None if one lies in none."""
-    stray = [name for name in names if "/" not in name]
-    if stray and len(stray) < len(names):
+def class_numbers(
+    names: list[str], splits: Sequence[str | None], classes: Sequence[str | None]
+) -> tuple[list[str], Tensor | None]:
+    """The sorted classes, and for each picture the number of its own, (N,), 0 of an unlabeled one.
+
+    None, without classes, if a picture of another split has none.
+    """
+    known = [split != "unlabeled" for split in splits]
+    stray = [name for name, c, k in zip(names, classes, known, strict=True) if k and c is None]
+    if stray and len(stray) < sum(known):
         log.warning("dataset.path: no labels, as %d of %d pictures lie in no subfolder: %s",
-                    len(stray), len(names), stray[0])  # fmt: skip
+                    len(stray), sum(known), stray[0])  # fmt: skip
     if stray:
-        return None
-    subfolders = [name.split("/")[0] for name in names]
-    numbers = {subfolder: number for number, subfolder in enumerate(sorted(set(subfolders)))}
-    other = [file.name for file in folder.iterdir() if file.is_dir() and file.name not in numbers]
-    if empty := sorted(name for name in other if name != "__MACOSX" and not is_hidden((name,))):
+        return [], None
+    labels = sorted({str(c) for c, k in zip(classes, known, strict=True) if k})
+    numbers = {label: number for number, label in enumerate(labels)}
+    return labels, torch.tensor([numbers.get(str(c), 0) for c in classes])
+
+
+def tell_empty(folder: Path, splits: Sequence[str | None], labels: list[str]) -> None:
+    """Name the folders beside those of classes that have no picture."""
+    if not labels or any(splits):
+        return
+    other = [file.name for file in folder.iterdir() if file.is_dir() and file.name not in labels]
+    if empty := sorted(name for name in other if name != "__MACOSX" and not is_hidden(name)):
         log.warning(
             "dataset.path: %d subfolders without a picture are no classes: %s", len(empty), ", ".join(empty)
         )
-    return torch.tensor([numbers[subfolder] for subfolder in subfolders])
 
 
-def untrained(names: list[str], y: Tensor, trained: Tensor) -> Counter[str]:
+def untrained(classes: Sequence[str | None], labels: list[str], trained: Tensor) -> Counter[str]:
     """How many pictures there are of each class that `trained` lacks."""
-    pairs = zip(names, (~torch.isin(y, trained)).tolist(), strict=True)
-    return Counter(f"of {name.split('/')[0]}" for name, lacking in pairs if lacking)
+    lacking = {label for number, label in enumerate(labels) if not (trained == number).any()}
+    return Counter(f"of {c}" for c in classes if c in lacking)
 
 
 def readable(
@@ -149,25 +177,19 @@ def readable(
     return pictures, [name for name, fault in zip(files, faults, strict=True) if not fault]
 
 
-def cached(folder: Path, files: list[str], size: int, channels: int) -> dict[str, np.ndarray]:
+def cached(folder: Path, files: list[str], size: int, channels: int) -> Arrays:
     """The readable pictures and, for each file, what else is `Decoded` of it; made once."""
     stats = [(folder / name).stat() for name in files]
     entries = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in zip(files, stats, strict=True)]
     recipe = {"size": size, "channels": channels, "resize": "bicubic", "version": 2, "files": entries}
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-    path = default_data_dir() / "decoded" / f"image_folder-{key}.npz"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            unfinished = path.with_suffix(f".{os.getpid()}.npz")
-            found = [decode(folder / name, size, channels) for name in files]
-            np.savez(unfinished, **stacked(found, size, channels))  # type: ignore[arg-type]
-            unfinished.replace(path)
-    with np.load(path) as arrays:
-        return dict(arrays)
+    return kept(
+        f"decoded/image_folder-{key}",
+        lambda: stacked([decode(folder / name, size, channels) for name in files], size, channels),
+    )
 
 
-def stacked(found: list[Decoded], size: int, channels: int) -> dict[str, np.ndarray]:
+def stacked(found: list[Decoded], size: int, channels: int) -> Arrays:
     """Pixels of those without a fault; faults, conversions and whether there are several frames, of all."""
     pixels = [one.pixels for one in found if not one.fault]
     return {

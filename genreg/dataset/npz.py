@@ -3,26 +3,34 @@
 import logging
 import zipfile
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, finite, wrong
-from genreg.dataset.base import Dataset, Subset, shuffled
-from genreg.download import sha256
+from genreg import digests
+from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, finite, is_real, strata, wrong
+from genreg.dataset.base import Dataset, Subset
+from genreg.dataset.cells import missing
+from genreg.dataset.draw import shuffled
+from genreg.dataset.own import doubtful
+from genreg.download import Source, find
 from genreg.errors import InputError
 from genreg.parameters import CountOrZero, checked
 
 log = logging.getLogger("genreg")
 
 Arrays = dict[str, np.ndarray]
+Parted = tuple[Part, np.ndarray]
 
 WHOLE, SPLIT = ("X", "y"), ("x_train", "y_train", "x_test", "y_test")
 VALIDATION, UNLABELED = ("x_validation", "y_validation"), "x_unlabeled"
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What numpy and zipfile raise for files that are broken in one way or another."""
 CHANNELS = (1, 3, 4)
+
+SOURCE = Source("npz", 0.0, "your own", "a file of your own: dataset.path")
 
 
 @checked
@@ -34,6 +42,8 @@ def npz(
     validation: Size = 1000,
     test: Size = 0.2,
     targets: Targets = "auto",
+    no_label: int | str | None = "ask",
+    stratify: bool = False,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:
@@ -41,25 +51,34 @@ def npz(
 
     x: bytes are brought to [0, 1], and are pictures where they are (N, H, W[, C]): (C, H, W) then; other
     numbers (N, ...) stay as they are. y: whole numbers or words (N,) are classes; others, or all with
-    targets=real, real targets (N[, k]). validation: so many or such a share of the last of training, unless
-    x_validation and y_validation are there; of X and y, it and test are drawn, the same for every seed.
-    x_unlabeled joins the pool. labeled: items of training that keep their label, None for all. path:
-    absolute, or within the data folder. Raises InputError for a file or an array that is of no use.
+    targets=real, real targets (N[, k]). validation: so many or such a share of training, unless x_validation
+    and y_validation are there; of X and y, it and test are held out, the same items for every seed. stratify:
+    drawn in the proportions of the classes, if there are any; without it, X and y are drawn regardless of
+    them, and validation is the last of x_train. x_unlabeled joins the pool, as do items whose label is
+    `no_label`; None: every label is a class; `ask`: one that may be none is refused. labeled: items of
+    training that keep their label, None for all. path: as `download.find` takes it. Raises InputError for a
+    file or an array that is of no use.
     """
-    file = data_dir / path
-    arrays = read(file)
+    file = find(path, data_dir)
+    arrays, left_out = read(file)
     xs = {name: features(name, array) for name, array in arrays.items() if name[0] in "xX"}
     check_alike(arrays, xs)
+    parted = partial(apart, targets=targets, no_label=no_label)
+    labels = partial(strata, targets=targets) if stratify else None
+    parts, more = splits(arrays, xs, validation, test, parted, labels)
+    pools = [*([more] if len(more) else []), *([xs[UNLABELED]] if UNLABELED in xs else [])]
+    rows = sum(len(x) for x in xs.values())
+    without = f", {len(more)} without a label ({no_label})" if len(more) else ""
     return array_dataset(
-        splits(arrays, xs, validation, test), xs.get(UNLABELED), targets=targets, labeled=labeled,
-        subset=subset, seed=seed, checksums={file.name: sha256(file)},
+        parts, np.concatenate(pools) if pools else None, targets=targets, labeled=labeled,
+        subset=subset, seed=seed, checksums={file.name: digests.of_file(file)},
+        read=f"{file.name}: {rows} rows of {parts[0].x.shape[1:]}{without}",
+        left_out={f"of other names ({', '.join(left_out)})": len(left_out)},
     )  # fmt: skip
 
 
-def read(file: Path) -> Arrays:
-    """The arrays that have a meaning here; InputError for a broken file or a wrong set of them."""
-    if not file.is_file():
-        raise wrong("an npz file", str(file))
+def read(file: Path) -> tuple[Arrays, list[str]]:
+    """The arrays that have a meaning here, and the names of others; InputError for a broken file."""
     if not zipfile.is_zipfile(file):
         expected = "a whole npz file, as numpy.savez(path, X=X, y=y) writes it"
         raise wrong(expected, f"{file}, which is empty, cut off or of another kind")
@@ -67,7 +86,8 @@ def read(file: Path) -> Arrays:
     arrays: Arrays = {}
     try:
         with np.load(file) as found:
-            for name in chosen(found.files):
+            names, others = chosen(found.files)
+            for name in names:
                 arrays[name] = np.asarray(found[name])
     except UNREADABLE as error:
         if "Object arrays" in str(error):
@@ -75,11 +95,11 @@ def read(file: Path) -> Arrays:
                 f"numbers or words in {name}: {name}.astype(float) or .astype(str)", "objects"
             ) from error
         raise wrong("an undamaged npz file", f"{name}: {str(error).splitlines()[0]}") from error
-    return arrays
+    return arrays, others
 
 
-def chosen(names: list[str]) -> list[str]:
-    """Those of the arrays that are read; others are said, or refused where they leave open what is meant."""
+def chosen(names: list[str]) -> tuple[list[str], list[str]]:
+    """Arrays that are read, and others, which are said, or refused where they leave open what is meant."""
     found = set(names)
     wanted = set(WHOLE) if found & set(WHOLE) else set(SPLIT)
     if found & set(VALIDATION) and wanted == set(SPLIT):
@@ -90,7 +110,7 @@ def chosen(names: list[str]) -> list[str]:
         raise wrong(f"either X and y or {', '.join(SPLIT)}", sorted(names))
     if other := sorted(found - wanted - {UNLABELED}):
         log.warning("dataset.path: arrays without a meaning here, left out: %s", ", ".join(other))
-    return sorted(found & (wanted | {UNLABELED}))
+    return sorted(found & (wanted | {UNLABELED})), other
 
 
 def features(name: str, x: np.ndarray) -> np.ndarray:
@@ -132,8 +152,15 @@ def check_alike(arrays: Arrays, xs: Arrays) -> None:
             raise wrong(f"items {xs[train].shape[1:]} in {name}, as in {train}", x.shape[1:])
 
 
-def splits(arrays: Arrays, xs: Arrays, validation: float, test: float) -> tuple[Part, Part, Part]:
-    """Training, validation and test."""
+def splits(
+    arrays: Arrays, xs: Arrays, validation: float, test: float, parted: Callable[[Part], Parted],
+    labels: Callable[[np.ndarray], np.ndarray | None] | None,
+) -> tuple[tuple[Part, Part, Part], np.ndarray]:  # fmt: skip
+    """Training, validation and test, and the features of items without a label, as `parted` tells them.
+
+    labels: the classes in whose proportions is drawn; None to draw X regardless, and to take the last of
+    x_train.
+    """
 
     def part(split: str = "") -> Part:
         x, y = (f"x{split}", f"y{split}") if split else WHOLE
@@ -143,17 +170,44 @@ def splits(arrays: Arrays, xs: Arrays, validation: float, test: float) -> tuple[
         return Part(xs[x], labels, partial(place, y))
 
     if "X" in xs:
-        items = part()
+        items, more = parted(part())
         n = len(items)
-        pool, held_out, tested = shuffled(n, count(validation, n), count(test, n))
-        return items[pool.numpy()], items[held_out.numpy()], items[tested.numpy()]
-    train, tests = part("_train"), part("_test")
+        sizes = count(validation, n), count(test, n)
+        pool, held_out, tested = shuffled(n, *sizes, labels(items.y) if labels else None)
+        return (items[pool.numpy()], items[held_out.numpy()], items[tested.numpy()]), more
+    (train, more), tests = parted(part("_train")), part("_test")
     if VALIDATION[0] in xs:
-        return train, part("_validation"), tests
+        return (train, part("_validation"), tests), more
     n = count(validation, len(train))
     if n >= len(train):
         raise InputError("dataset.validation", f"a share, or a number from 1 to {len(train) - 1}", validation)
-    return train[:-n], train[-n:], tests
+    if labels is None:
+        return (train[:-n], train[-n:], tests), more
+    pool, held_out, _ = shuffled(len(train), n, 0, labels(train.y))
+    return (train[pool.sort().values.numpy()], train[held_out.numpy()], tests), more
+
+
+def apart(part: Part, *, targets: Targets, no_label: int | str | None) -> Parted:
+    """Items that have a label, and the features of others; InputError where `no_label` is to be chosen."""
+    if is_real(part.y, targets) or part.y.ndim > 1 or no_label is None:
+        return part, part.x[:0]
+    if no_label == "ask":
+        mark = label_of_none(np.unique(part.y))
+        if mark is not None:
+            expected = f"{mark!r} if it means no label (such items join the pool), or null if it is a class"
+            where = part.place(int((part.y == mark).argmax()))
+            raise InputError("dataset.no_label", expected, f"{no_label}, where {where} is {mark!r}")
+        return part, part.x[:0]
+    wanted = str(no_label) if part.y.dtype.kind == "U" else no_label
+    without = np.array([label == wanted for label in part.y.tolist()])
+    return part[~without], part.x[without]
+
+
+def label_of_none(labels: np.ndarray) -> int | str | None:
+    """One of the labels that may mean that there is none: -1 beside 0, 1, ..., or a word for no value."""
+    if labels.dtype.kind == "U":
+        return next((str(label) for label in labels if missing(label)), None)
+    return -1 if labels.dtype.kind in "if" and doubtful([str(int(label)) for label in labels]) else None
 
 
 def numbers_or_words(name: str, y: np.ndarray) -> np.ndarray:

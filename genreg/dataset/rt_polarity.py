@@ -4,13 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg import download
-from genreg.dataset.base import Dataset, Subset, shuffled
+from genreg.dataset.base import Dataset, Subset
+from genreg.dataset.draw import shuffled
 from genreg.dataset.texts import Texts, text_dataset
+from genreg.download import Source, fetch
 from genreg.parameters import Count, CountOrZero, checked
 
 HELD_OUT = 533
 """Sentences of each class in validation, and in test."""
+
+SOURCE = Source(
+    "rt_polarity", 1.2, "not stated",
+    "https://github.com/dennybritz/cnn-text-classification-tf/raw/master/data/rt-polaritydata/",
+    {"rt-polarity.neg": "2d11cfbc790f1cd96d78339f41ce53ced1efa83cd22d37d6788fa3fe3d17e2fd",
+     "rt-polarity.pos": "4134882974a28d0c7b5151256f0e33a6169984ee7372c279e673f1114f475d58"},
+)  # fmt: skip
 
 
 @checked
@@ -31,15 +39,14 @@ def rt_polarity(
     Classes alternate in each split.
     tokenizer, min_count, max_length: as in `text_dataset`.
     """
-    source = download.source("rt_polarity")
-    classes = [path.read_text("utf-8").splitlines() for path in download.fetch(source, data_dir)]
+    classes = [path.read_text("utf-8").splitlines() for path in fetch(SOURCE, data_dir)]
     pool, validation, test = (
         alternating([[lines[i] for i in rows] for lines in classes])
         for rows in shuffled(len(classes[0]), HELD_OUT, HELD_OUT)
     )
     return text_dataset(
         pool, validation, test, by=tokenizer, min_count=min_count, max_length=max_length,
-        labeled=labeled, subset=subset, seed=seed, checksums=source.files,
+        labeled=labeled, subset=subset, seed=seed, checksums=SOURCE.files,
     )  # fmt: skip
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, is_real, wrong
-from genreg.dataset.base import Dataset, Subset, shuffled
-from genreg.dataset.cells import MISSING, number, numbers, present, read
-from genreg.download import sha256
+from genreg import digests
+from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, is_real, strata, wrong
+from genreg.dataset.base import Dataset, Subset
+from genreg.dataset.cells import labels, numbers, read
+from genreg.dataset.draw import shuffled
+from genreg.download import Source, find
 from genreg.errors import InputError, nearest
 from genreg.parameters import Count, CountOrZero, checked
 
@@ -16,6 +18,8 @@ log = logging.getLogger("genreg")
 
 WORDS = "leave it out by dataset.columns, or code words as 0 and 1"
 SPLITS = ("train", "validation", "test", "unlabeled")
+
+SOURCE = Source("table", 0.0, "your own", "a file of your own: dataset.path")
 
 
 @checked
@@ -29,32 +33,36 @@ def table(
     validation: Size = 0.2,
     test: Size = 0.2,
     targets: Targets = "auto",
+    stratify: bool = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:
     """Lines of a UTF-8 table with a header: one column is the target, others are numbers; docs/data.md.
 
-    path: absolute, or within the data folder; .csv is separated by commas, .tsv and .tab by tabs. columns:
+    path: as `download.find` takes it; .csv is separated by commas, .tsv and .tab by tabs. columns:
     those of the features, None for all others; over the pool each has mean 0 and standard deviation 1.
     target: words and whole numbers are classes; other numbers, or all with targets=real, are scaled alike.
     split: the column that says `train`, `validation`, `test` or `unlabeled`; without it, or without lines
-    of validation, they are drawn, the same for every seed. labeled: lines of training that keep their
+    of validation, they are drawn, the same for every seed; stratify: in the proportions of the classes, if
+    the target has any. labeled: lines of training that keep their
     target, None for all. Raises InputError for a file or a cell that is of no use.
     """
-    file = data_dir / path
+    file = find(path, data_dir)
     cells, lines = read(file)
     features = feature_columns(list(cells), target, columns, split)
-    *rows, more = split_rows(cells[split] if split else None, lines, validation, test)
+    *rows, more = named_rows(cells[split] if split else None, lines)
+    y = target_values(target, cells[target], lines, more, targets)
+    rows = with_drawn(rows, validation, test, strata(y, targets) if stratify else None)
     x = np.stack([numbers(name, cells[name], lines, WORDS) for name in features], 1)
     x = standardized(x, np.concatenate((rows[0], more)))
-    y = target_values(target, cells[target], lines, more, targets)
     if is_real(y[rows[0]], targets):
         y, targets = standardized_target(target, y, rows[0]), "real"
     items = Part(x, y, lambda row: f"line {lines[row]}, column {target}")
     return array_dataset(
         (items[rows[0]], items[rows[1]], items[rows[2]]), x[more] if len(more) else None, targets=targets,
-        labeled=labeled, subset=subset, seed=seed, checksums={file.name: sha256(file)},
+        labeled=labeled, subset=subset, seed=seed, checksums={file.name: digests.of_file(file)},
+        read=f"{file.name}: {len(lines)} rows, {len(features)} column{'s' * (len(features) > 1)}",
     )  # fmt: skip
 
 
@@ -80,37 +88,46 @@ def feature_columns(names: list[str], target: str, columns: list[str] | None, sp
 def target_values(
     name: str, cells: np.ndarray, lines: np.ndarray, unlabeled: np.ndarray, targets: Targets
 ) -> np.ndarray:
-    """Numbers, where all cells are or are asked to be, words otherwise; anything in the rows `unlabeled`."""
+    """Numbers, where real targets are asked for, `labels` otherwise; anything in the rows `unlabeled`."""
     known = np.ones(len(cells), dtype=bool)
     known[unlabeled] = False
     cells, lines = cells[known], lines[known]
-    if targets == "real" or all(number(cell) is not None for cell in cells if cell.lower() not in MISSING):
+    if targets == "real":
         values = numbers(name, cells, lines, "dataset.targets=classes takes words")
     else:
-        present(name, cells, lines)
-        values = cells.astype(str)
+        values = labels(name, cells, lines)
     found = np.zeros(len(known), dtype=values.dtype)
     found[known] = values
     return found
 
 
-def split_rows(
-    cells: np.ndarray | None, lines: np.ndarray, validation: float, test: float
-) -> list[np.ndarray]:
-    """Rows of train, validation, test and unlabeled."""
-    n, none = len(lines), np.array([], dtype=np.int64)
+def named_rows(cells: np.ndarray | None, lines: np.ndarray) -> list[np.ndarray]:
+    """Rows of train, validation, test and unlabeled; all of train where no column names them."""
     if cells is None:
-        return [*(i.numpy() for i in shuffled(n, count(validation, n), count(test, n))), none]
+        return [np.arange(len(lines)), *np.empty((3, 0), dtype=np.int64)]
     for cell, line in zip(cells, lines, strict=True):
         if cell not in SPLITS:
             raise InputError("dataset.split", f"a column of {', '.join(SPLITS)}", f"{cell!r} in line {line}")
     train, held_out, tested, more = (np.flatnonzero(cells == name) for name in SPLITS)
     if not len(train) or not len(tested):
         raise InputError("dataset.split", "lines of train and of test", f"{len(train)} and {len(tested)}")
-    if not len(held_out):
-        pool, drawn, _ = (i.numpy() for i in shuffled(len(train), count(validation, len(train)), 0))
-        train, held_out = train[np.sort(pool)], train[drawn]
     return [train, held_out, tested, more]
+
+
+def with_drawn(
+    rows: list[np.ndarray], validation: float, test: float, labels: np.ndarray | None
+) -> list[np.ndarray]:
+    """Rows of train, validation and test, of which those without any are drawn from train.
+
+    labels: of every row; None to draw without regard to them.
+    """
+    train, held_out, tested = rows
+    if len(held_out):
+        return rows
+    n, given = len(train), len(tested) > 0
+    sizes = count(validation, n), 0 if given else count(test, n)
+    pool, drawn, rest = (i.numpy() for i in shuffled(n, *sizes, None if labels is None else labels[train]))
+    return [train[np.sort(pool) if given else pool], train[drawn], tested if given else train[rest]]
 
 
 def standardized(x: np.ndarray, pool: np.ndarray) -> np.ndarray:

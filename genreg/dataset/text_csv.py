@@ -1,25 +1,27 @@
 """Texts of one's own, in a table or in lines of JSON."""
 
-import logging
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from genreg import digests
 from genreg.dataset import cells, jsonl
-from genreg.dataset.arrays import Part, Size, class_labels, class_numbers, wrong
+from genreg.dataset.arrays import Part, Size, class_numbers, strata, wrong
 from genreg.dataset.base import Dataset, Subset
-from genreg.dataset.table import split_rows, target_values
+from genreg.dataset.own import told
+from genreg.dataset.table import named_rows, target_values, with_drawn
 from genreg.dataset.texts import Texts, text_dataset
-from genreg.download import sha256
+from genreg.download import Source, find
 from genreg.errors import InputError, nearest
 from genreg.parameters import Count, CountOrZero, checked
-
-log = logging.getLogger("genreg")
 
 JSONL = ".jsonl"
 HALF = re.compile("[\ud800-\udfff]")
 """What JSON can escape and UTF-8 cannot hold."""
+
+SOURCE = Source("text_csv", 0.0, "your own", "a file of your own: dataset.path")
 
 
 @checked
@@ -32,6 +34,7 @@ def text_csv(
     split: str | None = None,
     validation: Size = 0.2,
     test: Size = 0.2,
+    stratify: bool = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     tokenizer: str = "characters",
@@ -41,33 +44,34 @@ def text_csv(
 ) -> Dataset:
     """Texts and their classes in the columns `text` and `label` of a UTF-8 file; docs/data.md.
 
-    path: absolute, or within the data folder; .csv is separated by commas, .tsv and .tab by tabs, .jsonl has
-    an object a line. Labels, words or whole numbers, are classes in their sorted order; lines of training
-    without one join the pool, as do those of `unlabeled`. split, validation, test: as in `table`; lines
-    without a label are not drawn. labeled: lines that keep their label, None for all. tokenizer, min_count,
-    max_length: as in `text_dataset`. Raises InputError for a file or a line that is of no use.
+    path: as `download.find` takes it; .csv is separated by commas, .tsv and .tab by tabs, .jsonl has an
+    object a line. Labels, words or whole numbers, are classes in their sorted order; lines of training
+    without one join the pool, as do those of `unlabeled`. split, validation, test, stratify: as in `table`;
+    lines without a label are not drawn. labeled: lines that keep their label, None for all. tokenizer,
+    min_count, max_length: as in `text_dataset`. Raises InputError for a file or a line that is of no use.
     """
-    file = data_dir / path
+    file = find(path, data_dir)
     columns, lines = read(file, text, label, split)
     texts = texts_of(text, columns[text], lines)
     labels = np.array([jsonl.word(label, *cell) for cell in zip(columns[label], lines, strict=True)], object)
-    *rows, more = rows_of(columns[split] if split else None, labels, lines, validation, test)
+    *rows, more = rows_of(columns[split] if split else None, labels, lines)
     y = target_values(label, labels, lines, more, "classes")
+    rows = with_drawn(rows, validation, test, strata(y, "classes") if stratify else None)
     items = Part(texts, y, lambda row: f"line {lines[row]}, column {label}")
     parts = (items[rows[0]], items[rows[1]], items[rows[2]])
-    ys = class_numbers(parts, real=False)
+    ys, names = class_numbers(parts, real=False)
     train, held_out, tested = (Texts(part.x.tolist(), y.numpy()) for part, y in zip(parts, ys, strict=True))
-    names = np.unique(class_labels(parts[0])).astype(str).tolist()
-    return text_dataset(
+    dataset = text_dataset(
         train, held_out, tested, texts[more].tolist(), by=tokenizer, min_count=min_count,
         max_length=max_length, labeled=labeled, subset=subset, seed=seed,
-        checksums={file.name: sha256(file)}, names=names,
+        checksums={file.name: digests.of_file(file)}, names=names,
     )  # fmt: skip
+    return told(dataset, contents(file, texts, labels, lines), names, ys, {})
 
 
 def read(file: Path, text: str, label: str, split: str | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Cells (N,) of the columns, and the line of each; InputError for a column that there is not."""
-    if not file.is_file() or file.suffix.lower() not in {*cells.DELIMITERS, JSONL}:
+    if file.suffix.lower() not in {*cells.DELIMITERS, JSONL}:
         raise wrong("a .csv, .tsv or .jsonl file of texts and labels", str(file))
     columns, lines = (jsonl if file.suffix.lower() == JSONL else cells).read(file)
     for key, name in (("text", text), ("label", label), ("split", split)):
@@ -86,20 +90,28 @@ def texts_of(name: str, values: np.ndarray, lines: np.ndarray) -> np.ndarray:
     return np.array([value.strip() for value in values], dtype=object)
 
 
-def rows_of(
-    splits: np.ndarray | None, labels: np.ndarray, lines: np.ndarray, validation: float, test: float
-) -> list[np.ndarray]:
+def rows_of(splits: np.ndarray | None, labels: np.ndarray, lines: np.ndarray) -> list[np.ndarray]:
     """Rows of train, validation, test and unlabeled, where those of train that have no label are."""
-    without = np.array([label.lower() in cells.MISSING for label in labels])
+    without = np.array([cells.missing(label) for label in labels])
     if splits is None:
-        drawn = np.flatnonzero(~without)
-        if not len(drawn):
+        if without.all():
             raise wrong("a label in some lines", f"none in {len(lines)} lines")
-        *rows, _ = split_rows(None, lines[drawn], validation, test)
-        found = [*(drawn[chosen] for chosen in rows), np.flatnonzero(without)]
+        found = [np.flatnonzero(~without), *np.empty((2, 0), dtype=np.int64), np.flatnonzero(without)]
     else:
-        splits = np.where((splits == "train") & without, "unlabeled", splits)
-        found = split_rows(splits, lines, validation, test)
-    if len(found[3]):
-        log.info("dataset.path: %d of %d lines are unlabeled, and join the pool", len(found[3]), len(lines))
+        found = named_rows(np.where((splits == "train") & without, "unlabeled", splits), lines)
     return found
+
+
+def contents(file: Path, texts: np.ndarray, labels: np.ndarray, lines: np.ndarray) -> str:
+    """What is in the file: how many texts, of which so many have no label; and the longest run of lines."""
+    found = [f"{file.name}: {len(texts)} texts"]
+    marks = Counter(label or "empty" for label in labels if cells.missing(label))
+    if marks:
+        each = ", ".join(f"{mark}: {n}" for mark, n in marks.items())
+        found.append(f"{marks.total()} without a label ({each})")
+    breaks = np.array([text.count("\n") for text in texts])
+    if breaks.any() and file.suffix.lower() != JSONL:
+        most = int(breaks.argmax())
+        where = f"lines {lines[most] - breaks[most]} to {lines[most]}"
+        found.append(f"{np.count_nonzero(breaks)} of several lines (the longest: {where})")
+    return ", ".join(found)

@@ -64,7 +64,7 @@ def text_dataset(
     dataset = assemble(
         (found["pool"][: len(train.texts)], torch.from_numpy(train.y.astype(np.int64))),
         split(found["validation"], validation), split(found["test"], test),
-        labeled=labeled, subset=subset, seed=seed, checksums=checksums,
+        labeled=labeled, subset=subset, seed=seed, checksums={**checksums, **cut.checksums}, names=names,
     )  # fmt: skip
     tell_lengths([text for texts in lines.values() for text in texts], int(arrays[rows.CUT]), max_length)
     tell_absent(dataset, names)
