@@ -29,6 +29,8 @@ from genreg.measure import (
     WeightNoiseAccuracy,
 )
 from genreg.measure.prediction import brier, calibration_error, margin
+from genreg.measure.robustness import withstood
+from genreg.measure.slope import steepest
 from genreg.model import MLP
 
 
@@ -91,6 +93,23 @@ def test_a_climb_finds_the_steepest_point_of_a_sine() -> None:
     assert LipschitzLower(**SPLITS, steps=12)(model, x, y).value == pytest.approx(1)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_every_step_of_a_climb_begins_at_the_steepest_point_so_far(activation: str) -> None:
+    """Each item by itself, by Jacobians of autograd at the points that it went to."""
+    model, (x, _), visited = classifier(activation=activation), items(5, 3), list[Tensor]()
+    found = steepest(
+        lambda e: model(visited.append(e.detach()) or e), x, steps=8, length=0.3, generator=draw()
+    )
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda e: model(e[None])[0]))
+    slopes = torch.stack([torch.linalg.matrix_norm(jacobian(e), 2) for e in visited]).detach()
+    places = torch.stack(visited)
+    torch.testing.assert_close(found, slopes.amax(0), rtol=1e-9, atol=0)
+    for k in range(1, 9):
+        best = places[slopes[:k].argmax(0), torch.arange(5)]
+        lengths = (places[k] - best).norm(dim=1)
+        torch.testing.assert_close(lengths, torch.full_like(lengths, 0.3), rtol=1e-9, atol=0)
+
+
 def test_a_climb_of_a_piecewise_linear_net_finds_more_than_its_start() -> None:
     model, (x, y) = classifier(activation="relu", widths=[30]), items(5, 3)
     found = [LipschitzLower(**SPLITS, steps=steps, length=0.5)(model, x, y).value for steps in (0, 30)]
@@ -111,6 +130,35 @@ def test_adversarial_accuracy_of_a_linear_model(norm: Any, order: int, steps: in
         found = AdversarialAccuracy(**SPLITS, epsilon=epsilon, steps=steps, norm=norm)(model, x, y)
         assert found.value == stands.double().mean().item()
         assert epsilon == 0 or 0 < found.value < (gap(model, x, y) > 0).double().mean().item()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("steps", [1, 2, 5, 10])
+def test_an_attack_goes_in_its_steps_and_not_beyond_its_radius(steps: int, norm: Any) -> None:
+    """Of a linear model, whose gradient has one direction: after k steps k times 2.5 epsilon / steps."""
+    model, visited = linear()[0], []
+    x, y = items(20)
+    withstood(lambda e: model(visited.append(e.detach()) or e), x, y, epsilon=0.4, steps=steps, norm=norm)
+    order = math.inf if norm == "linf" else 2
+    found = torch.stack([torch.linalg.vector_norm(e - x, order, 1) for e in visited])
+    length = 0.4 if steps == 1 else 2.5 * 0.4 / steps
+    expected = torch.tensor([min(k * length, 0.4) for k in range(steps + 1)], dtype=torch.float64)
+    torch.testing.assert_close(found, expected[:, None].expand_as(found), rtol=1e-9, atol=1e-12)
+
+
+def test_an_item_that_falls_anywhere_on_the_way_has_fallen() -> None:
+    """Classes of sin e: right at 0, wrong at -1.6, right again one step of 4 behind it and back."""
+    logits = lambda e: torch.cat([(e + 0.5).sin(), torch.zeros_like(e)], 1)  # noqa: E731
+    visited: list[float] = []
+    start, y = torch.zeros(1, 1).double(), torch.zeros(1, dtype=torch.long)
+    found = withstood(
+        lambda e: logits(visited.append(e.item()) or e), start, y, epsilon=5.0, steps=4, norm="l2"
+    )
+    right = [math.sin(place + 0.5) > 0 for place in visited]
+    assert right[0]
+    assert right[-1]
+    assert not all(right)
+    assert not found.item()
 
 
 def test_more_steps_and_radius_find_more_and_none_is_accuracy() -> None:

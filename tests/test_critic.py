@@ -69,11 +69,23 @@ def test_a_linear_critic_has_one_slope() -> None:
     assert estimate["critic_wasserstein"].value == pytest.approx(2.0, rel=1e-5)  # (3, -4).(2, 1)
     assert estimate["critic_wasserstein_scaled"].value == pytest.approx(0.4, rel=1e-5)
     assert estimate["critic_wasserstein"].n == 200
+    error = ((real @ layer.weight.data.T).double().var() * 2 / 200).sqrt().item()  # real and fake vary alike
+    assert estimate["critic_wasserstein"].stderr == pytest.approx(error, rel=1e-5)
+    assert estimate["critic_wasserstein_scaled"].stderr == pytest.approx(error / 5, rel=1e-5)
     norms = GradientNorm(samples=100, **SPLITS)(given)
     assert {name: norm.value for name, norm in norms.items()} == pytest.approx(
         {f"gradient_norm_{place}": 5.0 for place in ("data", "samples", "interpolates")}
         | {f"gradient_norm_{place}_std": 0.0 for place in ("data", "samples", "interpolates")}, abs=1e-5
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("at", [2.0, -2.0, 0.0])
+def test_the_steepest_place_counts_wherever_it_is(at: float) -> None:
+    """A slope of 1, and of 8 within 1e-3 of real items, of samples, or in a third of the way between."""
+    width = 1e-3 if at else 0.7
+    given = seen(lambda x: (x + 7 * (x - at).clamp(-width, width))[:, 0], [], real=torch.full((99, 1), 2.0),
+                 fake=torch.full((99, 1), -2.0))  # fmt: skip
+    assert Lipschitz(samples=99, **SPLITS)(given)["lipschitz_lower"].value == pytest.approx(8)
 
 
 def test_the_scaled_estimate_never_exceeds_the_distance() -> None:

@@ -13,6 +13,7 @@ from conftest import SPLITS, draw, normal, seen
 from torch import Tensor
 
 from genreg.dataset.base import Modes
+from genreg.dataset.draw import chosen, some
 from genreg.errors import InputError
 from genreg.measure import (
     FID,
@@ -211,17 +212,18 @@ def test_the_truth_is_within_three_sigma_as_often_as_a_gaussian_is() -> None:
 
 
 def test_wasserstein_shows_its_bias() -> None:
-    """Two disjoint halves of the split are compared, so 300 items give 150 to a side."""
+    """Two disjoint halves of the split are drawn and compared, so 300 items give 150 to a side."""
     given = seen(first, [])
     found = Wasserstein(samples=1000, **SPLITS)(given)
     assert found["wasserstein"].n == found["wasserstein_real"].n == 150
-    assert found["wasserstein_real"].value == wasserstein(given.real[150:], given.real[:150]).value > 0.1
+    ours, theirs = given.real[some(300, 300, stream="measure/items")].split(150)
+    assert found["wasserstein_real"].value == wasserstein(theirs, ours).value > 0.1
     assert Wasserstein(samples=40, **SPLITS)(given)["wasserstein_real"].n == 40
 
 
 def test_sliced_wasserstein_of_random_features() -> None:
     pictures = normal(40, 1, 16, 16).float().tanh()
-    measure = SlicedWasserstein(samples=20, projections=50, features="random", **SPLITS)
+    measure = SlicedWasserstein(samples=40, projections=50, features="random", **SPLITS)
     same = measure(seen(first, [], real=pictures, fake=pictures))
     other = measure(seen(first, [], real=pictures, fake=-pictures.abs()))
     assert same["sliced_wasserstein"].value == 0 < other["sliced_wasserstein"].value
@@ -246,7 +248,8 @@ def test_measures_of_features_use_equal_counts_and_share_one_pass() -> None:
         "recall": 100,
     }
     assert calls == [200, 200]
-    assert found["fid"].value == fid(features(given.fake[:150]), features(given.real[:150])).value
+    real = chosen(150, chosen(200, given.real))  # a draw of the items whose features are found
+    assert found["fid"].value == fid(features(given.fake[:150]), features(real)).value
 
 
 @pytest.mark.parametrize(

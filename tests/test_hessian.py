@@ -229,6 +229,24 @@ def test_searching_the_ball_finds_no_lower_point_and_stays_inside_it() -> None:
     assert often > 0.97 * best
 
 
+@pytest.mark.parametrize(("rho", "steps", "at"), [(1.6, 2, 1.6), (2.0, 4, 1.25), (4.0, 1, 4.0)])
+def test_the_highest_point_of_a_search_counts_and_of_one_step_its_end(
+    rho: float, steps: int, at: float
+) -> None:
+    """Items of sin w and -sin w / 2: beyond pi / 2 the gradient leads back, to below 0, and forth again."""
+    model, factors = nn.Linear(1, 1, bias=False).double(), torch.tensor([[1.0], [-0.5]]).double()
+    with torch.no_grad():
+        model.weight.zero_()
+
+    def waves(out: Tensor, factor: Tensor, reduction: str) -> Tensor:
+        rows = (factor * out.sin())[:, 0]
+        return rows if reduction == "none" else rows.sum()
+
+    found = sharpness(model, torch.ones(2, 1).double(), factors, waves, rho=rho, steps=steps)
+    assert found.value == pytest.approx(0.25 * math.sin(at), rel=1e-9)
+    assert found.stderr == pytest.approx(1.5 * abs(math.sin(at)) / 2, rel=1e-9)  # over items, at that point
+
+
 def test_gradient_noise_is_the_trace_of_the_covariance() -> None:
     model, x, y = network()
     rows = []

@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from genreg import streams
+from genreg.dataset.draw import chosen
 from genreg.loss import Loss
 from genreg.measure.estimate import Estimate
 from genreg.model.base import Classifier
@@ -22,12 +21,13 @@ class ClassifierMeasure(ABC):
     """One number of a classifier on the items of a split, with its standard error.
 
     It leaves the model as it found it, also when it raises. metric: what the number is. classes: whether it
-    needs predictions of classes. splits: whose items it reads.
+    needs predictions of classes. splits: whose items it reads. least: how many of a split it is defined for.
     """
 
     of: ClassVar[str] = "a classifier"
     metric: ClassVar[Metric]
     classes: ClassVar[bool] = False
+    least: ClassVar[int] = 1
     splits: Sequence[str] = ("validation", "test")
 
     @abstractmethod
@@ -50,8 +50,4 @@ class ItemsMeasure(ClassifierMeasure):
 
     def chosen(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The items that are read."""
-        if len(x) <= self.items:
-            return x, y
-        order = torch.randperm(len(x), generator=streams.generator(0, "measure/items"))
-        index = order[: self.items].to(x.device)
-        return x[index], y[index]
+        return chosen(self.items, x), chosen(self.items, y)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import ClassifierMeasure, SplitName
+from genreg.measure.base import ItemsMeasure
 from genreg.measure.estimate import Estimate, mean
 from genreg.measure.hessian import Hessian, Method, classifier_hessian, hessian_trace
 from genreg.measure.lanczos import Density, hessian_density, hessian_eigenvalues
@@ -20,21 +20,16 @@ from genreg.run.metric import Metric
 
 
 @dataclass(config=STRICT, kw_only=True)
-class Curvature(ClassifierMeasure):
-    """What the measures below share: which splits and items they read, and how much memory they may take.
+class Curvature(ItemsMeasure):
+    """What the measures below share: how much memory they may take.
 
     In evaluation mode: dropout off, batch normalization by its running statistics.
     """
 
-    splits: list[SplitName]
-    items: Count = 1000
     memory_mb: Positive = 500.0
 
-    def _data(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        return x[: self.items], y[: self.items]
-
     def _hessian(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None) -> Hessian:
-        return classifier_hessian(model, *self._data(x, y), self._loss(loss), self.memory_mb * 1e6)
+        return classifier_hessian(model, *self.chosen(x, y), self._loss(loss), self.memory_mb * 1e6)
 
     @staticmethod
     def _loss(loss: Loss | None) -> Callable[..., Tensor]:
@@ -121,7 +116,7 @@ class Sharpness(Curvature):
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         options = {"rho": self.rho, "steps": self.steps, "memory": self.memory_mb * 1e6}
-        return sharpness(model, *self._data(x, y), self._loss(loss), **options)  # type: ignore[arg-type]
+        return sharpness(model, *self.chosen(x, y), self._loss(loss), **options)  # type: ignore[arg-type]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -129,6 +124,7 @@ class GradientNoise(Curvature):
     """`gradient_noise` of the loss."""
 
     metric = Metric("gradient_noise", "min")
+    least = 2  # a spread
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
-        return gradient_noise(model, *self._data(x, y), self._loss(loss), memory=self.memory_mb * 1e6)
+        return gradient_noise(model, *self.chosen(x, y), self._loss(loss), memory=self.memory_mb * 1e6)

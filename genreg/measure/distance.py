@@ -16,6 +16,8 @@ def fid(a: Tensor, b: Tensor) -> Estimate:
     Samples lie above the distance of what they are drawn from, the more the fewer they are: compare only
     at one sample count. The standard error is unknown (NaN).
     """
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"fid needs two items or more of each; got {len(a)} and {len(b)}")
     value = frechet_distance(*gaussian(a), *gaussian(b))
     return Estimate(value, float("nan"), min(len(a), len(b)))
 

@@ -1,13 +1,15 @@
 """The result of every measure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from scipy.stats import t as student
 from torch import Tensor
 
-FEWEST = 8  # samples before a standard error is trusted enough to stop by it
+FEWEST = 32  # samples before a standard error is trusted enough to stop by it
+BATCH = 8  # samples drawn at a time
+COCHRAN = 25  # samples over the squared skewness, from which on 95 % intervals miss in at most 6 % of cases
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,26 @@ class Sampled(Estimate):
 def until(draw: Callable[[int], list[float]], relative_error: float, max_samples: int) -> Sampled:
     """The mean of draws, as many as bring its standard error to `relative_error` of it.
 
-    `draw(k)` gives k of them; they are drawn `FEWEST` at a time. A mean that stands still proves nothing;
-    the spread of the draws does.
+    `draw(k)` gives k of them. A mean that stands still proves nothing; the spread of the draws does. It is
+    looked at after 32 draws, 64, 128, ..., since one that is looked at more often is more often small by
+    chance; and enough they are only from 25 times their squared skewness on (Cochran, Sampling Techniques,
+    1977, section 2.15), below which intervals by Student's t hold too little.
     """
     samples: list[float] = []
+    look = FEWEST
     while True:
-        samples += draw(min(FEWEST, max_samples - len(samples)))
+        while len(samples) < min(look, max_samples):
+            samples += draw(min(BATCH, max_samples - len(samples)))
         n = len(samples)
         value, error = fmean(samples), stdev(samples) / n**0.5 if n > 1 else float("nan")
-        if error <= relative_error * abs(value) or n >= max_samples:
+        enough = error <= relative_error * abs(value) and n >= COCHRAN * skewness(samples) ** 2
+        if enough or n >= max_samples:
             return Sampled(value, error, n, tuple(samples))
+        look *= 2
+
+
+def skewness(samples: Sequence[float]) -> float:
+    """The third central moment over the cube of the standard deviation; 0 where there is none."""
+    center = fmean(samples)
+    square, cube = (fmean((x - center) ** k for x in samples) for k in (2, 3))
+    return cube / square**1.5 if square else 0.0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from genreg.dataset.base import Modes
+from genreg.dataset.draw import chosen, some
 from genreg.errors import InputError
 from genreg.features.random import Random
 from genreg.measure import distance as features
@@ -42,7 +43,7 @@ class Generated:
     def pair(self, samples: int) -> tuple[Tensor, Tensor]:
         """Equally many of fake and real: `samples`, or fewer where there are not so many."""
         n = min(samples, len(self.fake), len(self.real))
-        return self.fake[:n], self.real[:n]
+        return self.fake[:n], chosen(n, self.real)
 
     @cached_property
     def feature_pair(self) -> tuple[Tensor, Tensor]:
@@ -86,8 +87,12 @@ class Wasserstein(GanMeasure):
     metrics = (Metric("wasserstein", "min"), Metric("wasserstein_real"))
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
-        fake, real = seen.pair(min(self.samples, len(seen.real) // 2))
-        others = seen.real[len(real) : 2 * len(real)]
+        n = min(self.samples, len(seen.fake), len(seen.real) // 2)
+        if not n:
+            raise ValueError("wasserstein needs a split of two items or more")
+        index = some(len(seen.real), 2 * n, stream="measure/items").to(seen.real.device)
+        real, others = seen.real[index].split(n)
+        fake = seen.fake[:n]
         found = transport.wasserstein(fake, real)
         return {"wasserstein": found, "wasserstein_real": transport.wasserstein(others, real)}
 
@@ -101,8 +106,9 @@ class ConditionalWasserstein(GanMeasure):
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
         if seen.labels is None:
             raise InputError("measure.conditional_wasserstein", "task.conditional=true", "false")
-        fake, real = seen.pair(self.samples)
-        fake_y, real_y = (y[: len(fake)] for y in seen.labels)
+        n = min(self.samples, len(seen.fake), len(seen.real))
+        fake, fake_y = seen.fake[:n], seen.labels[0][:n]
+        real, real_y = chosen(n, seen.real), chosen(n, seen.labels[1])
         found = transport.conditional_wasserstein(fake, fake_y, real, real_y)
         return {"conditional_wasserstein": found}
 
@@ -148,7 +154,7 @@ def _features(seen: Generated, samples: int, measure: str) -> tuple[Tensor, Tens
     if seen.features is None:
         raise InputError(f"measure.{measure}", "features=classifier, random or inception", "none")
     fake, real = seen.feature_pair
-    return fake[:samples], real[:samples]
+    return fake[:samples], chosen(samples, real)
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from genreg.measure.estimate import FEWEST
 from genreg.measure.hessian import Hessian
 from genreg.norm import norm
+
+FEWEST = 8  # probes before the standard error of a density is trusted enough to stop by it
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
+from genreg.dataset.draw import chosen
 from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.perturbation import lengthen
 from genreg.loss import Loss
@@ -25,7 +26,8 @@ class LDS(ClassifierMeasure):
     negative for a rougher one. The direction is exact (no xi). As an eigenvector it has no sign: of both,
     each example counts the worse.
 
-    epsilon: length of the perturbation, l2 norm per example. items: how many items of the split are read.
+    epsilon: length of the perturbation, l2 norm per example. items: drawn,
+    the same at every evaluation, where a split has more.
     """
 
     metric = Metric("lds", "max", "nats")
@@ -36,7 +38,7 @@ class LDS(ClassifierMeasure):
     items: Count = 500
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
-        x, y = x[: self.items], y[: self.items]
+        x, y = chosen(self.items, x), chosen(self.items, y)
         return mean(self.of_items(model, x, y))
 
     def of_items(self, model: Classifier, x: Tensor, y: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def gradient_noise(
 ) -> Estimate:
     """Trace of the covariance of single items' gradients, with its standard error over items.
 
-    A batch of B items has gradient noise of this over B. In evaluation mode.
+    A batch of B items has gradient noise of this over B. In evaluation mode; two items or more.
     """
     weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 

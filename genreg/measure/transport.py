@@ -6,6 +6,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from genreg.dataset.draw import chosen
 from genreg.measure.estimate import Estimate, mean
 
 
@@ -23,14 +24,17 @@ def wasserstein(a: Tensor, b: Tensor) -> Estimate:
 def conditional_wasserstein(a: Tensor, a_y: Tensor, b: Tensor, b_y: Tensor) -> Estimate:
     """Mean over classes of the exact Wasserstein-1 distance between the items of one class, by labels (N,).
 
-    Of a class that either side has more of, the first items are taken; one that either lacks is left out.
-    As `wasserstein` it lies above the truth, the more the fewer items a class has.
+    Of a class that either side has more of, as many are drawn; one that either lacks is left out.
+    As `wasserstein` it lies above the truth, the more the fewer items a class has. ArithmeticError where they
+    have no class in common.
     """
     found = []
     for label in a_y[torch.isin(a_y, b_y)].unique():
         ours, theirs = a[a_y == label], b[b_y == label]
         n = min(len(ours), len(theirs))
-        found.append(wasserstein(ours[:n], theirs[:n]))
+        found.append(wasserstein(chosen(n, ours), chosen(n, theirs)))
+    if not found:
+        raise ArithmeticError("samples and items have no class in common")
     return Estimate(fmean(e.value for e in found), float("nan"), sum(e.n for e in found))
 
 
