@@ -16,13 +16,13 @@ class MeanTeacher(Regularizer):
     """Squared distance of unlabeled predictions from those of a teacher, w' = decay w' + (1 - decay) w.
 
     Tarvainen and Valpola, arXiv:1703.01780, equation 1; summed over classes. The teacher has dropout masks of
-    its own and the student's running statistics. The student is evaluated; in the paper the teacher.
+    its own and the student's running statistics, and is what is evaluated and saved.
     """
 
     weight: Weight = 1.0
     decay: Fraction = 0.99
 
-    reads, keeps = frozenset({"unlabeled", "again", "classes"}), ("teacher",)
+    reads, keeps, judged = frozenset({"unlabeled", "again", "classes"}), ("teacher",), "teacher"
 
     def attach(self, model: nn.Module) -> None:
         self.teacher = copy.deepcopy(model).requires_grad_(False)

@@ -8,7 +8,8 @@ Streams: `model` (initial weights), `labeled` and `validation` (which items are)
 `dropout/...` (masks of a pass), `noise/METHOD` (a method's own draws), `noise` (a critic's interpolates, and
 vat's draws, which are older than streams by name), `layer/NAME` (of an attached layer in one pass),
 `perturbation/k` (an optimizer's noise on replica k; the generator's is `generator/perturbation/k`),
-`label_noise` (which labels are wrong), `corruption/KIND` (of a copy of the test items), `measure/...`,
+`label_noise` (which labels are wrong), `corruption/KIND` (of a copy of the test items), `measure/...`
+(`measure/items`: which items of a split measures read, whatever the seed),
 `sample` (which labeled items are evaluated, whatever the seed); `model/k` starts replica k of a landscape,
 `landscape` makes its random problem.
 """

@@ -50,7 +50,8 @@ def task(methods: dict[str, Regularizer], dropout: float = 0.0) -> Classify:
 
 def weights(of: Classify) -> Weights:
     named = {
-        name.replace("parametrizations.weight.original", "weight"): w for name, w in of.weights().items()
+        name.replace("parametrizations.weight.original", "weight"): w.clone()
+        for name, w in of.model.state_dict().items()
     }
     return [named[name] for name in sorted(named, key=lambda name: (name.split(".")[1], "bias" in name))]
 

@@ -61,6 +61,11 @@ class Perturbed(Wrapped):
             group["noise_step"], group["noise_scale"] = n + 1, scale
         return loss
 
+    @property
+    def has_iterate(self) -> bool:
+        """Whether the weights are to be judged at z, the iterate without noise, which PGD has not."""
+        return self.anticorrelated and self.evaluate_at == "z"
+
     @contextmanager
     def noise_free(self) -> Iterator[None]:
         """Inside, the weights are z = w - xi (of Anti-PGD; PGD has no such iterate); put back bit for bit."""

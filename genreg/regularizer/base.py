@@ -56,11 +56,14 @@ class Regularizer:
     step; a parametrization goes with no other of either kind.
     keeps: names of its attributes (tensors, modules, numbers) that the next step depends on; they are saved
     with every checkpoint. A tensor or module kept under another name is refused.
+    judged: the name among them of a copy of the model, as a teacher, that is evaluated, shown and saved in
+    the model's place; none if empty.
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
     sets_norm: ClassVar[Literal["", "parametrization", "projection"]] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
+    judged: ClassVar[str] = ""
     name = ""
 
     @property
@@ -89,7 +92,10 @@ class Regularizer:
         return None
 
     def project(self, model: nn.Module) -> None:
-        """Change weights in place after the optimizer's step: clipping, projections, moving averages."""
+        """Change weights in place after every optimizer's step: clipping, projections, moving averages.
+
+        They are those that are judged, without the noise of Anti-PGD.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """What `keeps` names; modules as their own state."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genreg.forward.base import Draws
-from genreg.forward.update import backward, update
+from genreg.forward.update import backward
 from genreg.optimizer import build_optimizer
 from genreg.regularizer import Regularizer, penalized
 from genreg.task.classify import Classify
@@ -34,6 +34,7 @@ class Alternate(Classify):
         self.unlabeled_optimizer = build_optimizer(
             unlabeled_optimizer, self.parameters, seed=self.seed, stream="unlabeled/perturbation"
         )
+        self.trainer.optimizers.append(self.unlabeled_optimizer)
         self.unlabeled_scheduler = scheduler(self.unlabeled_optimizer) if scheduler else None
 
     def _make_model(self, model: Callable[..., Any], regularizer: Mapping[str, Regularizer]) -> None:
@@ -44,10 +45,8 @@ class Alternate(Classify):
     def step(self, step: int) -> dict[str, Tensor]:
         terms = super().step(step)
         if self.apart:
-            second = update(self.unlabeled_optimizer, partial(self.unlabeled_objective, step))
-            terms |= {name: term.detach() for name, term in second.items()}
-            if self.unlabeled_scheduler:
-                self.unlabeled_scheduler.step()
+            objective = partial(self.unlabeled_objective, step)
+            terms |= self.trainer.update(self.unlabeled_optimizer, objective, self.unlabeled_scheduler)
         return terms
 
     def unlabeled_objective(self, step: int) -> dict[str, Tensor]:

@@ -16,21 +16,22 @@ from genreg.dataset.buckets import sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward, embedded
-from genreg.forward.update import backward, counts, update
+from genreg.forward.update import backward, counts
 from genreg.loss import CrossEntropy, Loss
 from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
-from genreg.optimizer import build_optimizer, evaluation_weights, trainable
+from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
 from genreg.regularizer import Regularizer, penalized
-from genreg.run.metric import GAP
-from genreg.task.evaluation import evaluate, sample
-from genreg.task.fit import check_measures, check_methods, fitting
+from genreg.run.metric import GAP, Metric
+from genreg.task.evaluation import Undefined, evaluate, reported, sample
+from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
 from genreg.task.methods import attach, load, saved, with_hook
 from genreg.task.one_optimizer import OneOptimizer
 from genreg.task.plane import check_frames, picture
 from genreg.task.precision import Precision, set_precision
+from genreg.task.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -85,8 +86,9 @@ class Classify(OneOptimizer):
         self.frames = frames or ()
         self._make_model(model, regularizer)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
+        self.trainer = Trainer(self.model, self.optimizer, methods=self.methods, statistics=self.statistics)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.measure = dict(measure or {})
+        self.measure, self.undefined = dict(measure or {}), Undefined()
         for chosen in self.measure.values():
             chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
@@ -95,6 +97,7 @@ class Classify(OneOptimizer):
         self.unlabeled_batch = sampler(
             self.dataset.unlabeled, unlabeled_batch_size, words, seed, "batch/unlabeled"
         )
+        self._check_batches()
 
     def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
         """InputError for what does not fit the data."""
@@ -104,6 +107,16 @@ class Classify(OneOptimizer):
         found = f"{'classes' if classes else 'real targets'} and inputs of shape {tuple(shape)}"
         check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
         check_measures(measure, self.measures, classes > 0)
+        check_items(measure, self.dataset)
+
+    def _check_batches(self) -> None:
+        """InputError for batches of one item that the model cannot normalize."""
+        x = self.dataset.labeled.x[:1]
+        if self.labeled_batch.batch == len(self.batch(0, Draws(self.seed, 0, self.device)).e) == 1:
+            few = "task.batch_size" if self.sizes["task.batch_size"] == 1 else "dataset.labeled"
+            check_normalization(self.model, few, x)
+        if self.unlabeled_batch.batch == 1 and reads_pool(self.methods):
+            check_normalization(self.model, "task.unlabeled_batch_size", x)
 
     def _read(
         self, dataset: Callable[..., Dataset], validation_items: int | None, label_noise: float,
@@ -125,7 +138,7 @@ class Classify(OneOptimizer):
         if data.classes == 1:
             raise InputError("dataset", "two classes or more for task=classify", "one class")
         self.loss.check(data.classes)
-        self.checksums, self.items = data.checksums, data.items
+        self.checksums, self.items, self.told = data.checksums, data.items, data.told
         self.sample = sample(data.labeled)
         return data
 
@@ -135,8 +148,7 @@ class Classify(OneOptimizer):
         self.checksums = {**self.checksums, **made.checksums}
         self.model = made.to(self.device)
         self.methods = self.together = attach(regularizer, self.model)
-        hooks = ("batch", "losses", "project")
-        self.mixing, self.weighing, self.projecting = (with_hook(self.methods, hook) for hook in hooks)
+        self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
         self.statistics = RunningStatistics(self.model)
         self.parameters = trainable(self.model)
 
@@ -148,15 +160,22 @@ class Classify(OneOptimizer):
         self.selection = (f"validation/{own[0].name}", own[0].better or "max")
         self.progress = (self.loss.name, self.selection[0])
 
+    @classmethod
+    def reports(
+        cls,
+        *,
+        loss: Loss | None = None,
+        measure: Mapping[str, Any] | None = None,
+        corruption: Mapping[Kind, float] | None = None,
+        **_: Any,
+    ) -> dict[str, Metric]:
+        check_measures(measure or {}, cls.measures)
+        kinds = [kind for kind, strength in (corruption or {}).items() if strength]
+        return reported(loss or CrossEntropy(), measure or {}, kinds)
+
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0); returns the objective and its unweighted terms, on the device."""
-        terms = update(self.optimizer, partial(self.objective, step))
-        self.statistics.settle()
-        for method in self.projecting.values():
-            method.project(self.model)
-        if self.scheduler:
-            self.scheduler.step()
-        return {name: term.detach() for name, term in terms.items()}
+        return self.trainer.update(self.optimizer, partial(self.objective, step), self.scheduler)
 
     def objective(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum."""
@@ -223,13 +242,13 @@ class Classify(OneOptimizer):
         return embedded(self.model, x, y, data.classes, len(data.vocabulary or ()))
 
     def evaluate(self) -> dict[str, float]:
-        """The row of `evaluation.evaluate`, at the weights that the optimizer is to be judged by."""
-        with evaluation_weights(self.optimizer):
-            return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure)
+        """The row of `evaluation.evaluate`, of the weights that are judged."""
+        with self.trainer.judged():
+            return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure, self.undefined)
 
     def images(self) -> dict[str, np.ndarray]:
-        """The plane as the model sees it, at the weights that the optimizer is to be judged by."""
-        with evaluation_weights(self.optimizer):
+        """The plane as the model sees it with the weights that are judged."""
+        with self.trainer.judged():
             return {"samples": picture(self.model, self.dataset, self.measure)}
 
     def state_dict(self) -> dict[str, Any]:

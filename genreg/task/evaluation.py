@@ -1,18 +1,56 @@
 """How a classifier is judged."""
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
+from scipy.sparse.linalg import ArpackError
 from torch import Tensor
 
-from genreg import streams
 from genreg.dataset import Dataset, Split
+from genreg.dataset.draw import chosen
 from genreg.loss import Loss
 from genreg.measure import ClassifierMeasure, mean, predict
 from genreg.model import Classifier
-from genreg.run.metric import GAP
+from genreg.run.metric import GAP, Metric
+
+log = logging.getLogger("genreg")
 
 MOST = 1000  # labeled items that an evaluation reads, so that it costs little beside validation and test
+
+
+class Undefined:
+    """Leaves a measure out of a row where it is not defined, as its training has not diverged by that.
+
+    Each measure of a run is told of once.
+    """
+
+    FAULTS = (ArithmeticError, torch.linalg.LinAlgError, ArpackError)  # type: ignore[attr-defined]
+
+    def __init__(self) -> None:
+        self.told: set[str] = set()
+
+    @contextmanager
+    def left_out(self, measure: str, split: str) -> Iterator[None]:
+        """What is raised inside is said in the log, if it is about numbers."""
+        try:
+            yield
+        except self.FAULTS as error:
+            if measure not in self.told:
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                log.warning("measure.%s is not defined on %s, and left out of such rows: %s",
+                            measure, split, reason)  # fmt: skip
+            self.told.add(measure)
+
+
+def finite(value: float) -> float:
+    """The value; ArithmeticError unless it is finite."""
+    if not math.isfinite(value):
+        raise ArithmeticError(f"it is {value}")
+    return value
 
 
 def sample(labeled: Split) -> Split:
@@ -20,10 +58,7 @@ def sample(labeled: Split) -> Split:
 
     Not those that stand first: balanced labels stand class by class.
     """
-    if len(labeled) <= MOST:
-        return labeled
-    order = torch.randperm(len(labeled), generator=streams.generator(0, "sample"))
-    return labeled[order[:MOST].to(labeled.y.device)]
+    return Split(*(chosen(MOST, part, stream="sample") for part in (labeled.x, labeled.y, labeled.clean)))
 
 
 def evaluate(
@@ -32,10 +67,12 @@ def evaluate(
     labeled: Split,
     loss: Loss,
     measures: Mapping[str, ClassifierMeasure],
+    undefined: Undefined | None = None,
 ) -> dict[str, float]:
     """The loss's metrics on validation, test and these labeled items, the gaps between them; every measure.
 
-    Also on the clean items of a split where some are not, and on corrupted copies of test.
+    Also on the clean items of a split where some are not, and on corrupted copies of test. A model whose loss
+    is not finite has no measures; one of another that is not defined is left out.
     """
     row: dict[str, float] = {}
     splits = {"validation": dataset.validation, "test": dataset.test, "labeled": labeled}
@@ -49,11 +86,26 @@ def evaluate(
     for name in ("validation", "test"):
         inside, outside = row[f"labeled/{first.name}"], row[f"{name}/{first.name}"]
         row[f"{name}/{GAP}"] = outside - inside if first.better == "min" else inside - outside
-    for measure, function in measures.items():
+    for measure, function in measures.items() if all(map(math.isfinite, row.values())) else ():
         for name in function.splits:
             split = getattr(dataset, name)
-            row[f"{name}/{measure}"] = function(model, split.x, split.y, loss).value
+            with (undefined or Undefined()).left_out(measure, name):
+                row[f"{name}/{measure}"] = finite(function(model, split.x, split.y, loss).value)
     return row
+
+
+def reported(
+    loss: Loss, measures: Mapping[str, ClassifierMeasure], kinds: Iterable[str]
+) -> dict[str, Metric]:
+    """What `evaluate` may report, by its key of the row, whatever the data; kinds: of corrupted copies."""
+    first = loss.metrics(classes=2)[0]
+    metrics = {metric.name: metric for classes in (2, 0) for metric in loss.metrics(classes)}
+    splits = ["validation", "test", "labeled", *(f"test_{kind}" for kind in kinds)]
+    found = {f"{split}{part}/{name}": metric for split in splits for part in ("", "_clean")
+             for name, metric in metrics.items()}  # fmt: skip
+    found |= {f"{split}/{GAP}": replace(first, name=GAP, better="min") for split in ("validation", "test")}
+    of_measures = ((name, measure, split) for name, measure in measures.items() for split in measure.splits)
+    return found | {f"{split}/{name}": replace(one.metric, name=name) for name, one, split in of_measures}
 
 
 def _means(split: str, items: dict[str, Tensor]) -> dict[str, float]:

@@ -4,8 +4,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from genreg.dataset import Dataset
 from genreg.errors import InputError
+from genreg.model.unchanged import evaluation_mode
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
 
@@ -40,6 +45,9 @@ def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], ta
         for need in sorted({*method.reads, *hooks} - offers):
             raise InputError(f"regularizer.{name}", f"a method that needs no {NEEDS[need]}, for {task}", name)
     _check_norms(active(methods))
+    judged = [name for name, method in active(methods).items() if method.judged]
+    if len(judged) > 1:
+        raise InputError("regularizer", "one method whose own weights are judged", " and ".join(judged[:2]))
 
 
 def _check_norms(methods: Mapping[str, Regularizer]) -> None:
@@ -61,3 +69,36 @@ def check_measures(measures: Mapping[str, Any], kind: tuple[type, str], classes:
             raise InputError(f"measure.{name}", kind[1], f"one of {getattr(measure, 'of', 'another kind')}")
         if getattr(measure, "classes", False) and not classes:
             raise InputError(f"measure.{name}", "a measure that needs no classes, for real targets", name)
+
+
+def check_items(measures: Mapping[str, Any], dataset: Dataset) -> None:
+    """InputError for a measure that is not defined for so few items of a split."""
+    for name, measure in measures.items():
+        if (items := getattr(measure, "items", measure.least)) < measure.least:
+            raise InputError(f"measure.{name}.items", f"{measure.least} or more", items)
+        for split in measure.splits:
+            if (n := len(getattr(dataset, split))) < measure.least:
+                expected = f"splits of {measure.least} items or more"
+                raise InputError(f"measure.{name}.splits", expected, f"{split}, which has {n}")
+
+
+def check_normalization(model: nn.Module, key: str, *one: Any) -> None:
+    """InputError, naming what makes batches of one item, where batch normalization sees one number of it.
+
+    one: what the model is given of one item. It is shown in evaluation mode: nothing moves, nothing is drawn.
+    """
+    alone: list[nn.Module] = []
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if given[0].numel() == given[0].shape[1]:
+            alone.append(layer)
+
+    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm) and layer.training]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    if hooks:
+        with evaluation_mode(model), torch.no_grad():
+            model(*one)
+    for hook in hooks:
+        hook.remove()
+    if alone:
+        raise InputError(key, "2 or more with batch normalization, since one number has no spread", 1)

@@ -1,5 +1,7 @@
 """How a generator and its critic are judged: measures on splits, pictures, and whether to go on at all."""
 
+import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,12 +12,14 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Dataset
+from genreg.dataset.draw import chosen
 from genreg.errors import CollapsedError, InputError
 from genreg.measure.generation import GanMeasure, Generated
 from genreg.model.gan import Critic, Generator
 from genreg.model.unchanged import evaluation_mode
 from genreg.run.metric import Metric
 from genreg.run.pictures import grid, scatter
+from genreg.task.evaluation import Undefined, finite
 
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot
@@ -48,17 +52,21 @@ class GanEvaluation:
             known = f"auto, null or a chosen measure of distance ({', '.join(usable) or 'none is chosen'})"
             raise InputError("task.select", known, select)
         self.data, self.measure, self.features, self.critic = data, dict(measure), features, critic
+        if len(data.validation) < 2 or not data.validation.x.var(0).sum() > 0:
+            differ = "validation items that differ, since samples are judged by their spread"
+            raise InputError("dataset", differ, f"{len(data.validation)}, all alike")
         self.selection = (f"validation/{select}", "min") if select else None
         self.progress = ("wasserstein", *([f"validation/{select}"] if select else []))
         self.metrics = [*OWN, *(metric for method in measure.values() for metric in method.metrics)]
         self.samples = max([SHOWN, *(method.samples for method in measure.values())])
-        self.widest = 0.0  # the largest spread of samples so far
+        self.widest, self.undefined = 0.0, Undefined()  # the largest spread of samples so far
         self.histograms: dict[str, list[Tensor]] = {}
         with evaluation_mode(critic):  # what a measure cannot do is said before the first step
             seen = self._seen("validation", signed(data.validation.x[:SHOWN]))
             labels = seen.labels and (seen.labels[0], seen.labels[0])
-            for method in self.measure.values():
-                method(replace(seen, real=seen.fake, labels=labels))
+            for name, method in self.measure.items():
+                for n in {min(len(seen.fake), len(getattr(data, split))) for split in method.splits}:
+                    check_defined(name, method, replace(seen, real=seen.fake[:n], labels=labels))
 
     def row(self, generator: Generator, seed: int) -> dict[str, float]:
         """Every measure on its splits, standard errors under `<split>_stderr/`, and the samples' spread.
@@ -68,17 +76,24 @@ class GanEvaluation:
         fake = self.sample(generator, seed, self.samples)
         row = {"samples/spread": self._spread(fake)}
         with evaluation_mode(self.critic):
-            seen = {split: self._seen(split, fake) for split in ("validation", "test")}
-            for method in self.measure.values():
-                for split in method.splits:
-                    for key, estimate in method(seen[split]).items():
-                        row[f"{split}/{key}"] = estimate.value
-                        if estimate.stderr > 0:
-                            row[f"{split}_stderr/{key}"] = estimate.stderr
-                    for key, counts in method.histogram(seen[split]).items():
-                        self.histograms.setdefault(f"{split}/{key}", []).append(counts.cpu())
             self._check(row["samples/spread"], fake)
+            seen = {split: self._seen(split, fake) for split in ("validation", "test")}
+            for name, method in self.measure.items():
+                for split in method.splits:
+                    with self.undefined.left_out(name, split):
+                        self._measure(name, split, seen[split], row)
         return row
+
+    def _measure(self, name: str, split: str, seen: Generated, row: dict[str, float]) -> None:
+        """Write what a measure says of a split into the row, and note what it counts."""
+        method = self.measure[name]
+        for key, estimate in method(seen).items():
+            with self.undefined.left_out(name, split):
+                row[f"{split}/{key}"] = finite(estimate.value)
+                if 0 < estimate.stderr < math.inf:
+                    row[f"{split}_stderr/{key}"] = estimate.stderr
+        for key, counts in method.histogram(seen).items():
+            self.histograms.setdefault(f"{split}/{key}", []).append(counts.cpu())
 
     @torch.no_grad()
     def sample(self, generator: Generator, seed: int, n: int) -> Tensor:
@@ -93,7 +108,7 @@ class GanEvaluation:
     def picture(self, generator: Generator, seed: int) -> np.ndarray:
         """A grid of pictures, or samples of the plane among data; (H, W, 3) of uint8."""
         if len(self.data.input_shape) == 1:
-            real = self.data.validation.x[:POINTS]
+            real = chosen(POINTS, self.data.validation.x)
             return scatter(real.cpu().numpy(), self.sample(generator, seed, POINTS).cpu().numpy())
         return grid(self.sample(generator, seed, SHOWN))
 
@@ -136,6 +151,26 @@ class GanEvaluation:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.widest = state["widest"]
         self.histograms = {name: list(counts) for name, counts in state["histograms"].items()}
+
+
+def reported(measure: Mapping[str, GanMeasure]) -> dict[str, Metric]:
+    """What `GanEvaluation.row` may hold, by its key."""
+    of_measures = ((method, split) for method in measure.values() for split in method.splits)
+    found = {f"{split}{part}/{metric.name}": metric for method, split in of_measures
+             for part in ("", "_stderr") for metric in method.metrics}  # fmt: skip
+    return {f"samples/{metric.name}": metric for metric in OWN} | found
+
+
+def check_defined(name: str, measure: GanMeasure, seen: Generated) -> None:
+    """InputError for a measure that has no value for as few items as these."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            for estimate in measure(seen).values():
+                finite(estimate.value)
+    except (*Undefined.FAULTS, ValueError) as error:
+        n, said = min(measure.samples, len(seen.real)), str(error).splitlines()[0]
+        expected = "more items (samples, or items of a split), of which it is defined"
+        raise InputError(f"measure.{name}", expected, f"{n}: {said}") from error
 
 
 def in_turn(n: int, classes: int, device: torch.device) -> Tensor:

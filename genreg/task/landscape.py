@@ -6,16 +6,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genreg.forward.update import update
 from genreg.model.landscape import Landscape
-from genreg.optimizer import Perturbed, build_optimizer, evaluation_weights, trainable
+from genreg.optimizer import Perturbed, build_optimizer, trainable
 from genreg.parameters import checked
 from genreg.run.metric import Metric
 from genreg.task.contours import contours
 from genreg.task.one_optimizer import OneOptimizer
+from genreg.task.trainer import Trainer
 
 CPU = torch.device("cpu")
 SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
+ALIVE = Metric("alive", "max")
 
 
 class Minimize(OneOptimizer):
@@ -57,19 +58,24 @@ class Minimize(OneOptimizer):
             optimizer, trainable(self.model), seed=seed, replicas=self.model.numbers
         )
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        with torch.no_grad():
-            named = {"loss", "gradient_squared", "trace", *self.model.coordinates()}
-        self.metrics = [Metric(name, "min" if name in SMALLER else None) for name in sorted(named)]
-        self.metrics.append(Metric("alive", "max"))
+        self.trainer = Trainer(self.model, self.optimizer)
+        self.metrics = [*_observed(self.model), ALIVE]
         self.steps = 0
         self.died = torch.full((len(self.model.numbers),), -1, device=device)  # step of the loss not finite
         self.history: dict[str, list[Tensor]] = {}
 
+    @classmethod
+    def reports(cls, **parts: Any) -> dict[str, Metric]:
+        observed = _observed(parts["model"](seed=0))
+        iterates = ("w", "w_stderr", "z", "z_stderr")
+        return {f"{of}/{metric.name}": metric for of in iterates for metric in observed} | {
+            f"replicas/{ALIVE.name}": ALIVE
+        }
+
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of every replica; returns the mean loss of those alive."""
-        loss = update(self.optimizer, lambda: {"loss": self.model.backward()})["loss"]
-        if self.scheduler:
-            self.scheduler.step()
+        terms = self.trainer.update(self.optimizer, lambda: {"loss": self.model.backward()}, self.scheduler)
+        loss = terms["loss"]
         self.steps = step + 1
         dying = (loss - loss != 0) & (self.died < 0)  # inf - inf and NaN - NaN are NaN: cheaper than isfinite
         self.died = self.died.masked_fill(dying, step)
@@ -125,7 +131,7 @@ class Minimize(OneOptimizer):
 
     def weights(self) -> dict[str, Tensor]:
         """The parameters of every replica, at the iterate that the optimizer is to be judged by."""
-        with evaluation_weights(self.optimizer):
+        with self.trainer.judged():
             return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
@@ -140,3 +146,10 @@ class Minimize(OneOptimizer):
         super().load_state_dict(state)
         self.steps, self.died = state["steps"], state["died"].to(self.device)
         self.history = {name: list(values.cpu()) for name, values in state["history"].items()}
+
+
+@torch.no_grad()
+def _observed(model: Landscape) -> list[Metric]:
+    """What is recorded of each replica."""
+    named = {"loss", "gradient_squared", "trace", *model.coordinates()}
+    return [Metric(name, "min" if name in SMALLER else None) for name in sorted(named)]

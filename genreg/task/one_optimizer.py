@@ -5,20 +5,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genreg.optimizer import evaluation_weights
 from genreg.run.task import Task
+from genreg.task.trainer import Trainer
 
 
 class OneOptimizer(Task):
     """A model, its optimizer and perhaps a scheduler of the learning rate."""
 
+    trainer: Trainer
     optimizer: torch.optim.Optimizer
     scheduler: Any = None
 
     def weights(self) -> dict[str, Tensor]:
         """What a trained model is: its parameters and buffers, as evaluated."""
-        with evaluation_weights(self.optimizer):
+        with self.trainer.judged():
             return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        super().load_weights(weights)
+        self.trainer.end()
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, beside its number and the configuration."""

@@ -1,32 +1,36 @@
 """Learning what a text is like from the pool, without labels."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from genreg import streams
 from genreg.dataset import Dataset, Split
 from genreg.dataset.buckets import sampler
 from genreg.errors import InputError
-from genreg.forward.update import backward, update
+from genreg.forward.update import backward
 from genreg.measure.classification import by_length
 from genreg.measure.estimate import mean
 from genreg.model.text import TextClassifier
 from genreg.model.unchanged import evaluation_mode
-from genreg.optimizer import build_optimizer, evaluation_weights, trainable
-from genreg.parameters import Count, Positive, checked
+from genreg.optimizer import build_optimizer, trainable
+from genreg.parameters import Count, Share, checked
 from genreg.run.metric import Metric
 from genreg.task.fit import fitting
 from genreg.task.one_optimizer import OneOptimizer
 from genreg.task.precision import Precision, set_precision
+from genreg.task.trainer import Trainer
 
 CPU = torch.device("cpu")
 NONE = -100
+SPLITS = ("validation", "test")
 
 
 class LanguageModel(nn.Module):
@@ -70,8 +74,10 @@ class Pretrain(OneOptimizer):
     """A language model on the pool; the run's folder is what `model.pretrained` takes.
 
     objective: `masked`, tokens that were hidden (Devlin et al., arXiv:1810.04805, section 3.1: of the chosen,
-    80 % read as the mask, 10 % as a random token, 10 % as they are); or `next`, each token from those before
-    it, for a model that sees none behind. share: of the tokens that are chosen. batch_size: texts a step.
+    80 % read as the mask, 10 % as a random other token, 10 % as they are); or `next`, each token from those
+    before it, for a model that sees none behind. share: of a batch's tokens that are chosen, special ones and
+    padding apart; it and the shares of the chosen are held in every batch, up to rounding. batch_size: texts
+    a step.
     """
 
     groups = frozenset({"dataset", "model", "optimizer", "scheduler"})
@@ -89,7 +95,7 @@ class Pretrain(OneOptimizer):
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., Any] | None = None,
         objective: Literal["masked", "next"] = "masked",
-        share: Positive = 0.15,
+        share: Annotated[Share, Field(gt=0)] = 0.15,
         batch_size: Count = 64,
         seed: int = 0,
         device: torch.device = CPU,
@@ -107,13 +113,17 @@ class Pretrain(OneOptimizer):
         self.parameters = trainable(self.model)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
+        self.trainer = Trainer(self.model, self.optimizer)
         self.checksums = {**self.dataset.checksums, **self.encoder.checksums}
-        self.items = self.dataset.items
+        self.items, self.told = self.dataset.items, self.dataset.told
         self.mask = self.vocabulary.mask or 0  # not shown where the next token is asked for
-        text = [number not in self.vocabulary.special for number in range(len(self.vocabulary))]
-        self.is_text = torch.tensor(text).to(device)
+        words = [number for number in range(len(self.vocabulary)) if number not in self.vocabulary.special]
+        self.words = torch.tensor(words).to(device)
+        self.place = torch.full((len(self.vocabulary),), NONE).to(device)  # of a token among `words`
+        self.place[self.words] = torch.arange(len(words), device=device)
         pool = self.dataset.unlabeled
         self.batch = sampler(pool, batch_size, self.dataset.vocabulary, seed, "batch/unlabeled")
+        self._check_splits()
 
     def _check(self) -> None:
         """InputError for a model or data that the objective does not fit."""
@@ -128,18 +138,27 @@ class Pretrain(OneOptimizer):
             expected += "transformer, model.bidirectional=false of gru)"
             raise InputError("task.objective", expected, "next")
 
+    @classmethod
+    def reports(cls, **_: Any) -> dict[str, Metric]:
+        return {f"{split}/{metric.name}": metric for split in SPLITS for metric in cls.metrics}
+
+    def _check_splits(self) -> None:
+        """InputError for a split in which no token is asked for."""
+        for name in SPLITS:
+            questions = self._questions(name, getattr(self.dataset, name))
+            if not any((asked.answers != NONE).any() for asked in questions):
+                raise InputError("dataset", f"texts of {name} with a token to ask for", "none")
+
     def step(self, step: int) -> dict[str, Tensor]:
-        terms = update(self.optimizer, partial(self.losses, step))
-        if self.scheduler:
-            self.scheduler.step()
-        return {name: term.detach() for name, term in terms.items()}
+        return self.trainer.update(self.optimizer, partial(self.losses, step), self.scheduler)
 
     def losses(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the cross-entropy of the tokens that are asked for."""
         x = self.batch.take(self.dataset.unlabeled, step)
         asked = self.ask(x, streams.generator(self.seed, "noise/pretrain", step, self.device))
         streams.begin_pass(streams.derive(self.seed, "dropout/pretrain", step), self.device)
-        loss = F.cross_entropy(self.logits(asked), asked.answers, ignore_index=NONE)
+        total = F.cross_entropy(self.logits(asked), asked.answers, ignore_index=NONE, reduction="sum")
+        loss = total / (asked.answers != NONE).sum().clamp_min(1)  # the next token of texts of one is none
         backward(loss, self.parameters)
         return {"cross_entropy": loss, "loss": loss}
 
@@ -155,31 +174,41 @@ class Pretrain(OneOptimizer):
             ahead = torch.cat((x[:, 1:], torch.full_like(x[:, :1], self.vocabulary.pad)), 1).flatten()
             answers = torch.where(ahead == self.vocabulary.pad, NONE, ahead.long())
             return Question(x, torch.arange(x.numel(), device=x.device), answers)
-        u = torch.rand(x.shape, generator=draw, device=x.device)
-        u = torch.where(self.is_text[x.long()], u, 1.0)
-        least, where = u.flatten().topk(max(1, int(self.share * x.numel())), largest=False)
-        answers = torch.where(least < self.share, x.flatten()[where].long(), NONE)
-        strange = torch.randint(len(self.vocabulary), x.shape, generator=draw, device=x.device, dtype=x.dtype)
-        shown = torch.where(u < 0.9 * self.share, strange, x)
-        shown = torch.where(u < 0.8 * self.share, self.mask, shown)
-        return Question(shown, where, answers)
+        place = self.place[x.long()].flatten()
+        u = torch.rand(place.shape, generator=draw, device=x.device).masked_fill(place == NONE, 1.0)
+        most = max(1, math.ceil(self.share * x.numel()))
+        where = u.topk(most, largest=False).indices  # in a random order
+        chosen = (self.share * (place != NONE).sum()).round().clamp(min=1)
+        rank, tokens = torch.arange(most, device=x.device), x.flatten()[where].long()
+        by = torch.randint(1, max(2, len(self.words)), (most,), generator=draw, device=x.device)
+        other = self.words[(place[where] + by) % len(self.words)]
+        read = torch.where(rank < (0.9 * chosen).round(), other, tokens)
+        read = torch.where(rank < (0.8 * chosen).round(), self.mask, read)
+        asked = (rank < chosen) & (place[where] != NONE)
+        shown = x.flatten().index_copy(0, where, torch.where(asked, read, tokens).to(x.dtype))
+        return Question(shown.view(x.shape), where, torch.where(asked, tokens, NONE))
 
     def evaluate(self) -> dict[str, float]:
         """Of tokens of validation and test, the same at every evaluation and for every seed."""
         row: dict[str, float] = {}
-        with evaluation_weights(self.optimizer):
-            for name in ("validation", "test"):
+        with self.trainer.judged():
+            for name in SPLITS:
                 row |= self._of_split(name, getattr(self.dataset, name))
         return row
 
     @torch.no_grad()
     def _of_split(self, name: str, split: Split) -> dict[str, float]:
-        draw, losses, right = streams.generator(0, f"measure/{name}", device=self.device), [], []
+        losses, right = [], []
         with evaluation_mode(self.model):
-            for index in by_length(self.encoder, split.x):
-                asked = self.ask(self.encoder.trimmed(split.x[index]), draw)
+            for asked in self._questions(name, split):
                 logits, here = self.logits(asked), asked.answers != NONE
                 losses.append(F.cross_entropy(logits[here], asked.answers[here], reduction="none"))
                 right.append((logits[here].argmax(1) == asked.answers[here]).float())
         found = {"cross_entropy": torch.cat(losses), "accuracy": torch.cat(right)}
         return {f"{name}/{metric}": mean(values).value for metric, values in found.items()}
+
+    def _questions(self, name: str, split: Split) -> Iterator[Question]:
+        """What an evaluation asks of a split, a few texts at a time."""
+        draw = streams.generator(0, f"measure/{name}", device=self.device)
+        for index in by_length(self.encoder, split.x):
+            yield self.ask(self.encoder.trimmed(split.x[index]), draw)

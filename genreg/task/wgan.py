@@ -16,20 +16,22 @@ from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.forward.critic import CriticForward
-from genreg.forward.update import backward, counts, update
+from genreg.forward.update import backward, counts
 from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
 from genreg.model.statistics import RunningStatistics
 from genreg.model.unchanged import frozen
-from genreg.optimizer import build_optimizer, evaluation_weights, trainable
+from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer, penalized
+from genreg.run.metric import Metric
 from genreg.run.task import Task
-from genreg.task.fit import check_measures, check_methods
-from genreg.task.generation import GanEvaluation, signed
+from genreg.task.fit import check_measures, check_methods, check_normalization
+from genreg.task.generation import GanEvaluation, reported, signed
 from genreg.task.methods import attach, load, saved
 from genreg.task.players import LOSSES, LossName
 from genreg.task.precision import Precision, set_precision
+from genreg.task.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -85,21 +87,35 @@ class WGAN(Task):
         self.autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
         data = self.dataset = self._read(dataset, conditional, batch_size)
         self._make_players(model, data, regularizer, data.classes if conditional else 0)
+        if self.batch.batch == 1:
+            self._check_batches("task.batch_size" if batch_size == 1 else "dataset")
         self.optimizer = build_optimizer(optimizer, self.critic_parameters, seed=seed)
         self.generator_optimizer = build_optimizer(
             generator_optimizer, self.generator_parameters, seed=seed, stream="generator/perturbation"
         )
         players = (self.optimizer, self.generator_optimizer)
         self.schedulers = [scheduler(player) for player in players] if scheduler else []
+        self.critic_trainer = Trainer(
+            self.critic, self.optimizer, methods=self.methods, statistics=self.critic_statistics
+        )
+        self.generator_trainer = Trainer(
+            self.generator, self.generator_optimizer, statistics=self.generator_statistics,
+            average=self.average if self.ema_decay else None,
+        )  # fmt: skip
         self.evaluation = GanEvaluation(data, measure or {}, features, select, self.critic)
         self._describe(data, features)
+
+    @classmethod
+    def reports(cls, *, measure: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Metric]:
+        check_measures(measure or {}, cls.measures)
+        return reported(measure or {})
 
     def _describe(self, data: Dataset, features: Any) -> None:
         """What an evaluation's numbers are, which of them chooses the step, and what they rest on."""
         self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
         self.metrics = self.evaluation.metrics
         self.conditions = {"features": features.name} if features else {}
-        self.items = data.items
+        self.items, self.told = data.items, data.told
         self.checksums = data.checksums | (features.checksums if features else {})
 
     def _read(self, dataset: Callable[..., Dataset], conditional: bool, batch_size: int) -> Dataset:
@@ -127,6 +143,12 @@ class WGAN(Task):
         self.critic_statistics, self.generator_statistics = map(RunningStatistics, players)
         self.critic_parameters, self.generator_parameters = map(trainable, players)
 
+    def _check_batches(self, key: str) -> None:
+        """InputError for batches of one item that a player cannot normalize."""
+        y = None if self.y is None else self.y[:1]
+        check_normalization(self.critic, key, self.real[:1], y)
+        check_normalization(self.generator, key, torch.zeros(1, self.generator.latent, device=self.device), y)
+
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of the generator, after its critic's; returns the terms of both.
 
@@ -138,7 +160,7 @@ class WGAN(Task):
         terms |= self.generator_step(step)
         for scheduler in self.schedulers:
             scheduler.step()
-        return {name: term.detach() for name, term in terms.items()}
+        return terms
 
     def critic_step(self, number: int) -> dict[str, Tensor]:
         """Make update `number` of the critic, against samples of the generator as it is."""
@@ -146,11 +168,8 @@ class WGAN(Task):
         real, y = self.real[index], self._labels(index)
         with torch.no_grad():
             fake = self.generate(len(real), "critic", number, y)
-        terms = update(self.optimizer, partial(self.critic_objective, number, real, fake, y))
-        self.critic_statistics.settle()
-        for method in self.methods.values():
-            method.project(self.critic)
-        return terms
+        objective = partial(self.critic_objective, number, real, fake, y)
+        return self.critic_trainer.update(self.optimizer, objective)
 
     def critic_objective(
         self, number: int, real: Tensor, fake: Tensor, y: Tensor | None
@@ -168,9 +187,12 @@ class WGAN(Task):
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
         """One update of the generator against the frozen critic, then of the generator's average."""
-        terms = update(self.generator_optimizer, partial(self.generator_objective, step))
+        terms = self.generator_trainer.update(
+            self.generator_optimizer, partial(self.generator_objective, step)
+        )
         if self.ema_decay:
-            self._move_average()
+            with self.generator_trainer.noise_free():
+                self._move_average()
         return terms
 
     def generator_objective(self, step: int) -> dict[str, Tensor]:
@@ -209,17 +231,17 @@ class WGAN(Task):
     def evaluate(self) -> dict[str, float]:
         """Every measure of the (averaged) generator and the critic; raises as `GanEvaluation.row` does."""
         with self._as_judged():
-            return self.evaluation.row(self.average, self.seed)
+            return self.evaluation.row(self.generator, self.seed)
 
     def images(self) -> dict[str, np.ndarray]:
         """Samples from the same latents every time."""
         with self._as_judged():
-            return {"samples": self.evaluation.picture(self.average, self.seed)}
+            return {"samples": self.evaluation.picture(self.generator, self.seed)}
 
     @contextmanager
     def _as_judged(self) -> Iterator[None]:
-        """Inside, both players are at the iterates that their optimizers are to be judged by."""
-        with evaluation_weights(self.optimizer), evaluation_weights(self.generator_optimizer):
+        """Inside, both players have the weights that are judged."""
+        with self.critic_trainer.judged(), self.generator_trainer.judged():
             yield
 
     def results(self) -> dict[str, dict[str, Tensor]]:
@@ -229,18 +251,14 @@ class WGAN(Task):
 
     def weights(self) -> dict[str, Tensor]:
         """The generator as evaluated and the critic, under `generator.` and `critic.`."""
-        players = {"generator": self.average, "critic": self.critic}
         with self._as_judged():
-            return {
-                f"{name}.{key}": weight.detach().clone()
-                for name, player in players.items()
-                for key, weight in player.state_dict().items()
-            }
+            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Take up both players; the generator and its average are one from here on."""
         super().load_weights(weights)
-        self.average.load_state_dict(self.generator.state_dict())
+        for trainer in (self.critic_trainer, self.generator_trainer):
+            trainer.end()
 
     def state_dict(self) -> dict[str, Any]:
         return {
