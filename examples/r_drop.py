@@ -16,7 +16,7 @@ class RDrop(Regularizer):
     Liang et al., arXiv:2106.14448. Both passes learn the labels; their losses are averaged,
     where the paper adds them, so that without dropout this is the baseline.
 
-    weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
+    weight: factor of the term, half of the paper's alpha, since the losses are averaged.
     """
 
     weight: Weight = 1.0

@@ -4,12 +4,15 @@ import re
 
 import pytest
 import torch
-from conftest import yaml_options
+from conftest import draw, yaml_options
 from test_contract import composed
 from torch import Tensor
 
 from genreg.build import build_task, choose_device
+from genreg.dataset import Batch
 from genreg.errors import InputError
+from genreg.forward.classifier import ClassifierForward
+from genreg.forward.perturbation import divergence_along, random_direction
 
 CLASSIFIER = ["model.widths=[16]", "model.dropout=0.2", "model.batch_norm=true"]
 PLAYERS = ["task=wgan", "dataset=gaussian_grid", "model=mlp_gan", "model.widths=[16]",
@@ -43,3 +46,26 @@ def trained(*overrides: str) -> dict[str, Tensor]:
     assert {weight.dtype for weight in after.values()} <= {torch.float32, torch.int64}  # int64: a count
     assert not any(torch.equal(before[name], weight) for name, weight in after.items())
     return terms
+
+
+@pytest.mark.parametrize(("epsilon", "low", "high"), [(0.05, 0.1, 0.6), (0.4, 0.0, 0.1), (2.0, 0.0, 0.05)])
+def test_small_perturbations_are_mostly_rounding_under_bf16(epsilon: float, low: float, high: float) -> None:
+    """As its page says: below a tenth of an item's length, 3.9. Against float64 along the same direction."""
+    task = build_task(composed("model.widths=[256,256]", "logger=none"), choose_device("cpu"))
+    for step in range(50):
+        task.step(step)
+    x = task.dataset.unlabeled[:64]
+
+    def gradient(x: Tensor, dtype: torch.dtype | None) -> Tensor:
+        clean = ClassifierForward(task.model, Batch(x, x.new_empty(0)), dtype=dtype)
+        d = random_direction(clean, "example", draw()) if x.dtype == torch.float32 else along
+        term = divergence_along(clean, d, epsilon, "l2", "stop")
+        return torch.cat([g.double().flatten() for g in torch.autograd.grad(term, task.parameters)])
+
+    clean = ClassifierForward(task.model, Batch(x, x.new_empty(0)))
+    along = random_direction(clean, "example", draw()).double()
+    found, single = gradient(x, torch.bfloat16), gradient(x, None)
+    task.model.double()
+    exact = gradient(x.double(), None)
+    assert (single - exact).norm() < 1e-3 * exact.norm()
+    assert low < (found - exact).norm() / exact.norm() < high

@@ -19,7 +19,7 @@ class RDrop(Regularizer):
     Liang et al., arXiv:2106.14448. Both passes learn the labels; their losses are averaged, where the paper
     adds them. Raises InputError for a model without noise inside, whose passes agree.
 
-    weight: factor of the term (the paper's alpha, to which its sum of losses is half as large).
+    weight: factor of the term, half of the paper's alpha, since the losses are averaged.
     of: the `labeled` batch; or the `unlabeled` one, and labels are learned by one pass, as the code of
     kexue.fm archive 8496 does for few labels.
     """
