@@ -13,6 +13,10 @@ STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 """Nothing is converted silently: the string "3" is not a number, True is not 1."""
 
 
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+"""What pydantic calls a key that there is not."""
+
+
 def _whole(value: Any) -> Any:
     """Let 1e4 count as an integer, as people type it."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -37,12 +41,15 @@ def blame(key: str, target: Any) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        first = next(
+            (one for one in found if one["type"] in UNKNOWN), found[0]
+        )  # a slip makes a value missing
         # in a union pydantic names the alternative as well: function-after[...]
         name = ".".join(
             str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int)
         )
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        if first["type"] in UNKNOWN:
             near = nearest(name, parameters_of(target))
             raise InputError(prefix + name, "no such key", first["input"], near) from error
         if first["type"].startswith("missing"):

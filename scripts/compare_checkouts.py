@@ -70,7 +70,7 @@ def arms(checkouts: list[Path]) -> Iterator[tuple[str, list[str]]]:
 def run(checkout: Path, folder: Path, chosen: dict[str, list[str]]) -> dict[str, Path]:
     """The run folder of every arm, made by that checkout."""
     part = {"arms": {name: [*overrides, "logger=none", "device=cpu"] for name, overrides in chosen.items()},
-            "metric": "test/accuracy"}  # fmt: skip
+            "metric": "seconds_per_step"}  # fmt: skip
     (folder / "configs" / "sweep").mkdir(parents=True)
     content = yaml.safe_dump({"seeds": 1, "parts": {"all": part}})
     (folder / "configs" / "sweep" / "compare.yaml").write_text(content)

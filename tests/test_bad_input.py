@@ -87,7 +87,7 @@ CASES: list[tuple[list[str], str, str]] = [
     (["dataset.labeled=9"], "dataset.labeled", "got 9"),
     (["dataset.labeled=998"], "dataset.labeled", "got 998"),
     (["dataset.labeled=-3"], "dataset.labeled", "-3"),
-    (["dataset.subset=last"], "dataset.subset", "'balanced' or 'first'"),
+    (["dataset.subset=last"], "dataset.subset", "'balanced', 'proportional' or 'first'"),
     (["dataset=two_moons", "dataset.noise=-1"], "dataset.noise", "-1"),
     (["dataset=two_moons", "dataset.labeled=1"], "dataset.labeled", "from 2"),
     (["dataset=gaussian_grid", "dataset.modes=24"], "dataset.modes", "a square number from 4, got 24"),

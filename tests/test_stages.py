@@ -176,7 +176,7 @@ def test_wrong_commands(genreg: Genreg) -> None:
     for arguments, says in [
         (["sweep=smoke", "--until", "bored"], "--until: expected decided, got 'bored'"),
         (["--until", "decided"], "--until: expected a sweep file beside it"),
-        (["sweep=own", "--config-dir", "mine", "optimizer.lr=1"], "sweep: expected no run twice"),
+        (["sweep=own", "--config-dir", "mine", "optimizer.lr=1"], "optimizer.lr: expected a key that part p"),
         (
             ["sweep=smoke", "--until", "decided", "sweep.until.margin=1"],
             "sweep.until.margin: expected a number",

@@ -1,12 +1,16 @@
 """What a sweep file says of tuning and of seeds until decided: what is refused, which trials there are."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from genreg.errors import InputError
+from genreg.report.judge.tuning import Trial, Tuning
+from genreg.run.metric import Metric
 from genreg.sweep import file as sweep_file
+from genreg.sweep.progress import advance, begin
 from genreg.sweep.tune import Range, Tune, next_points
 from genreg.sweep.until import DECIDED, Until, margin_of
 
@@ -29,15 +33,15 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (tune(space={"*": {"k": [1, 2, 3]}}), "p.tune.space.a", "4 trials, as every arm has, got '3 different"),
     (tune(sampler="grid", space={"*": {"k": [1, 2, 3]}}), "p.tune.space.a", "4 trials, as every arm has"),
     (tune(sampler="grid"), "p.tune.space.a.optimizer.lr", "a grid has no ranges"),
-    (tune(sampler="sobel"), "tune.sampler", "nearest: sobol"),
-    (tune(metric="test/accuracy"), "p.tune.metric", "a metric of validation"),
-    (part(select=None, tune=TUNE), "p.tune.metric", "a metric of validation"),
+    (tune(sampler="sobel"), "p.tune.sampler", "nearest: sobol"),
+    (tune(metric="test/accuracy"), "p.tune.metric", "a validation metric"),
+    (part(select=None, tune=TUNE), "p.tune.metric", "a validation metric"),
     (tune(seeds=[0, 100]), "p.tune.seeds", "none of the comparison's seeds, got '0'"),
     (tune(seeds=[]), "p.tune.seeds", "at least one seed"),
     (tune(seeds=[5, 5]), "p.tune.seeds", "none twice"),
     (tune(trials=0), "p.tune.trials", "greater than or equal to 1"),
-    (tune(space={"*": {"k": {"low": 2, "high": 1}}}), "a range", "low below high"),
-    (tune(space={"*": {"k": {"low": 0, "high": 1, "log": True}}}), "a range", "above 0 if log"),
+    (tune(space={"*": {"k": {"low": 2, "high": 1}}}), "p.tune.space.*.k", "low below high"),
+    (tune(space={"*": {"k": {"low": 0, "high": 1, "log": True}}}), "p.tune.space.*.k", "above 0 if log"),
     (tune(space={"*": {"k": 3}}), "p.tune.space.*.k", "a list of values, or low and high"),
     (part(until={"first": 5}), "p.until", "a limit: most (seeds) or minutes"),
     (part(until={"first": 3, "most": 9}), "p.until.first", "greater than or equal to 5"),
@@ -116,3 +120,90 @@ def test_a_sampler_of_optuna_goes_on_with_the_same_trials() -> None:
         told.append((points[-1], math.nan if len(told) == 2 else -abs(math.log10(points[-1]["lr"]) + 2)))
     assert next_points("k", made, SPACE, told) == [values for values, _ in told]
     assert next_points("k", made, SPACE, [(told[0][0], 9.0), *told[1:]])[1] == told[1][0]  # random at first
+
+
+ONE: dict[str, Any] = {"lr": Range(low=1e-4, high=1.0, log=True)}
+
+
+def distance(values: dict[str, Any]) -> float:
+    return abs(math.log10(values["lr"]) + 2)
+
+
+def searched(best: str, sign: int, trials: int = 20) -> list[dict[str, Any]]:
+    """What a sampler proposes that is told `sign` times the distance to 0.01, the third trial lost."""
+    made, told = Tune(trials=trials, seeds=1, space={}, sampler="TPESampler"), list[Any]()
+    for _ in range(trials):
+        values = next_points("k", made, ONE, told, best)[-1]
+        told.append((values, math.nan if len(told) == 2 else sign * distance(values)))
+    return [values for values, _ in told]
+
+
+def test_a_sampler_of_optuna_searches_the_way_that_is_better() -> None:
+    pytest.importorskip("optuna")
+    least, most = searched("min", 1), searched("max", 1)
+    assert least == searched("max", -1)
+    near, far = (sum(map(distance, points[12:])) / 8 for points in (least, most))
+    assert near < 1 < far  # decades, of which random points have 1 on average
+
+
+def test_a_lost_trial_tells_a_sampler_nothing() -> None:
+    """Where all are lost, the search is the random one that it begins as."""
+    pytest.importorskip("optuna")
+    found = []
+    for sampler in ("TPESampler", "RandomSampler"):
+        made, told = Tune(trials=16, seeds=1, space={}, sampler=sampler), list[Any]()
+        for _ in range(16):
+            told.append((next_points("k", made, ONE, told, "min")[-1], math.nan))
+        found.append(told)
+    assert [values for values, _ in found[0]] == [values for values, _ in found[1]]
+
+
+@pytest.mark.parametrize("better", ["max", "min"])
+def test_a_search_goes_on_by_the_metric_of_tuning_and_ends_with_the_first_of_the_best(better: str) -> None:
+    """Whatever way the part's own metric has; a trial of which one seed failed is told as lost."""
+    pytest.importorskip("optuna")
+    space = {"*": {"lr": {"low": 1e-4, "high": 1.0, "log": True}}}
+    node = tune(trials=13, sampler="TPESampler", space=space)
+    given = sweep_file.read(node).parts["p"]
+    arms = sweep_file.arms_of("p", given, 1)[:1]
+    assert given.tune
+    told, way, progress = list[Any](), 1 if better == "max" else -1, begin(given, arms)
+    for k in range(13):
+        score = way * (2.0 if k > 2 else k)  # trial 2 is as good as those behind it, and the first of them
+        told.append((progress.trials["a"][-1], math.nan if k == 3 else score))
+        trials = [Trial(v, [], [9.0 * way if math.isnan(s) else s], int(math.isnan(s))) for v, s in told]
+        ordered = sorted(trials, key=lambda t: (t.failed, -way * t.mean))
+        tuning = Tuning(Metric("m", better), "m", 13, {}, ordered, [])  # type: ignore[arg-type]
+        arm = SimpleNamespace(arm=SimpleNamespace(name="a"), tuning=tuning)
+        progress = advance(given, arms, progress, SimpleNamespace(arms=[arm]))  # type: ignore[arg-type]
+        if k < 12:
+            assert progress.winners is None
+            assert progress.trials["a"] == next_points(
+                "k", given.tune, given.tune.space_of("a"), told, better
+            )
+    assert progress.winners == {"a": told[2][0]}
+    assert progress.seeds == {"a": len(arms[0].seeds)}
+
+
+def looked(verdicts: dict[str, str], seconds: float) -> Any:
+    """A part in which these arms stand so, and whose runs have taken that long."""
+    found = {name: SimpleNamespace(verdict=verdict) for name, verdict in verdicts.items()}
+    runs = [SimpleNamespace(summary={"seconds": seconds / 2})] * 2
+    return SimpleNamespace(find=found.get, part=SimpleNamespace(runs=lambda: runs))
+
+
+def test_open_comparisons_go_to_the_next_look_and_the_baseline_with_them() -> None:
+    node = part(until={"looks": [5, 7, 9], "most": 9, "minutes": 2}, arms={"a": [], "b": [], "c": []})
+    given = sweep_file.read(node).parts["p"]
+    arms = sweep_file.arms_of("p", given, 1)
+    progress = begin(given, arms)
+    assert progress.seeds == {"a": 5, "b": 5, "c": 5}
+    late = advance(given, arms, progress, looked({"a": "", "b": "not decided", "c": "not decided"}, 120))
+    assert late == progress  # two minutes are over
+    for verdicts, seeds in (
+        ({"b": "not decided", "c": "better"}, {"a": 7, "b": 7, "c": 5}),
+        ({"b": "no difference shown", "c": "too few pairs"}, {"a": 9, "b": 9, "c": 7}),
+        ({"b": "not decided", "c": "equivalent"}, {"a": 9, "b": 9, "c": 7}),
+    ):
+        progress = advance(given, arms, progress, looked({"a": "", **verdicts}, 119))
+        assert progress.seeds == seeds

@@ -23,7 +23,7 @@ def explaining(overrides: list[str]) -> Iterator[None]:
         raise _input_error(error, overrides) from error
 
 
-def _input_error(error: Exception, overrides: list[str]) -> InputError:
+def _input_error(error: Any, overrides: list[str]) -> InputError:
     message, kind = str(error), type(error).__name__
     if kind == "MissingConfigException":
         return _missing_option(error, message)
@@ -31,6 +31,8 @@ def _input_error(error: Exception, overrides: list[str]) -> InputError:
         return _unknown_key(group(match[1]), overrides)
     if kind == "OverrideParseException":
         return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
+    if problem := getattr(error, "problem", None):  # of YAML, with its place in the file
+        message = f"{problem} in line {error.problem_mark.line + 1}"
     return InputError("configuration", "a valid one", message.split("\n")[0])
 
 

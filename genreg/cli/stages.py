@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genreg.errors import GenregError
+from genreg.launcher.batch import check_once
 from genreg.launcher.job import Job, finished
 from genreg.launcher.overrides import merged
 from genreg.report.read.find import parts_of
-from genreg.run.code import changed
+from genreg.report.read.parts import check_reported
+from genreg.run import data
+from genreg.run.identity import Config
+from genreg.run.other import other
 from genreg.sweep import record
-from genreg.sweep.file import Arm, Sweep, arms_of
+from genreg.sweep.file import Arm, Sweep, arms_of, check_threshold
 from genreg.sweep.progress import advance, begin
 from genreg.sweep.tune import Values
 
@@ -36,6 +40,10 @@ class Wanted:
     seed: int
     tuning: bool
 
+    def __str__(self) -> str:
+        values = [f"{key}={value}" for key, value in self.values.items()]
+        return " ".join([f"{self.part}:", self.arm.name, *values, f"seed={self.seed}"])
+
 
 class Stages:
     """Where a sweep stands. command: what was typed, for sweep.json; None writes no file.
@@ -53,6 +61,7 @@ class Stages:
         self.folder = Path()
         self.whole: record.Json = {}
         self.part_of: dict[Path, str] = {}
+        self.configs: dict[tuple[str, str], Config] = {}
         self.before: dict[str, record.Json] | None = None
         self.seen: list[str] = []
 
@@ -61,9 +70,22 @@ class Stages:
         wanted = [one for name in self.sweep.parts for one in self._wanted(name)]
         jobs = self.compose([[*merged(w.arm.at(w.values), self.given), f"seed={w.seed}"] for w in wanted])
         self.folder = Path(jobs[0].settings.output_dir)
+        check_once(jobs, list(map(str, wanted)), "sweep.parts")
         self.part_of = {job.folder.path: one.part for one, job in zip(wanted, jobs, strict=True)}
         self._describe(wanted, jobs)
+        self.configs = {(one.part, one.arm.name): job.config for one, job in zip(wanted, jobs, strict=True)}
         return jobs
+
+    def check(self) -> None:
+        """InputError, as of `genreg report` at the end, for a part whose arms do not report what it names."""
+        from genreg.build import reported
+
+        told = parts_of(self.whole, self.folder)
+        for own, (name, part) in zip(told, self.sweep.parts.items(), strict=True):
+            for arm in self.arms[name]:
+                found = reported(self.configs[name, arm.name])
+                check_reported(own, found, f"arm {arm.name}", f"sweep.parts.{name}.")
+                check_threshold(f"sweep.parts.{name}", part, found)
 
     def advance(self) -> "list[PartResult]":
         """Look at the results and go on where there is more to do; the results of parts with stages."""
@@ -155,8 +177,10 @@ def run_stages(
     """
     tried: set[Path] = set()
     while True:
-        jobs = stages.jobs()
-        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, again)]
+        jobs, look = stages.jobs(), data.Look() if again else None
+        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, look)]
+        if left and not tried and not dry_run:  # with torch, which an answer alone must not cost
+            stages.check()
         if not stages.many or (left and dry_run):
             stages.write()
             start(jobs, True)
@@ -191,8 +215,9 @@ def conclusions(results: "Sequence[PartResult]") -> Iterator[str]:
                 yield f"{result.part.name}: {against}: {arm.verdict} after {pairs} pairs"
 
 
-def _over(job: Job, retry_failed: bool, again: bool) -> bool:
+def _over(job: Job, retry_failed: bool, look: data.Look | None) -> bool:
+    """Whether nothing is left to do. look: given where finished runs of other code or data are repeated."""
     outcome = finished(job)
     if outcome is None or (outcome.status == "failed" and retry_failed):
         return False
-    return not (again and outcome.status == "done" and changed(job.folder))
+    return not (look and outcome.status == "done" and other(job.folder, job.config, look))

@@ -1,16 +1,19 @@
 """Asks Hydra for the jobs of a sweep: each arm is composed once, its seeds are copies."""
 
+import itertools
 import re
 import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from genreg.cli.compose import about_hydra, compose, configs, hydra_part, job_of, surroundings
@@ -20,7 +23,6 @@ from genreg.cli.launch import agree, keeps_going, launch, retries
 from genreg.cli.needs import with_needs
 from genreg.cli.stages import Stages, run_stages
 from genreg.errors import GenregError, InputError
-from genreg.launcher import batch
 from genreg.launcher.batch import SweepFailedError
 from genreg.launcher.job import Job
 from genreg.launcher.overrides import group, key, merged, of_hydra, value
@@ -41,9 +43,9 @@ def sweep(flags: Namespace) -> bool:
     with configs():
         forced = [f"++{o}" if o.startswith("sweep.") else o for o in own]
         master = _master([*about, *forced], [] if own else given)
-        node: Any = OmegaConf.to_container(master.sweep, resolve=True) if "sweep" in master else {}
-        dry_run = flags.dry_run or node.get("dry_run") is True
         name = next((value(o) for o in own if o.startswith("sweep=")), None)
+        node = _node(master)
+        dry_run = flags.dry_run or node.get("dry_run") is True
         sweeper = hydra_part(master, "sweeper")
         if sweeper["_target_"] != BASIC or sweeper["max_batch_size"] is not None:
             if own or dry_run:
@@ -59,9 +61,18 @@ def sweep(flags: Namespace) -> bool:
                 launch(jobs, master, dry_run, flags.again)
             else:
                 command = None if dry_run else flags.overrides
-                stages = stages_of(name, node, given, about, command, flags.until)
+                typed = any(key(o) == "sweep.seeds" for o in own)
+                stages = stages_of(name, node, given, about, command, flags.until, typed)
                 _run_file(stages, master, about, dry_run, flags.again)
     return True
+
+
+def _node(master: DictConfig) -> dict[str, Any]:
+    """The content of a sweep file, as far as it is one; empty without a file."""
+    node: Any = OmegaConf.to_container(master.sweep, resolve=True) if "sweep" in master else {}
+    if not isinstance(node, dict):
+        raise InputError("sweep", "a file with the key parts", node)
+    return node
 
 
 def _master(about: list[str], given: list[str]) -> DictConfig:
@@ -82,21 +93,32 @@ def stages_of(
     about: list[str],
     command: list[str] | None,
     until: str | None = None,
+    typed: bool = False,
 ) -> Stages:
-    """A sweep file on its way. command: what was typed, for sweep.json; None writes no file."""
-    chosen = sweep_file.read(node, DECIDED if until else None)
+    """A sweep file on its way. command: what was typed, for sweep.json; None writes no file.
+
+    typed: the number of seeds was.
+    """
+    chosen = sweep_file.read(node, DECIDED if until else None, typed)
     if any(key(o) == "seed" for o in given):
         raise InputError("seed", "sweep.seeds=N or sweep.seeds=[...]: a sweep has seeds of its own")
+    if until and not any(part.until for part in chosen.parts.values()):
+        raise InputError("--until", "a part that does not say how many seeds it has", until)
+    _check_varied(chosen, given)
     if not any(key(o) == "output_dir" for o in given):
         given = [*given, f"output_dir=outputs/{name}"]
     known: dict[tuple[str, ...], Job] = {}
+    return Stages(name, chosen, given, partial(compose_jobs, about=about, known=known), command)
 
-    def composed(lists: list[list[str]]) -> list[Job]:
-        jobs = compose_jobs(lists, about, known)
-        batch.look(jobs, retry_failed=False)  # refuses a run twice before anything is written
-        return jobs
 
-    return Stages(name, chosen, given, composed, command)
+def _check_varied(chosen: sweep_file.Sweep, given: list[str]) -> None:
+    """InputError for a typed key of which the file tries values: one would stand for all of them."""
+    typed = {key(o): o for o in given}
+    for name, part in chosen.parts.items():
+        spaces = part.tune.space.values() if part.tune else ()
+        for varied in (part.grid, *spaces):
+            for both in sorted(typed.keys() & varied.keys()):
+                raise InputError(both, f"a key that part {name} does not vary", typed[both])
 
 
 def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: bool, again: bool) -> None:
@@ -118,7 +140,19 @@ def grid(overrides: list[str]) -> list[list[str]]:
     """Every combination of the comma-separated values, ranges and globs, as `-m` means them."""
     with explaining(overrides):
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        return BasicSweeper.split_arguments(parser.parse_overrides(overrides), None)[0]
+        parsed = parser.parse_overrides(overrides)
+        _check_size(parsed)
+        return BasicSweeper.split_arguments(parsed, None)[0]
+
+
+def _check_size(overrides: list[Override]) -> None:
+    """InputError for a grid of more than so many runs, before its list is made."""
+    many, most = 1, sweep_file.RUNS
+    for one in overrides:
+        if one.is_sweep_override():
+            many *= sum(1 for _ in itertools.islice(one.sweep_iterator(), most + 1))
+        if many > most:
+            raise InputError(one.get_key_element(), f"at most {most:,} runs of a grid", one.input_line)
 
 
 def compose_jobs(

@@ -1,20 +1,31 @@
 """A sweep file: parts, their arms and seeds. Needs neither torch nor Hydra."""
 
 import itertools
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError, nearest
+from genreg.launcher.overrides import key as key_of
 from genreg.parameters import STRICT, CountOrZero, Number, blame
-from genreg.sweep.tune import Tune, Values, check_tune, read_tune
+from genreg.report.read.parts import check_select
+from genreg.run.metric import Metric
+from genreg.sweep.tune import Tune, Values, check_once, check_tune, read_tune
 from genreg.sweep.until import Until, margin_of, read_until
 
-Seeds = CountOrZero | list[CountOrZero]
+SEEDS = 10_000
+"""Seeds of an arm at most, where a file says only how many."""
+
+RUNS = 100_000
+"""Runs of a part at most."""
+
+Seeds = Annotated[CountOrZero, Field(le=SEEDS)] | list[CountOrZero]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -31,15 +42,15 @@ class Part:
 
     Every experiment and every entry of `arms` (name: overrides), at every combination of `grid`, is an arm.
     overrides: of every arm. seeds: their number, or a list. baseline: the arm that others are compared with,
-    by default the first. metric, mode: what is reported, and whether larger is better. select: the metric
-    that chooses the step; null where there is nothing to choose. margin: a difference that is not worth
-    having. tune: what is tried for each arm before. until: how seeds are added instead of a fixed number.
-    datasets: names, or overrides by name: the part is made once for each. group, dataset: what such parts
-    have in common, and which one each is.
+    by default the first. metric: what is reported. mode: which way is better, by default the metric's own.
+    select: the metric that chooses the step; null where there is nothing to choose. margin: a difference that
+    is not worth having. tune: what is tried for each arm before. until: how seeds are added instead of a
+    fixed number. datasets: names, or overrides by name: the part is made once for each. group, dataset: what
+    such parts have in common, and which one each is.
     """
 
     metric: str
-    mode: Literal["max", "min"] = "max"
+    mode: Literal["max", "min"] | None = None
     select: str | None = None
     experiments: list[str] = field(default_factory=list)
     arms: dict[str, list[str]] = field(default_factory=dict)
@@ -82,41 +93,65 @@ class Arm:
         return [*self.overrides, *(f"{key}={_text(value)}" for key, value in values.items())]
 
 
-def read(node: dict[str, Any], decided: Until | None = None) -> Sweep:
+def read(node: Any, decided: Until | None = None, typed: bool = False) -> Sweep:
     """The checked content of a sweep file; InputError names the first bad key, and an empty sweep.
 
-    decided: how seeds are added to parts of which the file does not say it; None: a fixed number.
+    decided: how seeds are added to parts of which the file does not say it; None: a fixed number. typed: the
+    number of seeds was typed, and counts more than the file's way to add seeds.
     """
-    parts = node.get("parts")
+    parts = node.get("parts") if isinstance(node, dict) else None
     if not isinstance(parts, dict) or not parts:
-        raise InputError("sweep.parts", "at least one part", parts)
-    until = read_until("sweep.until", node["until"]) if node.get("until") else decided
+        raise InputError("sweep.parts", "at least one part", parts if isinstance(node, dict) else node)
+    until = read_until("sweep.until", node["until"]) if node.get("until") is not None else decided
     read_parts = {name: _part(name, part) for name, part in parts.items()}
     with blame("sweep", Sweep):
         sweep = Sweep(**{**node, "parts": read_parts, "until": until})
-    sweep.parts = {
-        n: _filled(one, until) for name, part in read_parts.items() for n, one in _each(name, part)
-    }
+    fixed = typed and isinstance(sweep.seeds, int)
+    if fixed and decided:
+        words = "none beside --until decided, or a list to take them from"
+        raise InputError("sweep.seeds", words, sweep.seeds)
+    each = [one for name, part in read_parts.items() for one in _each(name, part)]
+    _check_names(name for name, _ in each)
+    sweep.parts = {name: _filled(part, until, fixed) for name, part in each}
     for name, part in sweep.parts.items():
         _check(name, part, sweep.seeds)
     return sweep
+
+
+def _check_names(names: Iterable[str]) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError("sweep.parts", "no part or data set twice", ", ".join(twice))
 
 
 def _check(name: str, part: Part, seeds: Seeds) -> None:
     key = f"sweep.parts.{name}"
     own = arms_of(name, part, seeds)
     names = [arm.name for arm in own]
+    check_select(part.select, f"{key}.select")
+    if part.threshold:
+        check_select(part.threshold.metric, f"{key}.threshold.metric")
     if part.baseline is not None and part.baseline not in names:
         raise InputError(f"{key}.baseline", "one of its arms", part.baseline, nearest(part.baseline, names))
     if part.tune:
         check_tune(f"{key}.tune", part.tune, names, own[0].seeds)
 
 
-def _filled(part: Part, until: Until | None) -> Part:
-    """With what the part leaves to others: the metric of tuning, the margin, the sweep's way to add seeds."""
+def check_threshold(key: str, part: Part, reported: Mapping[str, Metric]) -> None:
+    """InputError for percents of what runs report as a share."""
+    of = part.threshold
+    if of and of.metric in reported and reported[of.metric].percent and abs(of.value) > 1:
+        raise InputError(f"{key}.threshold.value", f"a share of 1, as {of.metric} is one", of.value)
+
+
+def _filled(part: Part, until: Until | None, fixed: bool) -> Part:
+    """With what the part leaves to others: the metric of tuning, the margin, the sweep's way to add seeds.
+
+    fixed: the number of seeds was typed: the sweep's way to add them does not hold, its margin does.
+    """
     until = part.until or (until if part.seeds is None else None)
     tune = part.tune and replace(part.tune, metric=part.tune.metric or part.select)
-    return replace(part, until=until, tune=tune, margin=part.margin or (until.margin if until else None))
+    margin = part.margin or (until.margin if until else None)
+    return replace(part, until=part.until if fixed else until, tune=tune, margin=margin)
 
 
 def _each(name: str, part: Part) -> Iterator[tuple[str, Part]]:
@@ -126,11 +161,8 @@ def _each(name: str, part: Part) -> Iterator[tuple[str, Part]]:
     given = part.datasets
     for dataset in given:
         own = given[dataset] if isinstance(given, dict) else [f"dataset={dataset}"]
-        overrides = [*part.overrides, *own]
-        yield (
-            f"{name}/{dataset}",
-            replace(part, datasets=[], overrides=overrides, group=name, dataset=dataset),
-        )
+        whole = replace(part, datasets=[], overrides=[*part.overrides, *own], group=name, dataset=dataset)
+        yield f"{name}/{dataset}", whole
 
 
 def _part(name: str, node: Any) -> Part:
@@ -147,11 +179,40 @@ def _part(name: str, node: Any) -> Part:
         margin_of(f"{key}.margin", node["margin"])
     with blame(key, Part):
         part = Part(**{**node, "threshold": threshold, **own})
+    for place, own_overrides in _given(key, part):
+        for override in own_overrides:
+            _check_override(place, override)
+    if part.datasets and (part.group or part.dataset):
+        raise InputError(f"{key}.datasets", "none beside group and dataset, which it fills in", part.datasets)
+    for short, values in part.grid.items():
+        check_once(f"{key}.grid.{short}", values)
     if part.until and isinstance(part.seeds, int):
         raise InputError(f"{key}.seeds", "none beside until, or a list to take them from", part.seeds)
     if part.margin and part.until and part.until.margin not in (None, part.margin):
         raise InputError(f"{key}.until.margin", f"the part's margin, {part.margin}", part.until.margin)
     return part
+
+
+def _given(key: str, part: Part) -> Iterator[tuple[str, Iterable[str]]]:
+    """All overrides that a part's arms may get, with the place where they stand."""
+    yield f"{key}.overrides", part.overrides
+    yield f"{key}.grid", [f"{k}={values}" for k, values in part.grid.items()]
+    yield from ((f"{key}.arms.{name}", own) for name, own in part.arms.items())
+    for name, space in part.tune.space.items() if part.tune else ():
+        yield f"{key}.tune.space.{name}", [f"{k}={axis}" for k, axis in space.items()]
+    if isinstance(part.datasets, dict):
+        yield from ((f"{key}.datasets.{name}", own) for name, own in part.datasets.items())
+
+
+def _check_override(place: str, override: str) -> None:
+    """InputError for a key that is the sweep's own, in an arm or what arms have in common."""
+    own = {"seed": "a sweep has seeds of its own", "output_dir": "type it for the whole sweep",
+           "sweep": "a sweep has no other inside"}  # fmt: skip
+    if "=" not in override and not override.startswith("~"):
+        raise InputError(place, "key=value", override)
+    name = key_of(override).split(".")[0]
+    if name in own:
+        raise InputError(place, f"no {name}: {own[name]}", override)
 
 
 def arms(sweep: Sweep) -> list[Arm]:
@@ -163,6 +224,10 @@ def arms_of(name: str, part: Part, seeds: Seeds) -> list[Arm]:
     """The arms of one part; InputError if there are none, if two have one name, or without seeds."""
     key = f"sweep.parts.{name}"
     chosen = _seeds(key, part, seeds)
+    many = math.prod(map(len, part.grid.values())) * (len(part.experiments) + len(part.arms))
+    trials = part.tune.trials * len(part.tune.own_seeds) if part.tune else 0
+    if (runs := many * (len(chosen) + trials)) > RUNS:
+        raise InputError(key, f"at most {RUNS:,} runs", f"{runs:,}, of {many:,} arms")
     found = [Arm(name, *arm, chosen) for arm in _named(part)]
     if not found:
         raise InputError(key, "at least one arm: experiments or arms, and no empty list in grid")

@@ -3,26 +3,40 @@
 import logging
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from genreg.errors import InputError, nearest
-from genreg.sweep.tune import Range, Space, Told, Tune, Values, short
+from genreg.sweep.tune import OWN, Range, Space, Told, Tune, Values, short
+
+SUITABLE = ("TPESampler", "CmaEsSampler", "GPSampler", "QMCSampler", "RandomSampler")
+"""Samplers of optuna that need nothing but a seed: its others take values of their own, or several scores."""
+
+NEEDS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
+
+
+def check_sampler(key: str, name: str) -> None:
+    """InputError for a sampler that is unknown, unsuitable or not installed."""
+    known = (*OWN, *SUITABLE)
+    if name not in known:
+        raise InputError(key, f"one of {', '.join(known)}", name, nearest(name, known))
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError(key, "sobol or grid, or pip install '.[optuna]'", name) from error
+    if not hasattr(optuna.samplers, name):
+        raise InputError(key, f"a sampler of optuna {optuna.__version__}, which is installed", name)
+    if name in NEEDS and find_spec(NEEDS[name]) is None:
+        raise InputError(key, f"another, or pip install {NEEDS[name]}", name)
 
 
 def asked(tune: Tune, space: Space, told: Sequence[Told], best: str) -> list[Values]:
     """The points of the trials told of, and of the next one: the sampler is asked anew from the first on.
 
-    So a search that was stopped goes on with the same trials. InputError for an unknown sampler.
+    So a search that was stopped goes on with the same trials.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError("tune.sampler", "sobol or grid, or pip install '.[optuna]'", tune.sampler) from error
-    names = ["sobol", "grid", *(name for name in optuna.samplers.__all__ if name != "BaseSampler")]
-    if tune.sampler not in names:
-        raise InputError(
-            "tune.sampler", "sobol, grid or one of optuna's", tune.sampler, nearest(tune.sampler, names)
-        )
+    import optuna
+
     optuna.logging.set_verbosity(logging.WARNING)
     sampler = getattr(optuna.samplers, tune.sampler)(seed=0)
     study = optuna.create_study(direction="maximize" if best == "max" else "minimize", sampler=sampler)

@@ -3,18 +3,26 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError, nearest
 from genreg.parameters import STRICT, Count, CountOrZero, Number, blame
+from genreg.report.read.parts import check_select
 
 TUNING_SEEDS = 1000
 """The first seed of tuning where a file says only how many: far from those of a comparison."""
 
+TRIALS = 1000
+"""Trials of an arm at most, and seeds of each where a file says only how many."""
+
 EVERY = "*"
 """In `space`: keys that every arm has."""
+
+OWN = ("sobol", "grid")
+"""The samplers that need no optuna."""
 
 DRAWS = 100  # quasi-random points for each trial wanted, before a space of lists is called too small
 
@@ -25,17 +33,11 @@ Told = tuple[Values, float]
 
 @dataclass(config=STRICT, kw_only=True)
 class Range:
-    """Numbers from low to high, uniform in their logarithm if `log`."""
+    """Numbers from low to high, low below high; uniform in their logarithm if `log`, and above 0."""
 
     low: Number
     high: Number
     log: bool = False
-
-    def __post_init__(self) -> None:
-        if self.low >= self.high or (self.log and self.low <= 0):
-            raise InputError(
-                "a range", "low below high, and above 0 if log", f"{self.low:g} to {self.high:g}"
-            )
 
     def at(self, share: float) -> float:
         """The number at a share of the way, with three significant digits."""
@@ -58,8 +60,8 @@ class Tune:
     (quasi-random), grid, or a sampler of optuna by its name, which sees the trials before.
     """
 
-    trials: Count
-    seeds: Count | list[CountOrZero]
+    trials: Annotated[Count, Field(le=TRIALS)]
+    seeds: Annotated[Count, Field(le=TRIALS)] | list[CountOrZero]
     space: dict[str, Space]
     metric: str | None = None
     sampler: str = "sobol"
@@ -92,16 +94,34 @@ def read_tune(key: str, node: Any) -> Tune:
 def _axis(key: str, node: Any) -> Axis:
     if isinstance(node, dict):
         with blame(key, Range):
-            return Range(**node)
+            axis = Range(**node)
+        if axis.low >= axis.high or (axis.log and axis.low <= 0):
+            given = f"{axis.low:g} to {axis.high:g}"
+            raise InputError(key, "low below high, and above 0 if log", given)
+        return axis
     if not isinstance(node, list) or not node:
         raise InputError(key, "a list of values, or low and high", node)
+    check_once(key, node)
     return node
+
+
+def check_once(key: str, values: Sequence[Any]) -> None:
+    """InputError for a list that has a value twice, however a number was typed; true is no number."""
+    told = [(isinstance(value, bool), value) for value in values]
+    twice = [value for place, (_, value) in enumerate(told) if told[place] in told[:place]]
+    if twice:
+        raise InputError(key, "no value twice", twice[0])
 
 
 def check_tune(key: str, tune: Tune, arms: Sequence[str], seeds: Sequence[int]) -> None:
     """InputError unless every arm has a space with as many trials, and seeds that the comparison has not."""
-    if tune.metric is None or not tune.metric.startswith(("validation/", "validation_clean/")):
-        raise InputError(f"{key}.metric", "a metric of validation (test is for reporting)", tune.metric)
+    if tune.metric is None:
+        raise InputError(f"{key}.metric", "a validation metric, where the part has no select")
+    check_select(tune.metric, f"{key}.metric")
+    if tune.sampler not in OWN:
+        from genreg.sweep.search import check_sampler
+
+        check_sampler(f"{key}.sampler", tune.sampler)
     if both := sorted(set(tune.own_seeds) & set(seeds)):
         raise InputError(f"{key}.seeds", "none of the comparison's seeds", ", ".join(map(str, both)))
     if len(set(tune.own_seeds)) < len(tune.own_seeds) or not tune.own_seeds:

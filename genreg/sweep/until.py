@@ -10,6 +10,12 @@ from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, Positive, blame
 from genreg.report.judge import FEWEST
 
+LIMIT = 100
+"""Seeds at most where a file gives only minutes."""
+
+LOOKS = 1000
+"""Seeds at most of a comparison that is looked at again and again: its test simulates every look."""
+
 
 @dataclass(config=STRICT, kw_only=True)
 class Until:
@@ -22,9 +28,9 @@ class Until:
     """
 
     margin: str | None = None
-    first: Annotated[Count, Field(ge=FEWEST)] = FEWEST
-    looks: Literal["every"] | list[Count] = "every"
-    most: Count | None = None
+    first: Annotated[Count, Field(ge=FEWEST, le=LOOKS)] = FEWEST
+    looks: Literal["every"] | list[Annotated[Count, Field(le=LOOKS)]] = "every"
+    most: Annotated[Count, Field(le=LOOKS)] | None = None
     minutes: Positive | None = None
 
     @property
@@ -34,9 +40,6 @@ class Until:
             return sorted({self.first, *self.looks})
         return list(range(self.first, (self.most or LIMIT) + 1))
 
-
-LIMIT = 100
-"""Seeds at most where a file gives only minutes."""
 
 DECIDED = Until(most=20)
 """What `--until decided` means for a part that says nothing of its own."""
@@ -52,6 +55,8 @@ def read_until(key: str, node: Any) -> Until:
         until = Until(**node)
     if until.most is None and until.minutes is None and until.looks == "every":
         raise InputError(key, "a limit: most (seeds) or minutes")
+    if until.looks == "every" and (most := until.most or LIMIT) < until.first:
+        raise InputError(f"{key}.most", f"at least as many as at the first look, {until.first}", most)
     if until.plan[0] < until.first:
         raise InputError(f"{key}.looks", f"numbers of seeds from first={until.first} on", until.plan[0])
     if until.most is not None and until.plan[-1:] != [until.most]:
