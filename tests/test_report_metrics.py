@@ -88,7 +88,8 @@ def test_a_choice_and_a_threshold_need_to_know_which_way(genreg: Genreg, tmp_pat
         write_sweep(tmp_path, arms, metric="test/u", **{"select": None, **wrong})
         answer = genreg("report", ".")
         assert (answer.code, len(answer.err.splitlines())) == (2, 1)
-        assert answer.err.startswith(f"genreg: {next(iter(wrong))}: expected a m")
+        assert answer.err.startswith(f"genreg: {next(iter(wrong))}")
+        assert ": expected a metric of the runs of part, got 'validation/u'" in answer.err
 
 
 def test_a_sweep_file_decides_for_its_own_metric_only(genreg: Genreg, tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from genreg.report.judge.best import COLORS
 from genreg.report.judge.result import PartResult
 from genreg.report.page import page
 from genreg.report.page.effects import ROWS, effects, pooled
-from genreg.report.page.tests import of_items
+from genreg.report.page.rows import of_items
 from genreg.report.read.find import read_parts
 from genreg.report.tell.notes import best_three
+from genreg.report.tell.numbers import SIGNS
 from genreg.report.tell.reference import judge
-from genreg.report.tell.signs import SIGNS
 from genreg.report.tell.summary import summary
 
 CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()

@@ -15,7 +15,7 @@ from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import PartResult
 from genreg.report.page import page
 from genreg.report.tell import text
-from genreg.report.tell.cells import columns
+from genreg.report.tell.columns import columns
 from genreg.report.tell.data import as_csv
 from genreg.run.display import Display
 
@@ -48,9 +48,9 @@ def test_every_name_and_every_cell_can_be_read(result: PartResult, width: int) -
     for arm in result.arms:
         assert (arm.arm.name in out) == (len(arm.arm.name) <= width)
         assert arm.arm.name in whole
-        for column in columns(result):
-            if column.kind != "text":  # remarks are broken into lines beside other cells
-                assert column.cell(arm).text.replace(" ", "") in whole
+        for one in columns(result):
+            if one.column.kind != "text":  # remarks are broken into lines beside other cells
+                assert all(text.replace(" ", "") in whole for text in one.texts)
         for word in arm.remark.split():
             assert word in out
 
@@ -108,6 +108,20 @@ def test_bar_step_speed_and_time_left_always_stay(
     assert re.fullmatch(r"\d+:\d\d:\d\d", time)
     assert kept == values[: len(kept)]  # dropped from the end, none of them cut
     assert len(kept) >= {40: 0, 80: 1, 140: 3}[width]
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", 0.9), ("min", 0.2)])
+def test_a_line_says_the_best_so_far_and_the_speed_of_this_start(
+    mode: str, best: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a run that goes on from step 1000: 20 steps a second since."""
+    display = Display(1300, ["validation/m"], ("validation/m", mode))
+    display.bar = None
+    for step, value in ((1000, 0.5), (1100, 0.2), (1200, 0.9), (1300, 0.4)):
+        monkeypatch.setattr("time.monotonic", lambda step=step: step / 20)
+        display.show({"step": step, "validation/m": value}, {})
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"step 1300/1300  20 steps/s  best {best}  validation/m 0.4"
 
 
 @pytest.mark.parametrize(

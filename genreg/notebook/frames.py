@@ -1,11 +1,13 @@
 """Runs and their rows as pandas data frames."""
 
 from collections.abc import Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genreg.errors import InputError
 from genreg.report.list.keys import flat
+from genreg.report.read.data import files_of, short
 from genreg.report.read.grouping import plain_parts
 from genreg.report.read.runs import Run
 from genreg.run.folder import Row, some_runs
@@ -19,7 +21,8 @@ def runs(folder: Path | str) -> "DataFrame":
     """One row for each run at or below `folder`, whatever became of it.
 
     folder, name (the experiment's), arm (the hash of the configuration), seed, status, reason, seconds,
-    step, commit, device; the configuration as one types it after `genreg train` (`optimizer`,
+    step, commit, device, data (files, each with the start of its sha256: runs of others are no repetitions of
+    one another); the configuration as one types it after `genreg train` (`optimizer`,
     `optimizer.lr`), lists as tuples, without what changes no result; `best/...` and `last/...`, the row that
     validation chose and the last one.
 
@@ -56,7 +59,7 @@ def _found(folder: Path | str) -> Iterator[tuple[Run, Row, Row]]:
             key: tuple(value) if isinstance(value, list) else value for key, value in flat(config).items()
         }
         name = keys.pop("name") or arm.name
-        for run in arm.runs.values():
+        for _, run in sorted((arm.runs | arm.other).items()):
             digest = hash_in(run.path, config) if config else None
             yield run, {"folder": str(run.path), "name": name, "arm": digest, "seed": run.seed}, keys
 
@@ -69,6 +72,7 @@ def _outcome(run: Run) -> Row:
         "status": run.status, "reason": run.summary.get("reason"),
         "seconds": run.summary.get("seconds"), "step": run.summary.get("step"),
         "commit": start.get("commit"), "device": start.get("device"),
+        "data": ", ".join(starmap(short, files_of(run.folder.starts()).items())),
     }  # fmt: skip
 
 

@@ -2,30 +2,26 @@
 
 import math
 
-from genreg.errors import InputError, nearest
 from genreg.report.judge import FEWEST
 from genreg.report.judge.pairs import Rule, compare_arms, is_judged
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
 from genreg.report.judge.tuning import read_tuning
 from genreg.report.read.outcomes import outcomes
-from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Arm, Part
+from genreg.report.read.parts import SECONDS, STEPS, Arm, Part, check_reported
 from genreg.report.read.reach import Reach
 from genreg.report.read.values import chosen_row, first_time
 from genreg.report.tell.notes import notes
-from genreg.run.metric import Better
+from genreg.run.metric import Better, Metric
 
 NEVER = Reach(math.inf, math.inf)
 
 
 def evaluate(part: Part) -> PartResult:
     """Read the values of every arm, compare each with the baseline, and name what is missing."""
+    check_reported(part, _reported(part), f"the runs of {part.name}")
     replicas = _has_replicas(part)
     arms = [_arm_result(part, arm, replicas) for arm in part.arms]
-    if not any(result.values for result in arms) and any(arm.done for arm in part.arms):
-        names = {name for arm in part.arms for run in arm.done for name in chosen_row(part, run) or {}}
-        near = nearest(part.metric, (names | {PER_STEP}) - {"step"})
-        raise InputError("metric", f"a metric of the runs of {part.name}", part.metric, near)
     metric = part.describe(part.metric)
     rule = Rule(part.margin_in(metric), part.looks, part.seeds)
     result = PartResult(part, metric, arms, replicas, [], rule=rule)
@@ -34,9 +30,21 @@ def evaluate(part: Part) -> PartResult:
         _compare_all(result, base)
     if part.metric.startswith("validation") and result.metric.better:  # ranking arms is what it is for
         sign = -1 if result.metric.better == "max" else 1
-        arms.sort(key=lambda a: (math.isnan(a.mean), a.failed, sign * a.mean))  # a failure is the worst value
+        arms.sort(
+            key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean)
+        )  # a failure is the worst value
     result.notes += notes(result, base)
     return result
+
+
+def _reported(part: Part) -> dict[str, Metric]:
+    """What finished runs of the part report, by key of a row; rows are read where summaries are short."""
+    done = [run for arm in part.arms for run in arm.done]
+    names = {name: None for run in done for row in (run.best, run.last) if row for name in row}
+    names |= {name: None for run in part.runs() for name in run.selection[:1]}
+    choosing = [part.select, (part.threshold or {}).get("metric")]
+    more = [n for n in choosing if n and n not in names and any(run.folder.rows_with(n) for run in done)]
+    return {name: part.describe(name) for name in (*names, *more) if name != "step"}
 
 
 def _has_replicas(part: Part) -> bool:
@@ -67,13 +75,18 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
     others = [arm for arm in result.arms if arm is not base]
     timed = part.metric in (STEPS, SECONDS)
     for arm in others:
-        arm.comparison = compare_arms(arm.outcomes, base.outcomes, result.metric.better, timed, result.rule)
-        arm.time_ranks = _time_ranks(arm, base)
+        arm.apart = arm.arm.data.differs(base.arm.data)
+        if not arm.apart:
+            arm.comparison = compare_arms(
+                arm.outcomes, base.outcomes, result.metric.better, timed, result.rule
+            )
+            arm.time_ranks = _time_ranks(arm, base)
     judged = [arm for arm in others if is_judged(arm.comparison)]
     for arm, found in zip(judged, family([a.comparison for a in judged if a.comparison]), strict=True):
         arm.comparison = found
     for arm in others:
-        arm.verdict = verdict(arm.comparison, result.metric.better, bool(part.looks and part.planned))
+        goes_on = bool(part.looks and part.planned)
+        arm.verdict = "not judged" if arm.apart else verdict(arm.comparison, result.metric.better, goes_on)
 
 
 def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:

@@ -16,7 +16,10 @@ def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
     return list(enumerate([*first, *(arm for arm in others if id(arm) in best)], start=0 if first else 1))
 
 
-def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, int, float]:
-    """The best first; a failure is the worst value there is. Where no way is better, as they stand."""
+def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
+    """The best first; a failure is the worst value there is. Where no way is better, as they stand.
+
+    Arms of other data than the baseline's come last: their values say nothing beside its own.
+    """
     sign = {"max": -1, "min": 1, None: 0}[result.metric.better]
-    return math.isnan(arm.mean), arm.failed if sign else 0, sign * arm.mean if arm.values else 0
+    return arm.apart, math.isnan(arm.mean), arm.failed if sign else 0, sign * arm.mean if arm.values else 0

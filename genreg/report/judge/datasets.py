@@ -70,7 +70,8 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
     ranks = _ranks(names, results)
     rows = []
     for name, own in zip(names, ranks, strict=True):
-        cells = [arm if (arm := result.find(name)) and arm.values else None for result in results]
+        found = [result.find(name) for result in results]
+        cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
         rows.append(Row(name, cells, rank, average([cell for cell in cells if cell])))
     whole = not np.isnan(ranks).any() and min(ranks.shape) > 2
@@ -83,7 +84,7 @@ def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
     for result in results:
         found = [result.find(name) for name in names]
         way = -1 if result.metric.better == "max" else 1
-        means = [way * arm.mean if arm else math.nan for arm in found]
+        means = [way * arm.mean if arm and not arm.apart else math.nan for arm in found]
         lost = any(map(math.isnan, means)) or result.metric.better is None
         columns.append([math.nan] * len(names) if lost else stats.rankdata(means))
     return np.array(columns, float).T

@@ -19,8 +19,9 @@ from genreg.run.metric import Metric
 class ArmResult:
     """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key.
 
-    failed: runs that failed, and replicas or values of finished ones that did. time_ranks: of the steps until
-    the threshold against the baseline's. tuning: what was tried before, if anything was.
+    apart: its runs read other data than the baseline's, and are not compared with it. failed: runs that
+    failed, and replicas or values of finished ones that did. time_ranks: of the steps until the threshold
+    against the baseline's. tuning: what was tried before, if anything was.
     """
 
     arm: Arm
@@ -28,6 +29,7 @@ class ArmResult:
     chosen: list[float]  # the selection metric at the chosen step
     failed: int
     unfinished: int
+    apart: bool = False
     comparison: Comparison | None = None
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
@@ -47,9 +49,10 @@ class ArmResult:
     @property
     def remark(self) -> str:
         """What must be said of the verdict and of the times."""
+        of_data = "other data than the baseline's: not compared" if self.apart else ""
         contradicted = self.time_ranks and self.time_ranks.contradicted
         of_times = f"times are compared {OTHER_WAY}" if contradicted else ""
-        return "; ".join(filter(None, [self.comparison.remark if self.comparison else "", of_times]))
+        return "; ".join(filter(None, [of_data, self.comparison.remark if self.comparison else "", of_times]))
 
     @property
     def mean(self) -> float:

@@ -3,16 +3,19 @@
 import math
 import statistics as simple
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+from genreg.report.read.grouping import value_words
 from genreg.report.read.parts import Arm
 from genreg.report.read.runs import Run, short_commit
 from genreg.run.code import recorded
-from genreg.run.folder import MARKS, Row, printable
+from genreg.run.folder import MARKS, printable
 from genreg.run.metric import Metric, judged, metric_of
 
 
@@ -25,9 +28,10 @@ class Line:
 
     @property
     def status(self) -> dict[str, int]:
-        """How many runs are in each status, finished ones first."""
+        """How many runs are in each status, finished ones first; last those left out for their other data."""
         counts = Counter(run.status for run in self.arm.runs.values())
-        return dict(sorted(counts.items(), key=lambda item: (item[0] != "done", item[0])))
+        found = dict(sorted(counts.items(), key=lambda item: (item[0] != "done", item[0])))
+        return found | ({"of other data": len(self.arm.other)} if self.arm.other else {})
 
     @property
     def status_words(self) -> str:
@@ -95,17 +99,21 @@ class Line:
         times = [time for path in paths if (time := _written(path))]
         return datetime.fromtimestamp(max(times), UTC).astimezone() if times else None
 
-    def row(self, more: str | None) -> Row:
-        """As CSV and JSON hold it. more: a further metric."""
-        row: Row = {
-            "arm": self.name, "folder": str(self.arm.folder), "values": self.arm.values,
-            "status": self.status, "seeds": self.seeds, "metric": self.metric,
-            "mean": self.mean(self.metric), "sd": self.sd(self.metric),
-            "test_mean": self.mean(self.test), "test_sd": self.sd(self.test),
-            "seconds": self.seconds, "code": self.code,
-            "touched": self.touched.isoformat(timespec="seconds") if self.touched else None,
-        }  # fmt: skip
-        return row | ({more: self.mean(more)} if more else {})
+
+@dataclass(frozen=True)
+class Column:
+    """One thing to say of each line: under `key` to machines, under `title` to people.
+
+    text: where that is not the value. of: the metric whose mean and sd people see. last: they see it after
+    every metric.
+    """
+
+    key: str
+    value: Callable[[Line], Any]
+    title: str = ""
+    text: Callable[[Line], str] | None = None
+    of: Callable[[Line], str | None] | None = None
+    last: bool = False
 
 
 def _code(run: Run) -> tuple[str, str]:
@@ -121,3 +129,29 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _age(time: datetime | None) -> str:
+    """The time since then: `5 min`."""
+    seconds = (datetime.now(UTC) - time).total_seconds() if time else math.nan
+    units = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
+    return next((f"{seconds / (unit or 1):.0f} {word}" for unit, word in units if seconds >= unit), "")
+
+
+COLUMNS = [
+    Column("arm", lambda line: line.name, "arm"),
+    Column("folder", lambda line: str(line.arm.folder)),
+    Column("values", lambda line: line.arm.values, "values", lambda line: ", ".join(value_words(line.arm))),
+    Column("status", lambda line: line.status, "runs", lambda line: line.status_words),
+    Column("seeds", lambda line: line.seeds, "seeds"),
+    Column("metric", lambda line: line.metric),
+    Column("mean", lambda line: line.mean(line.metric), "metric", of=lambda line: line.metric),
+    Column("sd", lambda line: line.sd(line.metric)),
+    Column("test_mean", lambda line: line.mean(line.test), "on test", of=lambda line: line.test),
+    Column("test_sd", lambda line: line.sd(line.test)),
+    Column("seconds", lambda line: line.seconds, "seconds", last=True),
+    Column("code", lambda line: line.code, "code", last=True),
+    Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
+           lambda line: _age(line.touched), last=True),
+]  # fmt: skip
+"""In the order of CSV and JSON, which others read: a new one goes to the end."""

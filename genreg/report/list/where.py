@@ -10,6 +10,7 @@ from typing import Any
 from genreg.errors import InputError, nearest
 from genreg.report.list.keys import flat
 from genreg.report.read.parts import Arm
+from genreg.report.read.runs import Run
 from genreg.run.folder import Row
 
 OF_A_RUN = ("seed", "status")
@@ -28,8 +29,11 @@ def chosen(arms: Sequence[Arm], where: Iterable[str]) -> list[Arm]:
     for key, _ in asked:
         if key not in known:
             raise InputError("--where", "a key of the runs' configurations", key, nearest(key, known))
-    left = (replace(arm, runs=_runs(arm, found, asked)) for arm, found in zip(arms, keys, strict=True))
-    return [arm for arm in left if arm.runs]
+    left = (
+        replace(arm, runs=_runs(arm.runs, found, asked), other=_runs(arm.other, found, asked))
+        for arm, found in zip(arms, keys, strict=True)
+    )
+    return [arm for arm in left if arm.runs or arm.other]
 
 
 def _parsed(condition: str) -> tuple[str, str]:
@@ -39,9 +43,9 @@ def _parsed(condition: str) -> tuple[str, str]:
     return key, value
 
 
-def _runs(arm: Arm, keys: Row, asked: Sequence[tuple[str, str]]) -> dict[int, Any]:
-    """The runs of an arm, by seed, of which all that is asked is true."""
-    found = ((run, {**keys, "seed": run.seed, "status": run.status}) for run in arm.runs.values())
+def _runs(runs: dict[int, Run], keys: Row, asked: Sequence[tuple[str, str]]) -> dict[int, Run]:
+    """Those runs of an arm, by seed, of which all that is asked is true."""
+    found = ((run, {**keys, "seed": run.seed, "status": run.status}) for run in runs.values())
     return {
         run.seed: run
         for run, has in found

@@ -18,10 +18,9 @@ from genreg.report.judge.result import PartResult
 from genreg.report.page.effects import effects
 from genreg.report.page.rows import rows
 from genreg.report.tell import matrix
-from genreg.report.tell.cells import caption
-from genreg.report.tell.numbers import titled
-from genreg.report.tell.overview import overview
-from genreg.report.tell.signs import sign
+from genreg.report.tell.columns import caption
+from genreg.report.tell.numbers import sign, titled
+from genreg.report.tell.summary import overview
 
 HERE = Path(__file__).parent
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
 from genreg.report.judge.best import drawn
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.tell.cells import difference
+from genreg.report.tell.columns import difference
 from genreg.report.tell.numbers import titled
 
 ROWS = 60  # beyond which only the best arms of each part are shown
@@ -60,7 +60,7 @@ def _group(number: int, result: PartResult, arms: Sequence[tuple[int, ArmResult]
 
 def pooled(result: PartResult) -> float:
     """The standard deviation of one run, over seeds, pooled over the arms; NaN where there is none."""
-    both = [(len(arm.values) - 1, arm.sd) for arm in result.arms if math.isfinite(arm.sd)]
+    both = [(len(arm.values) - 1, arm.sd) for arm in result.arms if math.isfinite(arm.sd) and not arm.apart]
     freedom = sum(n for n, _ in both)
     found = math.sqrt(sum(n * sd**2 for n, sd in both) / freedom) if freedom else math.nan
     return found or math.nan

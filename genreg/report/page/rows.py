@@ -1,68 +1,82 @@
-"""A row of a part's table: what is always seen, and what opens below it."""
+"""A row of a part's table: what is always seen, and what opens below it: columns, tests and runs."""
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from genreg.report.draw.rows import interval
 from genreg.report.judge.best import drawn
+from genreg.report.judge.pairs import is_judged
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.page.runs import RunLine, runs
-from genreg.report.page.tests import tests
-from genreg.report.tell.cells import Cell, columns, difference, p_value
-from genreg.report.tell.numbers import number, titled
+from genreg.report.judge.statistics import Comparison
+from genreg.report.read.runs import Run
+from genreg.report.tell.columns import COLUMNS, Column, columns, p_is
+from genreg.report.tell.notes import best_three, numbers, tuned
+from genreg.report.tell.numbers import number
+
+ALWAYS = ("arm", "n", "mean", "sd", "difference_mean", "difference_adjusted", "verdict", "remark")
+"""The columns that the template puts into every row; all others open below it."""
+
+TESTS = {"t": "paired t test", "signs": "sign flips", "ranks": "sign flips of differences in rank"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text, and the number that it stands for (to sort by)."""
+
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run in the list that a row opens."""
+
+    seed: int
+    status: str
+    value: str
+    seconds: str
+    link: str
+    folder: str
+    command: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm. Cells that sort hold their number; more: what opens, as terms with their texts."""
+    """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts."""
 
     id: str
-    name: str
     color: int | None
-    mean: Cell
-    sd: str
-    n: int
-    difference: Cell
+    cells: dict[str, Cell]
     picture: Markup | None
-    p: Cell
-    verdict: str
-    remark: str
     more: list[tuple[str, str]]
     runs: list[RunLine]
-
-    @property
-    def count(self) -> str:
-        return f"{len(self.runs)} run{'s' if len(self.runs) != 1 else ''}"
 
 
 def rows(number_of: int, result: PartResult, base: Path) -> list[Row]:
     """The rows of a part, in the table's order."""
     colors = {id(arm): color for color, arm in drawn(result)}
     reach = _reach(result)
+    hidden = [one for one in columns(result) if one.column.key not in ALWAYS]
     return [
-        _row(f"arm-{number_of}-{k}", result, arm, colors.get(id(arm)), reach, base)
+        Row(f"arm-{number_of}-{k}", colors.get(id(arm)),
+            {column.key: _cell(column, result, arm) for column in COLUMNS if column.key in ALWAYS},
+            _picture(result, arm, reach),
+            [*((one.title, one.texts[k]) for one in hidden if one.texts[k]), *tests(result, arm)],
+            runs(result, arm, base))
         for k, arm in enumerate(result.arms)
-    ]
+    ]  # fmt: skip
 
 
-def _row(id: str, result: PartResult, arm: ArmResult, color: int | None, reach: float, base: Path) -> Row:
-    found, metric = arm.comparison, result.metric
-    verdict = "baseline" if arm.arm.name == result.part.baseline else arm.verdict
-    return Row(
-        id, arm.arm.name, color, Cell(number(arm.mean, metric), _sortable(arm.mean)), number(arm.sd, metric),
-        len(arm.values),
-        Cell(difference(found, metric), _sortable(found.mean)) if found else Cell(""),
-        _picture(result, arm, reach), p_value(found.adjusted if found else None), verdict,
-        arm.remark, list(_more(result, arm)), runs(result, arm, base),
-    )  # fmt: skip
-
-
-def _sortable(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _cell(column: Column, result: PartResult, arm: ArmResult) -> Cell:
+    value = column.value(arm)
+    finite = isinstance(value, int | float) and math.isfinite(value)
+    return Cell(column.words(result, arm), value if finite else None)
 
 
 def _reach(result: PartResult) -> float:
@@ -80,11 +94,98 @@ def _picture(result: PartResult, arm: ArmResult, reach: float) -> Markup | None:
     return interval(found.low, found.mean, found.high, reach, word, result.rule.margin)
 
 
-def _more(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
-    """The columns that do not stand in the row, then every test."""
-    seen = {titled("mean", result.metric), "sd", "n", "p (Holm)"}
-    for column in columns(result):
-        text = column.cell(arm).text
-        if column.kind == "number" and column.title not in seen and text:
-            yield column.title, text
-    yield from tests(result, arm)
+def tests(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
+    """Terms and texts."""
+    found = arm.comparison
+    if found:
+        yield from _compared(result, arm, found)
+    if arm.tuning:
+        yield "tuning", tuned(arm)
+        yield "best three trials", best_three(arm.tuning)
+
+
+def _compared(result: PartResult, arm: ArmResult, found: Comparison) -> Iterator[tuple[str, str]]:
+    metric = result.metric
+    words = f"{found.n} that both finished"
+    if math.isfinite(found.sd):
+        words += f", their differences {number(found.mean, metric, '+')} with sd {number(found.sd, metric)}"
+    yield "pairs", words
+    yield "test", _test(arm, found)
+    if found.looks:
+        yield "looks", f"at {numbers(found.looks)} seeds; the last at level {found.level:.2g}"
+    if not math.isnan(found.equivalent):
+        within = f"{number(result.rule.margin, metric)}{' points' if metric.percent else ''}"
+        yield "equivalent", f"within {within}: {p_is(found.equivalent)}"
+    if math.isfinite(found.low):
+        yield "interval", f"of training seeds, {100 * (1 - found.level):.3g} %"
+        half = of_items(result, arm)
+        if not math.isnan(half):
+            yield (
+                "test sample",
+                f"alone adds at most ±{number(half, metric)} at 95 %, were errors independent",
+            )
+
+
+def _test(arm: ArmResult, found: Comparison) -> str:
+    if not is_judged(found):
+        return arm.verdict
+    over = " over all looks" if found.looks else ""
+    words = [
+        f"{TESTS[found.by]}, {found.pairs} pairs: p = {found.p:.3g}{over}, {found.adjusted:.3g} after Holm"
+    ]
+    if not math.isnan(found.wilcoxon):
+        words.append(f"Wilcoxon p = {found.wilcoxon:.3g}")
+    if found.permutation is not None:
+        words.append(f"exact sign flips p = {found.permutation:.3g}")
+    return "; ".join(words)
+
+
+def of_items(result: PartResult, arm: ArmResult) -> float:
+    """What the sample of items adds to the difference of two shares: half of a 95 % interval, at most.
+
+    1.96 sqrt(p1 (1 - p1) / N + p2 (1 - p2) / N), were the errors of both arms independent; arms that err on
+    the same items have a smaller one. NaN where the runs do not say of how many items a share is.
+    """
+    base = result.find(result.part.baseline)
+    n = _items(result)
+    if not base or not n or not result.metric.percent:
+        return math.nan
+    shares = [arm.mean, base.mean]
+    if not all(0 <= p <= 1 for p in shares):
+        return math.nan
+    return 1.96 * math.sqrt(sum(p * (1 - p) / n for p in shares))
+
+
+def _items(result: PartResult) -> int:
+    """Of the metric's split, the fewest that a run has; 0 where none says it.
+
+    Only of the measure that the runs chose their step by: if that is a share, it is one of items. Others, as
+    the precision of a generator, are of its samples.
+    """
+    split, _, name = result.part.metric.partition("/")
+    runs = [run for run in result.part.runs() if run.selection and run.selection[0].endswith(f"/{name}")]
+    found = [run.summary.get("items") for run in runs]
+    counts = [items[split] for items in found if isinstance(items, dict) and split in items]
+    return min((n for n in counts if isinstance(n, int) and n > 0), default=0)
+
+
+def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
+    """By seed; links are relative to `base`."""
+    values: dict[int, list[float]] = {}
+    for (seed, _), value in arm.values.items():
+        values.setdefault(seed, []).append(value)
+    return [
+        _line(run, values.get(run.seed, []), result, arm.arm.command_of(run.seed), base)
+        for run in arm.arm.runs.values()
+    ]
+
+
+def _line(run: Run, values: list[float], result: PartResult, command: str, base: Path) -> RunLine:
+    mean = sum(values) / len(values) if values else math.nan
+    status = run.status if run.status != "failed" else f"failed: {run.reason}"
+    folder = os.path.relpath(run.path, base)
+    seconds = run.summary.get("seconds")
+    shown = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
+    link = "./" + quote(folder)  # a relative path whatever the name: never another scheme
+    name = folder.encode(errors="replace").decode()
+    return RunLine(run.seed, status, number(mean, result.metric), shown, link, name, command)

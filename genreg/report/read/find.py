@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genreg.errors import InputError
+from genreg.report.read.data import of_one_data
 from genreg.report.read.grouping import plain_parts
 from genreg.report.read.parts import Arm, Part, Tried, check_select, tell_apart
 from genreg.report.read.runs import Run, read_run
@@ -51,7 +52,8 @@ def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) ->
     claimed: set[Path] = set()
     for part in found:
         part.arms = [arm for arm in part.arms if _related(arm.folder.resolve(), within)]
-        own = {run.path.resolve() for arm in part.arms for run in (*arm.runs.values(), *arm.tried)}
+        runs = (run for arm in part.arms for run in (*arm.runs.values(), *arm.other.values(), *arm.tried))
+        own = {run.path.resolve() for run in runs}
         claimed |= own
         if part.arms and not own <= seen:
             parts.append(part)
@@ -101,9 +103,10 @@ def _arm(root: Path, part: Row, given: Row) -> Arm:
     if tried:
         check_select(tried.metric, f"part {part['name']}: tune.metric")
     folder, seeds = given["folder"], given.get("seeds") or part["seeds"]
-    runs = {} if folder is None else _runs(root, folder, seeds)
+    runs, other, files = of_one_data({} if folder is None else _runs(root, folder, seeds))
     command = printable(given.get("command") or "")
-    return Arm(name, root / (folder or name), runs, dict(given.get("values") or {}), command, tried)
+    values = dict(given.get("values") or {})
+    return Arm(name, root / (folder or name), runs, values, command, tried, other, files)
 
 
 def _runs(root: Path, name: str, seeds: list[int]) -> dict[int, Run]:

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from genreg.report.read.parts import Arm, Part, tell_apart
+from genreg.report.read.data import flat, in_full, labels, of_one_data
+from genreg.report.read.parts import Arm, Part, same_data, tell_apart
 from genreg.report.read.runs import Run, read_run
 from genreg.run.folder import SEED, Row, printable
 from genreg.run.identity import PLUMBING
@@ -37,14 +37,32 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
                 notes.setdefault(name, []).append(printable(text))
             else:
                 arm.runs[run.seed] = run
-    return [_plain_part(name, list(arms.values()), notes.get(name, [])) for name, arms in grouped.items()]
+    found = (_by_data(name, list(arms.values()), notes.get(name, [])) for name, arms in grouped.items())
+    return [part for parts in found for part in parts]
+
+
+def _by_data(name: str, arms: list[Arm], notes: list[str]) -> list[Part]:
+    """The part of a folder; where its arms read different data, one for each, called by them."""
+    for arm in arms:
+        arm.runs, arm.other, arm.files = of_one_data(arm.runs)
+    _find_values(arms)
+    groups = same_data(arms)
+    if len(groups) == 1:
+        return [_plain_part(name, arms, notes)]
+    data = [data for data, _ in groups]
+    called = labels(data)
+    notes.append(f"arms in {name} read different data, each told by itself: {'; '.join(in_full(data))}")
+    return [
+        _plain_part(f"{name} ({label})", own, notes if number == 0 else notes[-1:])
+        for number, (label, (_, own)) in enumerate(zip(called, groups, strict=True))
+    ]
 
 
 def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     runs = [run for arm in arms for run in arm.runs.values()]
     selection = next((run.selection for run in runs if run.selection), [])
     metric, mode = _default_metric(runs, selection)
-    part = Part(name, arms, "", metric, mode, selection[0] if selection else None, notes=notes)
+    part = Part(name, arms, "", metric, mode, selection[0] if selection else None, notes=list(notes))
     _name_by_values(arms)
     tell_apart(part)
     names = [arm.name for arm in arms]
@@ -72,15 +90,13 @@ def _short(folder: str) -> str:
     return printable(match[1] if match else folder)
 
 
-def _name_by_values(arms: list[Arm]) -> None:
-    """Add to equal names the values in which their configurations differ."""
-    by_name: dict[str, list[Arm]] = {}
-    for arm in arms:
-        by_name.setdefault(arm.name, []).append(arm)
-    for group in by_name.values():
+def _find_values(arms: list[Arm]) -> None:
+    """Find for arms of equal names the values in which their configurations differ, and put them in order."""
+    by_name = _named(arms)
+    for group in by_name:
         if len(group) == 1:
             continue
-        configs = [_flat(arm.config) for arm in group]
+        configs = [flat(arm.config) for arm in group]
         keys = [
             k
             for k in dict.fromkeys(k for config in configs for k in config)
@@ -89,22 +105,34 @@ def _name_by_values(arms: list[Arm]) -> None:
         varied = [k for k in keys if len({repr(config.get(k)) for config in configs}) > 1]
         for arm, config in zip(group, configs, strict=True):
             arm.values = {printable(key): config.get(key) for key in varied}
-            arm.name = ",".join([arm.name, *value_words(arm)])
         group.sort(key=lambda arm: [_order(value) for value in arm.values.values()])
-    arms[:] = [arm for group in by_name.values() for arm in group]
+    arms[:] = [arm for group in by_name for arm in group]
+
+
+def _name_by_values(arms: list[Arm]) -> None:
+    """Add to equal names the values in which they differ."""
+    for group in _named(arms):
+        varied = {k for k in group[0].values if len({repr(arm.values.get(k)) for arm in group}) > 1}
+        for arm in group:
+            told = {key: value for key, value in arm.values.items() if key in varied}
+            arm.name = ",".join([arm.name, *_words(told)])
+
+
+def _named(arms: Sequence[Arm]) -> list[list[Arm]]:
+    """The arms of each name."""
+    by_name: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_name.setdefault(arm.name, []).append(arm)
+    return list(by_name.values())
 
 
 def value_words(arm: Arm) -> list[str]:
     """What was varied, as a name says it: `xi=0.1`."""
-    return [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in arm.values.items()]
+    return _words(arm.values)
 
 
-def _flat(config: Any, prefix: str = "") -> Row:
-    if not isinstance(config, dict):
-        return {prefix: config}
-    return {
-        k: v for name, node in config.items() for k, v in _flat(node, f"{prefix}.{name}".lstrip(".")).items()
-    }
+def _words(values: Row) -> list[str]:
+    return [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in values.items()]
 
 
 def _text(value: object) -> str:

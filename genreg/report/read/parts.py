@@ -3,12 +3,13 @@
 import math
 import statistics as simple
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from genreg.errors import InputError
+from genreg.errors import InputError, nearest
+from genreg.report.read.data import Data, data_of
 from genreg.report.read.runs import Run
 from genreg.run.folder import Row, printable
 from genreg.run.metric import Better, Described, Metric, metric_of
@@ -31,7 +32,10 @@ class Tried:
 
 @dataclass
 class Arm:
-    """One configuration over its seeds. values: what was varied. command: how to make it, with seed=N."""
+    """One configuration over its seeds. values: what was varied. command: how to make it, with seed=N.
+
+    other: runs of other data than the newest, left out of everything. files: sha256 of what `runs` read.
+    """
 
     name: str
     folder: Path
@@ -39,16 +43,23 @@ class Arm:
     values: Row = field(default_factory=dict)
     command: str = ""
     tuning: Tried | None = None
+    other: dict[int, Run] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def done(self) -> list[Run]:
         return [run for run in self.runs.values() if run.status == "done"]
 
-    @property
+    @cached_property
     def config(self) -> Row:
         """The configuration, but for what differs between its runs; `{}` where none of them has one."""
         found = (run.folder.config() for run in self.runs.values())
         return next(filter(None, found), {})
+
+    @cached_property
+    def data(self) -> Data:
+        """What its runs were made with."""
+        return data_of(self.config, self.files)
 
     @property
     def failed(self) -> list[Run]:
@@ -101,13 +112,10 @@ class Part:
 
     def margin_in(self, metric: Metric) -> float:
         """The margin in the metric's own scale, NaN without one; InputError for points of no share."""
+        check_margin(self.margin, metric, f"part {self.name}: margin")
         if self.margin is None:
             return math.nan
         value, unit = self.margin
-        if unit == "points" and not metric.percent:
-            raise InputError(
-                f"part {self.name}: margin", f"absolute: {metric.name} is no share", f"{value:g} points"
-            )
         return value / 100 if unit == "points" else value
 
     def runs(self) -> Iterator[Run]:
@@ -128,6 +136,16 @@ class Part:
         return replace(metric, better=self.mode) if self.mode and key == self.metric else metric
 
 
+def same_data(arms: Iterable[Arm]) -> list[tuple[Data, list[Arm]]]:
+    """The arms by their data, in their order; one of unknown data is among the first that it may have."""
+    groups: list[tuple[Data, list[Arm]]] = []
+    for arm in arms:
+        place = next((n for n, (data, _) in enumerate(groups) if not data.differs(arm.data)), len(groups))
+        data, own = groups[place] if place < len(groups) else (arm.data, [])
+        groups[place : place + 1] = [(data | arm.data, [*own, arm])]
+    return groups
+
+
 def in_words(metric: Metric) -> str:
     """Which way is better."""
     words = {"max": "larger is better", "min": "smaller is better"}
@@ -138,6 +156,41 @@ def check_select(metric: object, key: str) -> None:
     """Refuse to choose steps by anything but validation."""
     if metric is not None and not str(metric).startswith(("validation/", "validation_clean/")):
         raise InputError(key, "a validation metric (test data are for reporting, not for choosing)", metric)
+
+
+def check_reported(part: Part, reported: Mapping[str, Metric], of: str, prefix: str = "") -> None:
+    """Refuse a part whose metrics are not among what is reported, or cannot choose what they are to choose.
+
+    reported: by key of a row; empty: nothing is known of it. of: who reports it. prefix: of the keys.
+    """
+    if not reported:
+        return
+    threshold = part.threshold or {}
+    chosen = {"select": part.select, "threshold.metric": threshold.get("metric")}
+    tuned = {arm.tuning.metric for arm in part.arms if arm.tuning}
+    for key, name in [*chosen.items(), *(("tune.metric", name) for name in sorted(tuned))]:
+        ways = key == "threshold.metric" and threshold.get("mode")
+        if name and _known(name, reported, of, prefix + key).better is None and not ways:
+            raise InputError(prefix + key, f"a metric of which {of} say which way is better", name)
+    own = TIMES if threshold else {PER_STEP: TIMES[PER_STEP]}
+    metric = _known(part.metric, {**reported, **own}, of, f"{prefix}metric")
+    check_margin(part.margin, metric, f"{prefix}margin")
+
+
+def _known(name: str, reported: Mapping[str, Metric], of: str, key: str) -> Metric:
+    """The metric that is called so; without anticorrelated noise, z is w."""
+    for known in (name, name.replace("z/", "w/", 1)):
+        if known in reported:
+            return reported[known]
+    choosing = name.startswith("validation")
+    near = nearest(name, [known for known in reported if known.startswith("validation") or not choosing])
+    raise InputError(key, f"a metric of {of}", name, near)
+
+
+def check_margin(margin: tuple[float, str] | None, metric: Metric, key: str) -> None:
+    """Refuse points of what is no share."""
+    if margin and margin[1] == "points" and not metric.percent:
+        raise InputError(key, f"absolute: {metric.name} is no share", f"{margin[0]:g} points")
 
 
 def tell_apart(part: Part) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from genreg.report.judge.datasets import matrices
 from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.tell.columns import COLUMNS
 from genreg.report.tell.numbers import as_table, finite
 
 
@@ -68,24 +69,6 @@ def _runs(arm: ArmResult) -> list[dict[str, Any]]:
 
 
 def _plain(result: PartResult, arm: ArmResult) -> dict[str, Any]:
-    found = dataclasses.asdict(arm.comparison) if arm.comparison else {}
-    names = ("n", "mean", "low", "high", "p", "adjusted", "wilcoxon", "permutation", "detectable",
-             "pairs", "by", "equivalent", "level")  # fmt: skip
-    tuning = arm.tuning
-    winner = tuning.winner if tuning else None
-    return {
-        "part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric, "n": len(arm.values),
-        "failed": arm.failed, "unfinished": arm.unfinished,
-        "mean": arm.mean, "sd": arm.sd, "median": arm.median,
-        "selected_on": sum(arm.chosen) / len(arm.chosen) if arm.chosen else None,
-        **{f"difference_{name}": found.get(name) for name in names}, "verdict": arm.verdict,
-        "remark": arm.remark,
-        "reached": arm.reached if arm.times else None,
-        "median_steps": arm.median_time("steps") if arm.times else None,
-        "median_seconds": arm.median_time("seconds") if arm.times else None,
-        "time_p": arm.time_ranks.p if arm.time_ranks else None, "time_way": arm.time_way or None,
-        "difference_looks": " ".join(map(str, found.get("looks", ()))) or None,
-        "trials": len(tuning.trials) if tuning else None,
-        "chosen": " ".join(f"{key}={value}" for key, value in winner.values.items()) if winner else None,
-        "luck": tuning.luck if tuning else None,
-    }  # fmt: skip
+    """Every column, and first where the line belongs."""
+    part = {"part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric}
+    return part | {column.key: column.value(arm) for column in COLUMNS}

@@ -4,9 +4,8 @@ import math
 
 from genreg.report.judge.datasets import Average, Matrix, Row
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.tell.cells import difference
-from genreg.report.tell.numbers import number, titled
-from genreg.report.tell.signs import sign
+from genreg.report.tell.columns import difference
+from genreg.report.tell.numbers import number, sign, titled
 from genreg.run.metric import Metric
 
 

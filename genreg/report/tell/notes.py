@@ -7,7 +7,8 @@ from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.tuning import Tuning
 from genreg.report.read.outcomes import Outcomes
 from genreg.report.read.parts import Part, in_words
-from genreg.report.tell.numbers import number
+from genreg.report.tell.beside import beside_method
+from genreg.report.tell.numbers import number, seeds_in_words
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
 from genreg.run.metric import Metric, metric_of
@@ -20,9 +21,10 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         *part.notes,
         *_looks(part),
         *_margin(part),
-        *_labels(part),
+        *_labels(result),
         *_contradictions(part),
         *_codes(part),
+        *beside_method(result, base),
     ]
     if not base:
         found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
@@ -35,10 +37,14 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         if done and not arm.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
         added = part.looks and part.planned  # an arm that is decided gets no more seeds
-        if base and base.values and not added and (alone := _alone(arm.outcomes, base.outcomes)):
-            found.append(
-                f"{arm.arm.name} and {part.baseline} differ in {_seeds(alone)}: only common ones are paired"
-            )
+        if (
+            base
+            and base.values
+            and not (added or arm.apart)
+            and (alone := _alone(arm.outcomes, base.outcomes))
+        ):
+            both = f"{arm.arm.name} and {part.baseline}"
+            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
     if not result.metric.better:
         found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
     if part.metric.startswith("validation"):
@@ -110,10 +116,10 @@ def _alone(arm: Outcomes, base: Outcomes) -> list[int]:
     return sorted({seed for seed, _ in alone})
 
 
-def _labels(part: Part) -> list[str]:
-    """What the rows name for their metrics to mean anything, and whether it is the same in all."""
+def _labels(result: PartResult) -> list[str]:
+    """What the rows name for their metrics to mean anything, and whether it is the same in all compared."""
     found: dict[str, set[str]] = {}
-    for run in (run for arm in part.arms for run in arm.done):
+    for run in (run for arm in result.arms if not arm.apart for run in arm.arm.done):
         for name, value in (run.last or {}).items():
             if isinstance(value, str):
                 found.setdefault(name, set()).add(printable(value))
@@ -173,12 +179,7 @@ def _run_notes(result: ArmResult) -> list[str]:
     replicas = any(replica is not None for _, replica in result.outcomes.failed)
     what = "replicas died" if replicas else "values are not finite"
     notes = [f"{result.arm.name}: {dead} {what} and are left out of the mean"] if dead else []
-    lost = (f"{result.arm.name}, {_seeds(sorted(seeds))}: {reason}" for reason, seeds in reasons.items())
+    lost = (
+        f"{result.arm.name}, {seeds_in_words(sorted(seeds))}: {reason}" for reason, seeds in reasons.items()
+    )
     return [*notes, *lost]
-
-
-def _seeds(seeds: list[int]) -> str:
-    """`seed 3`, `seeds 3, 4` or `seeds 0 to 9`."""
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

@@ -1,16 +1,27 @@
-"""How a metric's numbers are written."""
+"""Numbers, verdicts and seeds as they are written, the table and the terminal that show them."""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from genreg.run.folder import Row
 from genreg.run.metric import Metric
 
 PLAIN = Metric("")
+SIGNS = {
+    "better": "▲", "worse": "▼", "differs": "≠", "equivalent": "≈", "no difference shown": "○",
+    "not decided": "…", "too few pairs": "∅", "not judged": "?",
+    "reproduced": "✓", "not reproduced": "✗", "not tested": "–",
+}  # fmt: skip
+UNLIMITED = 100_000  # columns, where no terminal sets a width
 
 
 def titled(title: str, metric: Metric) -> str:
@@ -23,6 +34,11 @@ def number(value: float, metric: Metric = PLAIN, sign: str = "") -> str:
     if math.isnan(value):
         return ""
     return f"{value * metric.scale:{sign}.2f}" if metric.percent else f"{value:{sign}.4g}"
+
+
+def in_text(value: Any, metric: Metric = PLAIN) -> str:
+    """A float as `number` writes it, everything else as it is; nothing for None."""
+    return number(value, metric) if isinstance(value, float) else "" if value is None else str(value)
 
 
 def as_table(rows: Sequence[Row]) -> str:
@@ -41,3 +57,30 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(node) for node in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def seeds_in_words(seeds: list[int]) -> str:
+    """`seed 3`, `seeds 3, 4` or `seeds 0 to 9`."""
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def sign(verdict: str) -> str:
+    """The sign of a verdict, so that no color has to be seen; of the baseline, which has none, nothing."""
+    return SIGNS.get(verdict, "")
+
+
+def filled(table: Table, titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
+    """The table with these texts, which are folded where it is too narrow."""
+    for title in titles:
+        table.add_column(Text(title), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def terminal() -> Console:
+    """As wide as the terminal is; in a pipe nothing is cut, unless COLUMNS sets a width."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=UNLIMITED)

@@ -20,7 +20,7 @@ from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, family
 from genreg.report.read.outcomes import Outcomes, outcomes
 from genreg.report.read.parts import SECONDS, STEPS
-from genreg.report.tell.cells import difference, p_value
+from genreg.report.tell.columns import difference, p_is
 from genreg.report.tell.numbers import number
 from genreg.run.metric import Better, Metric
 
@@ -84,8 +84,8 @@ def judge(result: PartResult) -> list[Judged]:
         shown = found.adjusted < LEVEL
         one.verdict = "not decided" if not shown else "reproduced" if right else "not reproduced"
         way = "no difference shown" if not shown else "as claimed" if right else "the other way"
-        words = f"{way}: {_effect(one, found, metric)}p = {p_value(found.adjusted).text} after Holm"
-        one.why = "; ".join(filter(None, [words.replace("= <", "<"), found.remark]))
+        words = f"{way}: {_effect(one, found, metric)}{p_is(found.adjusted)} after Holm"
+        one.why = "; ".join(filter(None, [words, found.remark]))
     return judged
 
 
@@ -118,6 +118,9 @@ def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -
     for role, arm in zip(("better", "than"), arms, strict=True):
         if arm is None or not arm.arm.runs:
             return Judged(claim, metric, "not tested", f"no arm is called {claim[role]}")
+    first, second = (arm.arm.data for arm in arms if arm)
+    if first.differs(second):
+        return Judged(claim, metric, "not tested", "the two arms were made with different data")
     steps = min((run.summary.get("step", 0) for arm in arms if arm for run in arm.arm.done), default=0)
     if steps < protocol["steps"]:
         short = f"runs of {steps} steps: the claim is about {protocol['steps']} or more"
