@@ -20,6 +20,7 @@ from genreg.forward.update import counts
 from genreg.model import MLP, MLPGan
 from genreg.model.gan import Critic, Gan, Generator
 from genreg.regularizer import Regularizer
+from genreg.task.alternate import Alternate
 from genreg.task.classify import Classify
 from genreg.task.fit import check_methods
 from genreg.task.methods import attach
@@ -118,8 +119,10 @@ def normalized_gan(input_shape: list[int], classes: int = 0) -> Gan:
     return Gan(Generator(generator, 2), Critic(critic))
 
 
+CLASSIFIER = partial(MLP, widths=[8], batch_norm=True, dropout=0.3)
 MODELS: dict[str, Callable[..., Any]] = {
-    "classify": partial(MLP, widths=[8], batch_norm=True, dropout=0.3),
+    "classify": CLASSIFIER,
+    "alternate": CLASSIFIER,
     "wgan": partial(MLPGan, widths=[8], generator_widths=[8]),
     "wgan_batch_norm": normalized_gan,
 }
@@ -128,9 +131,11 @@ MODELS: dict[str, Callable[..., Any]] = {
 def build(task: str, chosen: Methods | None = None, *, by: str = "adam", **options: Any) -> Any:
     """A task of the kind, trained `by` an optimizer of configs/; a WGAN has both players trained by it."""
     given: dict[str, Any] = {"model": MODELS[task], "optimizer": optimizer(by), "regularizer": chosen or {}}
-    if task == "classify":
+    if not task.startswith("wgan"):
         given |= {"dataset": lambda seed: moons(), "batch_size": 8, "unlabeled_batch_size": 16}
-        return Classify(**{**given, **options})
+        if task == "classify":
+            return Classify(**{**given, **options})
+        return Alternate(**{**given, "unlabeled_optimizer": given["optimizer"], **options})
     given |= {"dataset": lambda seed: ring(), "generator_optimizer": given["optimizer"]}
     return WGAN(**{**given, "batch_size": 16, "critic_steps": 2, **options})
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from conftest import classifier, normal, small_task
 from scipy import stats
 from test_examples import Weights, agrees, net
+from test_slope import Alone
 from torch import Tensor
 
 from genreg.dataset import Batch
@@ -150,6 +151,38 @@ def test_an_attack_leaves_gradients_and_statistics_alone(method: Regularizer) ->
     method.losses(seen.of("a"), task.loss(seen.logits, seen.batch))
     assert all(p.grad is None for p in task.model.parameters())
     assert all(map(torch.equal, before, task.model.buffers()))
+
+
+CLIMBS = [("fgm", FGM(epsilon=0.7)), ("fgsm", FGSM(epsilon=0.7)),
+          ("l2", Adversarial(epsilon=0.7, ascent_steps=3, norm="l2", random_start=False)),
+          ("linf", Adversarial(epsilon=0.7, ascent_steps=3, norm="linf", random_start=False))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "method"), CLIMBS)
+def test_an_item_climbs_alone_and_is_attacked_in_its_batch(kind: str, method: Regularizer) -> None:
+    """Under batch normalization: moments of the clean batch while it climbs, its own in the attacked pass."""
+    model = classifier(outputs=2, batch_norm=True)
+    seen, alone, visited = forward(model, CrossEntropy()), Alone(model), []
+    moments = [(mean.detach(), variance.detach()) for mean, variance in alone.moments(X)]
+    at = seen.at
+    seen.at = lambda e: at(visited.append(e.detach()) or e)
+    found = method.losses(seen, seen.loss(seen.logits, seen.batch)).detach()
+    steps, stride = (1, 0.7) if kind.startswith("fg") else (3, 2.5 * 0.7 / 3)
+    expected = []
+    for x, y in zip(X, Y, strict=True):
+        r = torch.zeros(5, dtype=torch.float64)
+        for _ in range(steps):
+            e = (x + r).requires_grad_()
+            (g,) = torch.autograd.grad(F.cross_entropy(alone(e[None], moments), y[None]), e)
+            r = r + stride * (g / g.norm() if kind in ("fgm", "l2") else g.sign())
+            r = r * min(1.0, 0.7 / float(r.norm())) if kind in ("fgm", "l2") else r.clamp(-0.7, 0.7)
+        expected.append(r)
+    attacked = visited[-1]
+    torch.testing.assert_close(attacked - X, torch.stack(expected), rtol=1e-9, atol=1e-12)
+    worse = F.cross_entropy(alone(attacked, alone.moments(attacked)), Y, reduction="none").detach()
+    share = 0.5 if kind.startswith("fg") else 1.0
+    clean = F.cross_entropy(alone(X, moments), Y, reduction="none").detach()
+    torch.testing.assert_close(found, (1 - share) * clean + share * worse, rtol=1e-9, atol=1e-12)
 
 
 def test_the_gradient_of_one_item_is_its_own() -> None:

@@ -42,6 +42,20 @@ def test_a_window_shows_what_a_plain_order_shows_sorted() -> None:
         assert widest != sorted(widest)
 
 
+@pytest.mark.parametrize("n", [N - 5, N + 37])
+def test_windows_across_epochs_hold_what_a_plain_order_holds(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither epochs nor blocks end with a window; and batches of each come in an order of its own."""
+    monkeypatch.setattr("genreg.dataset.sampler.BLOCK", n + 1)
+    lengths = torch.randint(3, 60, (n,), generator=draw(1))
+    made, other, orders = buckets(lengths), plain(n), set()
+    for window in (0, 1, 2, 7, 3):
+        steps = range(window * WINDOW, (window + 1) * WINDOW)
+        shown = [made(step) for step in steps]
+        assert sorted(torch.cat(shown).tolist()) == sorted(torch.cat([other(s) for s in steps]).tolist())
+        orders.add(tuple(torch.stack([lengths[rows].double().mean() for rows in shown]).argsort().tolist()))
+    assert len(orders) == 5
+
+
 def test_a_step_is_the_same_whatever_came_before() -> None:
     forth = [buckets()(step).tolist() for step in range(100)]
     made = buckets()

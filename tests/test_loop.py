@@ -72,6 +72,27 @@ def test_rows_means_and_selection(tmp_path: Path) -> None:
     assert [row["step"] for row in RunFolder(tmp_path).timing()] == [3, 4, 6, 8, 9, 11]
 
 
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("stop", [None, 7])
+def test_the_first_of_equal_best_evaluations_keeps_its_weights(
+    tmp_path: Path, mode: str, stop: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps 6, 9 and 11 are equally good, also where the run was stopped and resumed between them."""
+    sign = 1 if mode == "max" else -1
+
+    def evaluate(self: Counter) -> dict[str, float]:
+        return {"validation/accuracy": sign * min(self.count.item(), 5.0), "test/accuracy": self.count.item()}
+
+    monkeypatch.setattr(Counter, "evaluate", evaluate)
+    monkeypatch.setattr(Counter, "selection", ("validation/accuracy", mode))
+    if stop:
+        with pytest.raises(Interrupted):
+            run(tmp_path, Counter({stop: lambda: os.kill(os.getpid(), signal.SIGTERM)}))
+    summary = run(tmp_path, Counter())
+    assert summary["best"] == {"step": 6, "validation/accuracy": 5.0 * sign, "test/accuracy": 6.0}
+    assert torch.load(tmp_path / "weights.pt", weights_only=True) == {"count": torch.tensor(6.0)}
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("step", [0, 4, 9, 10])
 def test_a_term_that_is_not_finite_is_named_with_its_step(tmp_path: Path, step: int, value: float) -> None:

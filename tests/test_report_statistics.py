@@ -2,13 +2,22 @@
 
 import itertools
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
 from synthetic import part_of
 
 from genreg.report.evaluate import evaluate
-from genreg.report.judge.statistics import compare, compare_ranks, detectable, holm, power, sign_flip
+from genreg.report.judge.statistics import (
+    Ranks,
+    compare,
+    compare_ranks,
+    detectable,
+    holm,
+    power,
+    sign_flip,
+)
 from genreg.report.read.reach import first_reach
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -30,6 +39,39 @@ def test_sign_flips_are_all_counted() -> None:
     assert sign_flip(d) == pytest.approx(expected)
     assert compare(d).permutation == pytest.approx(expected)
     assert compare(list(range(1, 12))).permutation is None
+
+
+@pytest.mark.parametrize("n", [10, 11, 15])
+def test_up_to_twenty_pairs_no_sign_flip_is_drawn(n: int) -> None:
+    """Against all 2^n; up to ten pairs a comparison has it beside Student's p."""
+    d = np.random.default_rng(n).normal(0.4, 1, n)
+    patterns = np.array(list(itertools.product((1, -1), repeat=n)), np.int8)
+    expected = np.mean(np.abs(patterns @ d) >= abs(d.sum()) - 1e-9)
+    assert sign_flip(d) == pytest.approx(expected, rel=1e-9)
+    assert compare(d).permutation == (pytest.approx(expected, rel=1e-9) if n == 10 else None)
+
+
+def test_medians_contradict_only_what_is_shown() -> None:
+    assert Ranks(0.04, 1, (50, 51)).contradicted
+    assert not Ranks(0.04, -1, (50, 51)).contradicted
+    assert not Ranks(0.04, 1, (50, 50)).contradicted
+    assert not Ranks(0.06, 1, (50, 51)).contradicted
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_arms_ranked_on_validation_stand_best_first(mode: Literal["max", "min"]) -> None:
+    """One with a failure behind all that have none, one without values last; on test in the file's order."""
+    values = {"b": [0.5, 0.5], "empty": [0.0, 0.0], "a": [0.7, 0.7], "failed": [0.9, 0.9], "c": [0.2, 0.4]}
+    part = part_of({name: [v if mode == "max" else -v for v in own] for name, own in values.items()}, mode)
+    part.arms[3].runs[0].status = "failed"
+    for run in part.arms[1].runs.values():
+        run.status = "missing"
+    assert [arm.arm.name for arm in evaluate(part).arms] == list(values)
+    for run in part.runs():
+        assert run.last
+        run.last["validation/score"] = run.last["test/score"]
+    part.metric = "validation/score"
+    assert [arm.arm.name for arm in evaluate(part).arms] == ["a", "b", "c", "failed", "empty"]
 
 
 def test_holm_as_r_adjusts() -> None:

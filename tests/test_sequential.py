@@ -50,6 +50,29 @@ def test_the_level_at_a_look_is_where_p_passes_the_whole_plan_s(level: float) ->
     assert level / len(PLAN) < level_at(20, PLAN, level) < level
 
 
+@pytest.mark.parametrize("plan", [PLAN, tuple(range(5, 21))])
+def test_one_side_is_half_of_both(plan: tuple[int, ...]) -> None:
+    """A sweep that is far out above at one look and far below at another hardly ever is."""
+    for n in plan[:: len(plan) - 1]:
+        assert level_at(n, plan, 0.05, 1) == pytest.approx(level_at(n, plan, 0.1) / 2, rel=0.02)
+        assert repeated_p(0.01, n, plan, 1) == pytest.approx(repeated_p(0.02, n, plan) / 2, rel=0.05)
+
+
+def test_tests_disagree_at_the_level_of_the_look() -> None:
+    """By scipy's t test and all sign flips, of which seven pairs have 128: 2/128 is above that level."""
+    rule, seen = Rule(plan=(7, 14, 21), seeds=tuple(range(21))), set()
+    level = level_at(7, rule.plan, 0.05)
+    assert level < 2 / 128 < 0.05
+    for seed in range(40):
+        d = np.abs(np.random.default_rng(seed).normal(1, 0.5, 7))
+        found = compare_arms(outcomes(d), outcomes(np.zeros(7)), "max", rule=rule)
+        assert found
+        says = f"sign flips p = 0.016: they disagree at {level:.2g}" in found.remark
+        assert says == (stats.ttest_1samp(d, 0).pvalue < level)
+        seen.add(says)
+    assert seen == {True, False}
+
+
 def test_all_looks_together_have_the_level() -> None:
     """By scipy's own t test on other draws: 2,000 true nulls, looks at 5, 10 and 20."""
     d = np.random.default_rng(7).normal(size=(2000, 20))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import small_task
+from seam import build, methods
 
 from genreg import streams
 from genreg.dataset import sampler
@@ -30,6 +31,19 @@ def test_every_epoch_visits_every_item_once(n: int, batch: int, monkeypatch: pyt
     assert len({tuple(epoch) for epoch in epochs[:20]}) > 1
 
 
+@pytest.mark.parametrize(("n", "batch"), [(7, 3), (20, 6), (50, 16)])
+def test_the_order_is_one_whatever_the_batch_and_no_epoch_repeats(
+    n: int, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read an epoch at a time, where no batch crosses a block, and in batches that cross every block."""
+    monkeypatch.setattr(sampler, "BLOCK", 50)
+    of = {size: Sampler(n, size, seed=3, stream="batch/labeled", device="cpu") for size in (n, batch)}
+    whole, cut = (torch.cat([of[size](k) for k in range(12 * n * batch // size)]) for size in (n, batch))
+    assert torch.equal(whole, cut)
+    epochs = {tuple(epoch) for epoch in whole[: 12 * n].view(12, n).tolist()}
+    assert len(epochs) == 12  # of three blocks or more
+
+
 def test_a_batch_depends_on_its_step_only() -> None:
     make = lambda: Sampler(997, 32, seed=5, stream="batch/unlabeled", device="cpu")  # noqa: E731
     through = make()
@@ -52,6 +66,26 @@ def test_arms_of_one_seed_share_weights_labels_and_batches() -> None:
     for step in range(20):
         vat.step(step)
         assert torch.equal(plain.labeled_batch(step), vat.labeled_batch(step))
+
+
+@pytest.mark.parametrize("task", ["classify", "wgan"])
+def test_no_stream_of_an_evaluation_is_one_of_training(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that how often it is evaluated changes no run, and no run is judged on what it trained with."""
+    names, derive = set[str](), streams.derive
+
+    def note(seed: int, stream: str, counter: int = 0) -> int:
+        names.add(stream)
+        return derive(seed, stream, counter)
+
+    monkeypatch.setattr(streams, "derive", note)
+    made = build(task, methods(["vat"] if task == "classify" else ["gradient_penalty"]))
+    made.step(0)
+    training = set(names)
+    names.clear()
+    made.evaluate()
+    assert not training & names
+    batches = {"classify": {"batch/labeled", "batch/unlabeled"}, "wgan": {"batch/real"}}
+    assert {name for name in training if name.startswith("batch/")} == batches[task]
 
 
 def test_a_method_draws_from_its_own_stream_at_either_pass() -> None:

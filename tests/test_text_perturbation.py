@@ -85,6 +85,48 @@ def test_padding_is_never_perturbed(name: str, direction: Any, scope: Any) -> No
         assert (lengths < 1).all()
 
 
+@pytest.mark.parametrize("scope", ["example", "batch"])
+def test_a_random_direction_has_its_whole_length_at_tokens(scope: Any) -> None:
+    """Also without a power iteration, whose gradient is zero at padding whatever it starts from."""
+    seen = clean(model("transformer"), X)
+    for d in (random_direction(seen, scope, draw()), VAT(power_iterations=0).find_direction(seen, draw())):
+        assert (d[~seen.mask] == 0).all()  # type: ignore[index]
+        assert (d[seen.mask] != 0).all()  # type: ignore[index]
+    lengths = random_direction(seen, scope, draw()).flatten(1).norm(dim=1)
+    if scope == "example":
+        torch.testing.assert_close(lengths, torch.ones_like(lengths))
+    else:
+        assert lengths.square().sum() == pytest.approx(1)
+
+
+SCOPED = ("vat", "noise_consistency", "fgm")
+ELSEWHERE = ("none", "mirror", "random_affine", "random_crop", "gradient_penalty")
+"""Methods of pictures, and one that goes between two items, whose texts are of two lengths."""
+MOVING: list[tuple[str, dict[str, Any]]] = [
+    *((name, {"scope": scope}) for name in SCOPED for scope in SCOPES),
+    *((name, {}) for name in yaml_options("regularizer") if name not in (*SCOPED, *ELSEWHERE)),
+    ("vat", {"power_iterations": 0}), ("vat", {"direction": "exact"}), ("vat", {"norm": "linf"}),
+    ("adversarial", {"norm": "l2"}), ("input_noise", {"mode": "multiplicative"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("chosen", "options"), MOVING)
+def test_no_pass_of_an_update_sees_padding_moved(chosen: str, options: dict[str, Any]) -> None:
+    made = methods(["r_drop", "dropout"]) if chosen == "r_drop" else {chosen: method(chosen, **options)}
+    task, seen = classify("transformer", made), list[bool]()
+
+    def look(_model: Any, _args: Any, given: dict[str, Any]) -> None:
+        pad = task.model.table()[0]  # type: ignore[operator]
+        e, mask = given["embedding"], given["mask"]
+        seen.append(bool(torch.equal(e[~mask], pad.expand_as(e[~mask]))))
+
+    task.model.register_forward_pre_hook(look, with_kwargs=True)
+    for step in range(2):
+        task.step(step)
+    assert all(seen)
+    assert len(seen) >= 2
+
+
 def test_noise_and_attacks_leave_padding_alone() -> None:
     seen = clean(model("transformer"), X, Y)
     padding = ~seen.mask  # type: ignore[operator]
