@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from genreg.dataset import Dataset
-from genreg.download import default_data_dir
+from genreg.download import data_dir_of
 from genreg.errors import InputError
 from genreg.factory import GROUPS, KEYED, factory, find_target, is_own
 
@@ -88,7 +88,7 @@ def _with_checksum(make: Callable[..., Dataset], target: str, *, seed: int) -> D
 def _data_dir(path: str | None) -> Path:
     if path is not None and not Path(path).is_dir():
         raise InputError("data_dir", "an existing folder (set by data_dir= or GENREG_DATA)", path)
-    return Path(path) if path else default_data_dir()
+    return data_dir_of(path)
 
 
 def _options(node: Any) -> str:

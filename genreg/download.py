@@ -1,7 +1,7 @@
 """What a data set is made of: files with their checksums, fetched once, verified always. Needs no torch."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,15 @@ def default_data_dir() -> Path:
     return user_cache_path("genreg", appauthor=False)
 
 
+def by_name(sources: Iterable[Source]) -> dict[str, Source]:
+    return {source.name: source for source in sources}
+
+
+def data_dir_of(data_dir: str | None) -> Path:
+    """The folder of the data sets, where the key `data_dir` has this value."""
+    return Path(data_dir) if data_dir else default_data_dir()
+
+
 def find(path: str, data_dir: Path, kind: str = "file") -> Path:
     """Data of one's own, by a path as it was typed: absolute, in the shell's folder, or in the data folder.
 
@@ -57,9 +66,8 @@ def place_of(path: str, data_dir: Path) -> Path:
     return here if here.is_absolute() or here.exists() else data_dir / path
 
 
-def called(name: str, sources: Iterable[Source]) -> Source:
-    """The source called `name`; InputError with the nearest names if there is none."""
-    known = {source.name: source for source in sources}
+def called(name: str, known: Mapping[str, Source]) -> Source:
+    """The source of that name; InputError with the nearest names if there is none."""
     if name not in known:
         raise InputError("data set", "the name of a data set", name, nearest(name, known))
     return known[name]

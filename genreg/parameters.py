@@ -42,9 +42,8 @@ def blame(key: str, target: Any) -> Iterator[None]:
         yield
     except ValidationError as error:
         found = error.errors()
-        first = next(
-            (one for one in found if one["type"] in UNKNOWN), found[0]
-        )  # a slip makes a value missing
+        # a slip in a key also makes its value missing: the slip is told
+        first = next((one for one in found if one["type"] in UNKNOWN), found[0])
         # in a union pydantic names the alternative as well: function-after[...]
         name = ".".join(
             str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int)

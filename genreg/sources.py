@@ -14,7 +14,7 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
-from genreg.download import Source
+from genreg.download import Source, by_name
 from genreg.errors import InputError
 
 
@@ -24,7 +24,7 @@ def source_of(node: dict[str, Any]) -> Source | None:
     module, loader = _home(module, function)
     if only := _declared(*_home(module, "SOURCE")):
         return only[0]
-    several = {source.name: source for source in _declared(*_home(module, "SOURCES"))}
+    several = by_name(_declared(*_home(module, "SOURCES")))
     return several.get(str(node.get("name"))) or several.get(loader)
 
 

@@ -59,7 +59,7 @@ def weights(task: Any) -> dict[str, Tensor]:
     return {name: w for name, w in task.weights().items() if "running" not in name and "num_" not in name}
 
 
-def near(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+def assert_near(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
     assert a.keys() == b.keys()
     for name, w in a.items():
         torch.testing.assert_close(w, b[name], rtol=0, atol=2e-7, msg=name)
@@ -77,14 +77,14 @@ def test_a_projection_holds_of_what_is_judged_after_every_step(task: str, name: 
     assert sizes.max() <= BOUND * (1 + 1e-5)
     assert sizes.max() > BOUND * (1 - 1e-5)
     if by != "pgd":
-        near(weights(made), weights(after(task, "gd", {name: method(name, **PROJECTING[name])})))
+        assert_near(weights(made), weights(after(task, "gd", {name: method(name, **PROJECTING[name])})))
 
 
 @pytest.mark.parametrize("second", PERTURBED)
 @pytest.mark.parametrize("first", PERTURBED)
 def test_noise_of_both_optimizers_is_taken_from_what_is_judged(first: str, second: str) -> None:
     made = after("alternate", first, {}, unlabeled_optimizer=still(second))
-    near(weights(made), weights(build("alternate")))
+    assert_near(weights(made), weights(build("alternate")))
     before = {name: p.clone() for name, p in made.model.state_dict().items()}
     made.evaluate()
     assert same(before, made.model.state_dict())
@@ -102,7 +102,7 @@ def test_each_optimizer_says_what_it_is_judged_by(iterate: str) -> None:
 @pytest.mark.parametrize("by", PERTURBED)
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_the_average_of_a_generator_is_without_noise(by: str, decay: float) -> None:
-    near(weights(after("wgan", by, {}, ema_decay=decay)), weights(build("wgan")))
+    assert_near(weights(after("wgan", by, {}, ema_decay=decay)), weights(build("wgan")))
 
 
 @pytest.mark.parametrize("by", PERTURBED)
@@ -112,7 +112,7 @@ def test_other_tasks_are_judged_without_noise(by: str) -> None:
         made, before = (make(optimizer=still(by)) for _ in range(2))
         for step in range(STEPS):
             made.step(step)
-        near(weights(made), weights(before))
+        assert_near(weights(made), weights(before))
 
 
 @pytest.mark.parametrize("task", ["classify", "alternate"])
@@ -135,7 +135,7 @@ def test_a_mean_teacher_is_judged_as_its_teacher(task: str) -> None:
 @pytest.mark.parametrize("task", ["classify", "alternate"])
 def test_a_teacher_follows_the_iterate_without_noise(task: str) -> None:
     made = after(task, "anti_pgd", {"a": MeanTeacher(decay=0.5)})
-    near(weights(made), weights(build(task)))
+    assert_near(weights(made), weights(build(task)))
 
 
 def test_of_two_teachers_none_is_judged() -> None:
@@ -150,4 +150,4 @@ def test_anti_pgd_under_a_projection_goes_on_where_projected_descent_does() -> N
     made.optimizer.param_groups[0]["sigma"] = 0.0  # the last noise goes, none comes
     made.step(STEPS)
     own = dict(made.model.named_parameters())
-    near(own, {name: clipped[name] for name in own})
+    assert_near(own, {name: clipped[name] for name in own})

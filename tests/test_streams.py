@@ -77,8 +77,8 @@ def test_no_stream_of_an_evaluation_is_one_of_training(task: str, monkeypatch: p
         names.add(stream)
         return derive(seed, stream, counter)
 
-    monkeypatch.setattr(streams, "derive", note)
     made = build(task, methods(["vat"] if task == "classify" else ["gradient_penalty"]))
+    monkeypatch.setattr(streams, "derive", note)
     made.step(0)
     training = set(names)
     names.clear()

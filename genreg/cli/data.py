@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genreg.cli.help import files
-from genreg.errors import GenregError, InputError, nearest, report
+from genreg.errors import GenregError, InputError, report
 from genreg.installed import CONFIGS
 
 if TYPE_CHECKING:
@@ -46,19 +46,16 @@ def fetch(
     names: list[str], data_dir: DataDir = None, url: str | None = None, config_dir: ConfigDir = None
 ) -> None:
     """Download data sets and check their checksums; files in place are not fetched again."""
-    from genreg.download import NOTHING, default_data_dir
+    from genreg.download import NOTHING, by_name, called, default_data_dir
     from genreg.download import fetch as fetch_files
 
     known = _sources(config_dir)
-    known = {source.name: source for source in known.values()} | known  # a damaged file is told by its folder
-    for name in names:
-        if name not in known:
-            raise InputError("data set", "the name of a data set", name, nearest(name, known))
-    for name in names:
-        for path in fetch_files(known[name], data_dir or default_data_dir(), url):
+    known = by_name(known.values()) | known  # a damaged file is told by its folder
+    for name, source in [(name, called(name, known)) for name in names]:
+        for path in fetch_files(source, data_dir or default_data_dir(), url):
             print(f"{name}: {path}")
-        if not known[name].files:
-            print(f"{name}: {known[name].url}, {NOTHING}")
+        if not source.files:
+            print(f"{name}: {source.url}, {NOTHING}")
 
 
 @app.command()

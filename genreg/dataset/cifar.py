@@ -10,7 +10,7 @@ import numpy as np
 
 from genreg.dataset.base import Dataset, Subset, assemble, image_splits
 from genreg.dataset.zca import whitened
-from genreg.download import Source, called, fetch
+from genreg.download import Source, by_name, called, fetch
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
 
@@ -81,7 +81,7 @@ def cifar100(
 
 
 def _fetched(name: str, data_dir: Path) -> tuple[Path, dict[str, str]]:
-    source = called(name, SOURCES)
+    source = called(name, by_name(SOURCES))
     (path,) = fetch(source, data_dir)
     return path, source.files
 

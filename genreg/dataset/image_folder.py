@@ -65,11 +65,7 @@ def image_folder(
         raise InputError("dataset.labeled", "null where no subfolders name classes", labeled)
     strata = y.numpy() if stratify and y is not None else None
     parts = divided(x, y, split_rows(folder, splits, validation, test, strata))
-    checksums = {"pictures": hashlib.sha256(decoded.tobytes()).hexdigest()}
-    if y is not None:
-        checksums["classes"] = hashlib.sha256(y.numpy().tobytes()).hexdigest()
-    if any(splits):
-        checksums["splits"] = hashlib.sha256(json.dumps(splits).encode()).hexdigest()
+    checksums = checksums_of(decoded, y, splits)
     if y is None:
         dataset = unlabeled(parts[3].x, parts[1].x, parts[2].x, checksums)
     else:
@@ -81,6 +77,16 @@ def image_folder(
     left_out = found.left_out + Counter(broken=len(found.names) - len(names))
     ys = [part.y for part in parts[:3]]
     return told(dataset, f"{folder.name}: {len(names)} pictures", labels, ys, left_out)
+
+
+def checksums_of(decoded: np.ndarray, y: Tensor | None, splits: Sequence[str | None]) -> dict[str, str]:
+    """The sha256 of the pixels, of the class numbers and of the splits of folders, as far as there are any."""
+    found = {"pictures": decoded.tobytes()}
+    if y is not None:
+        found["classes"] = y.numpy().tobytes()
+    if any(splits):
+        found["splits"] = json.dumps(splits).encode()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
 
 
 def split_rows(

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble, image_splits, not_in
-from genreg.download import Source, called, fetch
+from genreg.download import Source, by_name, called, fetch
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
 
@@ -79,7 +79,7 @@ def mnist(
     """
     if size < 28 or size % 2:
         raise InputError("dataset.size", "an even number from 28", size)
-    source = called(name, SOURCES)
+    source = called(name, by_name(SOURCES))
     train, train_y, test, test_y = (read_idx(path) for path in fetch(source, data_dir))
     train, test = (np.pad(x, ((0, 0), *[((size - 28) // 2,) * 2] * 2)) for x in (train, test))
     pool, held_out, tested = image_splits(train, train_y, test, test_y, validation)

@@ -1,7 +1,7 @@
 """From texts with labels to a data set of rows of token numbers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,16 +54,11 @@ def text_dataset(
     arrays = rows.cached(lines, cut, max_length)
     found = {name: torch.from_numpy(arrays[name]) for name in lines}
     known = {text.strip() for text in pool}
-
-    def split(x: Tensor, texts: Texts) -> Split:
-        clean = not_in(known, (text.strip() for text in texts.texts))
-        return Split(x, torch.from_numpy(texts.y.astype(np.int64)), clean)
-
     if labeled is None:
         labeled, subset = len(train.texts), "first"
     dataset = assemble(
         (found["pool"][: len(train.texts)], torch.from_numpy(train.y.astype(np.int64))),
-        split(found["validation"], validation), split(found["test"], test),
+        split(found["validation"], validation, known), split(found["test"], test, known),
         labeled=labeled, subset=subset, seed=seed, checksums={**checksums, **cut.checksums}, names=names,
     )  # fmt: skip
     tell_lengths([text for texts in lines.values() for text in texts], int(arrays[rows.CUT]), max_length)
@@ -71,6 +66,12 @@ def text_dataset(
     counts = count(found["pool"], len(cut.tokens))
     vocabulary = Vocabulary(cut.tokens, counts, cut.pad, cut.mask, cut.special)
     return replace(dataset, unlabeled=found["pool"], vocabulary=vocabulary)
+
+
+def split(x: Tensor, texts: Texts, known: Collection[str]) -> Split:
+    """Rows x of texts; those that are `known`, but for spaces around them, are not clean."""
+    clean = not_in(known, (text.strip() for text in texts.texts))
+    return Split(x, torch.from_numpy(texts.y.astype(np.int64)), clean)
 
 
 def tell_lengths(texts: Sequence[str], shortened: int, longest: int) -> None:

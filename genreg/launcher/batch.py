@@ -115,10 +115,8 @@ def _others(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, Other]
     """What has changed since each finished job ran, by its number, and in the data of unfinished ones."""
     seen, found = data.Look(), {}
     for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
-        if outcome and outcome.status == "done":
-            found[number] = other(job.folder, job.config, seen)
-        elif not outcome and job.folder.begun and (parts := data.changed(job.folder, job.config, seen)):
-            found[number] = {"data": parts}
+        if (outcome and outcome.status == "done") or (not outcome and job.folder.begun):
+            found[number] = other(job.folder, job.config, seen, begun=not outcome)
     return {number: other for number, other in found.items() if other}
 
 

@@ -30,9 +30,8 @@ def evaluate(part: Part) -> PartResult:
         _compare_all(result, base)
     if part.metric.startswith("validation") and result.metric.better:  # ranking arms is what it is for
         sign = -1 if result.metric.better == "max" else 1
-        arms.sort(
-            key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean)
-        )  # a failure is the worst value
+        # a failure is the worst value
+        arms.sort(key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean))
     result.notes += notes(result, base)
     return result
 

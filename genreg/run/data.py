@@ -7,12 +7,12 @@ encoder in a folder that looks otherwise than when it was last read.
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreg import digests
-from genreg.download import default_data_dir, place_of
+from genreg.download import data_dir_of, place_of
 from genreg.errors import InputError, explained
 from genreg.run.folder import Row, RunFolder, find_runs, finished_runs, weights_of
 from genreg.run.identity import Config
@@ -35,9 +35,9 @@ class UnseenError(Exception):
     """Data that cannot be looked at, and why."""
 
 
-def recorded(folder: RunFolder) -> Iterator[tuple[str, str]]:
-    """Name and digest of all data that made a run; a folder may come from anyone."""
-    for start in folder.starts():
+def recorded(starts: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    """Name and digest of all data that starts of a run read; a folder may come from anyone."""
+    for start in starts:
         found = start.get("data")
         for name, digest in found.items() if isinstance(found, dict) else ():
             if isinstance(digest, str):
@@ -46,7 +46,7 @@ def recorded(folder: RunFolder) -> Iterator[tuple[str, str]]:
 
 def differing(folder: RunFolder, checksums: dict[str, str]) -> list[str]:
     """Names of what the run has read otherwise than `checksums` say."""
-    other = (name for name, digest in recorded(folder) if checksums.get(name, digest) != digest)
+    other = (name for name, digest in recorded(folder.starts()) if checksums.get(name, digest) != digest)
     return list(dict.fromkeys(other))
 
 
@@ -57,19 +57,13 @@ def check(folder: RunFolder, checksums: dict[str, str]) -> None:
         raise InputError(name, expected, "other data")
 
 
-def changed(folder: RunFolder, config: Config, look: Look | None = None) -> list[str]:
-    """Names of data that are not what a start of the run recorded, as `config` would read them now."""
-    return _looked(folder, config, look or Look())[0]
+def compared(folder: RunFolder, config: Config, look: Look) -> tuple[list[str], list[str]]:
+    """Names of data that are not what a start of the run recorded, as `config` would read them now.
 
-
-def unseen(folder: RunFolder, config: Config, look: Look | None = None) -> list[str]:
-    """Why data of the run cannot be compared, a reason each."""
-    return _looked(folder, config, look or Look())[1]
-
-
-def _looked(folder: RunFolder, config: Config, look: Look) -> tuple[list[str], list[str]]:
+    Then the reasons why data cannot be compared.
+    """
     other, reasons = [], []
-    for name, digest in dict.fromkeys(recorded(folder)):
+    for name, digest in dict.fromkeys(recorded(folder.starts())):
         try:
             if _now(name, digest, config, look) not in (digest, None):
                 other.append(name)
@@ -105,7 +99,7 @@ def _file(name: str, digest: str, config: Config) -> Path | None:
     """The file that is read under a recorded name; None for what comes from a folder or a function."""
     dataset, features = _node(config, "dataset"), _node(config, "features")
     if (source := source_of(dataset)) and source.files.get(name) == digest:
-        found = _data_dir(config) / source.name / name
+        found = data_dir_of(config.get("data_dir")) / source.name / name
         return found if found.exists() else None  # else it would be fetched as it was
     if name == PRETRAINED:
         folder = Path(str(_node(config, "model").get("pretrained")))
@@ -114,7 +108,7 @@ def _file(name: str, digest: str, config: Config) -> Path | None:
         place, seed = Path(config["output_dir"]), features.get("seed", 0)
         return _only(weights_of(finished_runs(place, features["experiment"], seed)), place)
     if isinstance(path := dataset.get("path"), str) and Path(path).name == name and not _is_own(config):
-        return place_of(path, _data_dir(config))
+        return place_of(path, data_dir_of(config.get("data_dir")))
     if isinstance(path := features.get("path"), str) and Path(path).name == name:
         return Path(path)
     return None
@@ -125,7 +119,7 @@ def _kept(name: str, config: Config) -> tuple[str, Path] | None:
     dataset = _node(config, "dataset")
     if name in PICTURES and isinstance(dataset.get("path"), str) and not _is_own(config):
         told = {key: dataset.get(key) for key in ("size", "channels", "broken")}
-        return f"{name} {json.dumps(told)}", place_of(dataset["path"], _data_dir(config))
+        return f"{name} {json.dumps(told)}", place_of(dataset["path"], data_dir_of(config.get("data_dir")))
     if name == _node(config, "model").get("name"):
         folder = digests.encoder_folder(name)
         return ("encoder", folder) if folder else None
@@ -178,10 +172,6 @@ def _is_own(config: Config) -> bool:
     from genreg.factory import is_own  # few runs need it
 
     return bool(node := _node(config, "dataset")) and is_own(node)
-
-
-def _data_dir(config: Config) -> Path:
-    return Path(config["data_dir"]) if config.get("data_dir") else default_data_dir()
 
 
 def _only(found: list[Path], place: Path) -> Path:

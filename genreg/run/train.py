@@ -50,13 +50,12 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
 
 def _tell_finished(config: Config, folder: RunFolder, quiet: bool) -> None:
     """Say that there is nothing to do, and where the result is not what the command would give now."""
-    look = data.Look()
-    if told := words([other(folder, config, look)]):
-        log.warning("finished already, with %s: --again repeats it: %s", told, folder.path)
+    if found := other(folder, config, data.Look()):
+        log.warning("finished already, with %s: --again repeats it: %s", words([found]), folder.path)
     elif not quiet:
         log.info("finished already: %s", folder.path)
-    if not quiet and (reasons := data.unseen(folder, config, look)):
-        log.info("its data cannot be compared: %s", "; ".join(reasons))
+    if found.unseen and not quiet:
+        log.info("its data cannot be compared: %s", "; ".join(found.unseen))
 
 
 def _hint(config: Config) -> None:
@@ -77,6 +76,13 @@ def _tell_code(folder: RunFolder) -> None:
         log.warning(said, ", ".join(changed), folder.path)
 
 
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("output_dir", "a folder that can be written", str(error)) from error
+
+
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.build import build_each, build_task, choose_device
@@ -92,10 +98,7 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     if again:
         folder.set_aside()
-    try:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("output_dir", "a folder that can be written", str(error)) from error
+    _make(folder.path)
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:
             return summary

@@ -92,12 +92,7 @@ class Classify(OneOptimizer):
         for chosen in self.measure.values():
             chosen.check(self.model, self.dataset.validation.x[:1])
         self._describe()
-        words = self.dataset.vocabulary
-        self.labeled_batch = sampler(self.dataset.labeled.x, batch_size, words, seed, "batch/labeled")
-        self.unlabeled_batch = sampler(
-            self.dataset.unlabeled, unlabeled_batch_size, words, seed, "batch/unlabeled"
-        )
-        self._check_batches()
+        self._make_batches(batch_size, unlabeled_batch_size)
 
     def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
         """InputError for what does not fit the data."""
@@ -109,11 +104,16 @@ class Classify(OneOptimizer):
         check_measures(measure, self.measures, classes > 0)
         check_items(measure, self.dataset)
 
-    def _check_batches(self) -> None:
-        """InputError for batches of one item that the model cannot normalize."""
-        x = self.dataset.labeled.x[:1]
-        if self.labeled_batch.batch == len(self.batch(0, Draws(self.seed, 0, self.device)).e) == 1:
-            few = "task.batch_size" if self.sizes["task.batch_size"] == 1 else "dataset.labeled"
+    def _make_batches(self, labeled: int, unlabeled: int) -> None:
+        """Make the samplers; InputError for batches of one item that the model cannot normalize."""
+        data = self.dataset
+        self.labeled_batch = sampler(data.labeled.x, labeled, data.vocabulary, self.seed, "batch/labeled")
+        self.unlabeled_batch = sampler(
+            data.unlabeled, unlabeled, data.vocabulary, self.seed, "batch/unlabeled"
+        )
+        x = data.labeled.x[:1]
+        if self.labeled_batch.batch == 1 and len(self.batch(0, Draws(self.seed, 0, self.device)).e) == 1:
+            few = "task.batch_size" if labeled == 1 else "dataset.labeled"
             check_normalization(self.model, few, x)
         if self.unlabeled_batch.batch == 1 and reads_pool(self.methods):
             check_normalization(self.model, "task.unlabeled_batch_size", x)

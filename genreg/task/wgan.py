@@ -89,19 +89,9 @@ class WGAN(Task):
         self._make_players(model, data, regularizer, data.classes if conditional else 0)
         if self.batch.batch == 1:
             self._check_batches("task.batch_size" if batch_size == 1 else "dataset")
-        self.optimizer = build_optimizer(optimizer, self.critic_parameters, seed=seed)
-        self.generator_optimizer = build_optimizer(
-            generator_optimizer, self.generator_parameters, seed=seed, stream="generator/perturbation"
-        )
+        self._make_trainers(optimizer, generator_optimizer)
         players = (self.optimizer, self.generator_optimizer)
         self.schedulers = [scheduler(player) for player in players] if scheduler else []
-        self.critic_trainer = Trainer(
-            self.critic, self.optimizer, methods=self.methods, statistics=self.critic_statistics
-        )
-        self.generator_trainer = Trainer(
-            self.generator, self.generator_optimizer, statistics=self.generator_statistics,
-            average=self.average if self.ema_decay else None,
-        )  # fmt: skip
         self.evaluation = GanEvaluation(data, measure or {}, features, select, self.critic)
         self._describe(data, features)
 
@@ -142,6 +132,22 @@ class WGAN(Task):
         players = (self.critic, self.generator)
         self.critic_statistics, self.generator_statistics = map(RunningStatistics, players)
         self.critic_parameters, self.generator_parameters = map(trainable, players)
+
+    def _make_trainers(
+        self, critic: Callable[..., torch.optim.Optimizer], generator: Callable[..., torch.optim.Optimizer]
+    ) -> None:
+        """Make the optimizer of each player, and what follows its steps."""
+        self.optimizer = build_optimizer(critic, self.critic_parameters, seed=self.seed)
+        self.generator_optimizer = build_optimizer(
+            generator, self.generator_parameters, seed=self.seed, stream="generator/perturbation"
+        )
+        self.critic_trainer = Trainer(
+            self.critic, self.optimizer, methods=self.methods, statistics=self.critic_statistics
+        )
+        self.generator_trainer = Trainer(
+            self.generator, self.generator_optimizer, statistics=self.generator_statistics,
+            average=self.average if self.ema_decay else None,
+        )  # fmt: skip
 
     def _check_batches(self, key: str) -> None:
         """InputError for batches of one item that a player cannot normalize."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genreg.report.read.runs import Run
+from genreg.run.data import recorded
 from genreg.run.folder import Row, printable
 from genreg.run.identity import LATER, data_name, normal
 
@@ -75,11 +76,8 @@ def settings_of(config: Row) -> Row | None:
 def files_of(starts: Sequence[Row]) -> dict[str, str]:
     """sha256 by name of all files that the starts of a run read; of one that changed in between, both."""
     found: dict[str, dict[str, None]] = {}
-    for start in starts:
-        data = start.get("data")
-        for name, digest in data.items() if isinstance(data, dict) else ():
-            if isinstance(digest, str):
-                found.setdefault(printable(name), {})[printable(digest)] = None
+    for name, digest in recorded(starts):
+        found.setdefault(printable(name), {})[printable(digest)] = None
     return {name: " then ".join(digests) for name, digests in found.items()}
 
 
