@@ -1,4 +1,4 @@
-"""From plain configuration values to objects; whatever is wrong with a value is said with its key."""
+"""Makes objects of plain configuration values; an error names the key of the value that is wrong."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,7 +57,7 @@ def _groups(config: dict[str, Any]) -> frozenset[str]:
 
 
 def _part(config: dict[str, Any], group: str) -> Any:
-    """What a task is given of one group: objects, or factories of what it makes itself."""
+    """Make what a task is given of one group: objects, or factories of what it makes itself."""
     if group in KEYED:
         return build_each(config, group)
     if not config[group]:
@@ -78,7 +78,7 @@ def dataset_of(config: dict[str, Any]) -> Callable[..., Dataset]:
 
 
 def _with_checksum(make: Callable[..., Dataset], target: str, *, seed: int) -> Dataset:
-    """What a user's own function makes, known by its arrays: they may be others at another seed."""
+    """Call a user's own function; its arrays, which may be others at another seed, get a checksum."""
     dataset = make(seed=seed)
     if not isinstance(dataset, Dataset):
         raise InputError("dataset._target_", "a function that returns a genreg.dataset.Dataset", dataset)

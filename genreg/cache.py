@@ -37,7 +37,7 @@ def kept(name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
 
 @contextmanager
 def alone(path: Path) -> Iterator[str]:
-    """Inside, no other process reads or writes the file; yields what keeps this one from writing it."""
+    """Keep other processes from the file meanwhile; yields what keeps this one from writing it."""
     lock, obstacle = FileLock(path.with_suffix(".lock")), ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def written(path: Path, arrays: Arrays) -> str:
 
 
 def digest_beside(path: Path) -> Path:
-    """Where the sha256 of a file stands."""
+    """The path of the file that holds the sha256 of another."""
     return path.with_suffix(".sha256")
 
 

@@ -21,7 +21,7 @@ TOKENIZER = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "added_tokens
 
 
 class Stamp(NamedTuple):
-    """What a file, or all files below a folder, look like from outside. touched: when last, in seconds."""
+    """The sizes and times of a file, or of all files below a folder. touched: the last time, in seconds."""
 
     digest: str
     touched: float

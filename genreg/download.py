@@ -1,4 +1,4 @@
-"""What a data set is made of: files with their checksums, fetched once, verified always. Needs no torch."""
+"""The files of a data set with their checksums, fetched once, verified always. Needs no torch."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def find(path: str, data_dir: Path, kind: str = "file") -> Path:
 
 
 def place_of(path: str, data_dir: Path) -> Path:
-    """Where `find` looks for a path: the first of its places with anything of that name, or the last."""
+    """The place where `find` looks: the first that has anything of that name, or the last."""
     here = Path(path).expanduser()
     return here if here.is_absolute() or here.exists() else data_dir / path
 
@@ -80,7 +80,7 @@ def sha256(path: Path) -> str:
 
 
 def digest_like(path: Path, expected: str) -> str:
-    """What a file has in place of `expected`: its sha256, or `md5:` and its md5."""
+    """The digest of a file, of the kind of `expected`: its sha256, or `md5:` and its md5."""
     if not expected.startswith(MD5):
         return sha256(path)
     with path.open("rb") as file:

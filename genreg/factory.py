@@ -1,4 +1,4 @@
-"""From a node of the configuration to what it makes; its errors name the YAML key."""
+"""Makes what a node of the configuration names; its errors name the YAML key."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -21,7 +21,7 @@ KEYED = ("regularizer", "measure", "logger")
 
 
 def factory(node: Any, key: str) -> Callable[..., Any]:
-    """What `_target_` names, with the other values of `node` bound; its errors name `key` and parameter.
+    """Bind the values of `node` to what `_target_` names; errors name `key` and parameter.
 
     Arguments of a call replace bound values. The signature is the target's.
     """
@@ -42,12 +42,12 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
 
 
 def is_own(node: dict[str, Any]) -> bool:
-    """Whether a node names what a user has written."""
+    """True if a node names what a user has written."""
     return not str(node.get("_target_", "")).startswith("genreg.")
 
 
 def _too_large(key: str, values: dict[str, Any], error: Exception) -> InputError:
-    """What does not fit into memory, blamed on the largest number of its node."""
+    """The error of what does not fit into memory, blamed on the largest number of its node."""
     numbers = {name: _largest(value) for name, value in values.items()}
     name = max(numbers, key=lambda name: numbers[name], default="")
     if not name or numbers[name] < 1:

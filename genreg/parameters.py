@@ -69,7 +69,7 @@ def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
 
 
 def _expected(error: Any) -> str:
-    """What pydantic expected, in words."""
+    """The expectation of pydantic, in words."""
     if error["type"] == "greater_than_equal" and error["ctx"]["ge"] == 0:
         return "a number, 0 or more"
     words = {

@@ -1,4 +1,4 @@
-"""What a data set is made of, as the module of its loader declares it: read there, nothing is imported.
+"""Reads what a data set is made of from the text of its loader's module; nothing is imported.
 
     SOURCE = Source("svhn", 246.3, "non-commercial use", "http://...", {"train_32x32.mat": "md5:e26d..."})
 
@@ -19,7 +19,7 @@ from genreg.errors import InputError
 
 
 def source_of(node: dict[str, Any]) -> Source | None:
-    """What the loader that a node names declares, None without; InputError for what is not literal."""
+    """The source that the loader of a node declares, None without; InputError for what is not literal."""
     module, _, function = str(node.get("_target_", "")).rpartition(".")
     module, loader = _home(module, function)
     if only := _declared(*_home(module, "SOURCE")):

@@ -65,12 +65,12 @@ def begin_pass(masks: int, device: torch.device) -> None:
 
 
 def of_layer(name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """What an attached layer called `name` draws from in this pass: the same at every pass of equal masks."""
+    """The generator of an attached layer called `name`: the same draws at every pass of equal masks."""
     return generator(_masks, f"layer/{name}", device=device)
 
 
 def replayed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """What a part of a pass is made in, now and once more on the way back: attached layers draw the same."""
+    """Let attached layers draw the same when a part of a pass is made again on the way back."""
     return nullcontext(), _masked(_masks)
 
 

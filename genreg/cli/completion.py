@@ -60,7 +60,7 @@ def answer(asked: str) -> None:
 
 
 def candidates(line: str) -> list[str]:
-    """What the last word of a command line may become."""
+    """The candidates for the last word of a command line."""
     *before, word = line.split(" ")
     words = [each for each in before[1:] if each]
     if words and words[-1] in FOLDER:

@@ -1,4 +1,4 @@
-"""What Hydra says, said to the user: the key, what was expected, what came, the nearest choices."""
+"""Hydra's errors in one line for the user: the key, what was expected, what came, the nearest choices."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'
 
 @contextmanager
 def explaining(overrides: list[str]) -> Iterator[None]:
-    """Whatever Hydra raises inside is an InputError that names the key."""
+    """Turn an error that Hydra raises inside into an InputError that names the key."""
     try:
         yield
     except GenregError:

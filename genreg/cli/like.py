@@ -69,7 +69,7 @@ def check_elsewhere(folder: Path, config: Config) -> None:
 
 
 def environment(folder: Path) -> dict[str, Any]:
-    """What the last start of a run was made with; empty if that is not known."""
+    """The environment of a run's last start; empty if that is not known."""
     starts = RunFolder(folder).environments()
     return starts[-1] if starts else {}
 

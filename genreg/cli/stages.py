@@ -46,7 +46,7 @@ class Wanted:
 
 
 class Stages:
-    """Where a sweep stands. command: what was typed, for sweep.json; None writes no file.
+    """The state of a sweep. command: what was typed, for sweep.json; None writes no file.
 
     whole: what sweep.json is to say; it is written when a stage is started, never while stages that are over
     are passed, so that a sweep that is killed at its start leaves the file as it was.
@@ -103,7 +103,7 @@ class Stages:
         return bool(self.sweep.parts[name].tune or self.sweep.parts[name].until)
 
     def words(self, left: Sequence[Job]) -> Iterator[str]:
-        """What each part is about to do."""
+        """A few words for each part on what it is about to do."""
         runs = Counter(self.part_of[job.folder.path] for job in left)
         for name, count in runs.items():
             progress = self.progress[name]
@@ -216,7 +216,7 @@ def conclusions(results: "Sequence[PartResult]") -> Iterator[str]:
 
 
 def _over(job: Job, retry_failed: bool, look: data.Look | None) -> bool:
-    """Whether nothing is left to do. look: given where finished runs of other code or data are repeated."""
+    """True if nothing is left to do. look: given where finished runs of other code or data are repeated."""
     outcome = finished(job)
     if outcome is None or (outcome.status == "failed" and retry_failed):
         return False

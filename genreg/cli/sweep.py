@@ -76,7 +76,7 @@ def _node(master: DictConfig) -> dict[str, Any]:
 
 
 def _master(about: list[str], given: list[str]) -> DictConfig:
-    """What the sweep itself goes by: Hydra's own keys, as typed and as the options say that hold for all."""
+    """The sweep's own configuration: Hydra's keys, as typed and as options say that hold for all."""
     parser = OverridesParser.create()
     with explaining(given):
         chosen = [o for o in given if group(o) in GROUPS and not parser.parse_override(o).is_sweep_override()]

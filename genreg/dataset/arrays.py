@@ -1,4 +1,4 @@
-"""From arrays that people have to a data set: what is wrong is said with the place where it stands."""
+"""Makes a data set of a user's arrays; an error names the place in the file."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -22,12 +22,12 @@ Size = Count | Annotated[float, Field(gt=0, lt=1)]
 
 
 def wrong(expected: str, got: object = None) -> InputError:
-    """What is to be said of a file."""
+    """Return the error that says what a file should hold."""
     return InputError("dataset.path", expected, got)
 
 
 def count(size: float, n: int) -> int:
-    """How many of n items a `Size` is, at least one."""
+    """The number of items, of n, that a `Size` means; at least one."""
     return int(size) if size >= 1 else max(1, round(size * n))
 
 
@@ -93,7 +93,7 @@ def array_dataset(
 
 
 def digest(row: np.ndarray) -> bytes:
-    """What tells an item from others, in 16 bytes."""
+    """A hash of an item, 16 bytes."""
     return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
 
 
@@ -110,12 +110,12 @@ def finite(x: np.ndarray, place: Callable[[int], str]) -> np.ndarray:
 
 
 def whole(y: np.ndarray) -> np.ndarray:
-    """Where y holds a word or a whole number."""
+    """A mask of the entries of y that are words or whole numbers."""
     return y == np.floor(y) if y.dtype.kind == "f" else np.ones(y.shape, dtype=bool)
 
 
 def is_real(y: np.ndarray, targets: Targets) -> bool:
-    """Whether targets are real: asked for, or where a number of training is not whole."""
+    """True if targets are real: asked for, or because a number of training is not whole."""
     return targets == "real" or (targets == "auto" and not whole(y).all())
 
 

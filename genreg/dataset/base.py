@@ -36,7 +36,7 @@ class Split:
 
     @property
     def mixed(self) -> bool:
-        """Whether some items are clean and others are not, so that the clean ones are worth a look alone."""
+        """True if some items are clean and others are not, so that the clean ones are worth a look alone."""
         return bool(self.clean.any() and not self.clean.all())
 
     def to(self, device: torch.device) -> "Split":
@@ -82,7 +82,7 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """How many numbers a model predicts: one a class, or one a real target; 0 without labels."""
+        """The number of outputs of a model: one a class, or one a real target; 0 without labels."""
         real = len(self.labeled) and self.labeled.y.is_floating_point()
         return self.labeled.y.shape[1] if real else self.classes
 
@@ -98,7 +98,7 @@ class Dataset:
 
     @property
     def items(self) -> dict[str, int]:
-        """How many items each split has, and of those that are evaluated alone the clean ones."""
+        """The number of items of each split, and of the clean ones where these are evaluated alone."""
         found = {"labeled": len(self.labeled), "unlabeled": len(self.unlabeled)}
         for name, split in (("validation", self.validation), ("test", self.test)):
             found[name] = len(split)

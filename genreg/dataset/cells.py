@@ -72,7 +72,7 @@ def of_tabs(text: str) -> list[Row]:
 
 
 def even(rows: list[Row]) -> bool:
-    """Whether all rows have as many cells."""
+    """True if all rows have as many cells."""
     return len({len(row.cells) for row in rows}) <= 1
 
 
@@ -115,7 +115,7 @@ def decoded(file: Path) -> str:
 
 
 def missing(cell: str) -> bool:
-    """Whether a cell holds no value."""
+    """True if a cell holds no value."""
     return cell.lower() in MISSING or cell == "None"
 
 

@@ -126,7 +126,7 @@ class BatchUnpickler(pickle.Unpickler):
     """Makes plain values and arrays; whatever else a pickle names is refused before it is looked up."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What `ALLOWED` has under these names; UnpicklingError for all others."""
+        """Look these names up in `ALLOWED`; UnpicklingError for all others."""
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which no batch needs")
         return ALLOWED[module, name]

@@ -64,7 +64,7 @@ def _of_classes(y: Tensor, want: Sequence[int], draw: torch.Generator, names: Se
 def apportioned(
     counts: Tensor, n: int, draw: torch.Generator, *, least: Tensor | None = None, most: Tensor | None = None
 ) -> Tensor:
-    """How many of n items each class gets, in the proportions of `counts`, by the largest remainder.
+    """The number of items, of n, for each class, in the proportions of `counts`, by the largest remainder.
 
     Between `least` (0) and `most` (its count); which of equal remainders go first is drawn.
     """

@@ -1,4 +1,4 @@
-"""Which files under a folder are pictures, and what its folders say of them."""
+"""Finds the pictures under a folder, and the splits and classes that its folders name."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def below(folder: Path, name: str = "", above: frozenset[Path] = frozenset()) ->
 
 
 def no_picture(name: str, file: Path) -> str:
-    """What a file is that is not read; empty if it may be a picture."""
+    """The reason why a file is not read; empty if it may be a picture."""
     parts = name.split("/")
     if "__MACOSX" in parts:
         return "in __MACOSX"
@@ -71,7 +71,7 @@ def is_hidden(name: str) -> bool:
 
 
 def meaning(names: list[str]) -> tuple[list[str | None], list[str | None]]:
-    """Of each picture the split that its folders say, and its class; None where they say none.
+    """The split and the class that the folders of each picture name; None where they name none.
 
     First-level folders are splits where two or more are called so, and second-level ones classes; else the
     first are classes, `unlabeled` excepted. InputError for folders of splits beside others, or without train.

@@ -80,7 +80,7 @@ def image_folder(
 
 
 def checksums_of(decoded: np.ndarray, y: Tensor | None, splits: Sequence[str | None]) -> dict[str, str]:
-    """The sha256 of the pixels, of the class numbers and of the splits of folders, as far as there are any."""
+    """The sha256 of the pixels, the class numbers and the folders' splits, as far as there are any."""
     found = {"pictures": decoded.tobytes()}
     if y is not None:
         found["classes"] = y.numpy().tobytes()
@@ -161,7 +161,7 @@ def tell_empty(folder: Path, splits: Sequence[str | None], labels: list[str]) ->
 
 
 def untrained(classes: Sequence[str | None], labels: list[str], trained: Tensor) -> Counter[str]:
-    """How many pictures there are of each class that `trained` lacks."""
+    """The number of pictures of each class that `trained` lacks."""
     lacking = {label for number, label in enumerate(labels) if not (trained == number).any()}
     return Counter(f"of {c}" for c in classes if c in lacking)
 

@@ -134,7 +134,7 @@ def features(name: str, x: np.ndarray) -> np.ndarray:
 
 
 def channels_misplaced(x: np.ndarray) -> bool:
-    """Whether squares of 1, 3 or 4 channels have these at the other end: last for bytes, first for others."""
+    """True if squares of 1, 3 or 4 channels have these at the wrong end: last for bytes, first for others."""
     if x.ndim != 4:
         return False
     other, *sides = x.shape[1:] if x.dtype == np.uint8 else x.shape[:0:-1]

@@ -50,6 +50,6 @@ def short(name: str) -> str:
 
 
 def doubtful(names: Sequence[str]) -> bool:
-    """Whether -1 may be meant as no label: beside two classes or more, all numbers from 0 on."""
+    """True if -1 may be meant as no label: beside two classes or more, all numbers from 0 on."""
     others = [name for name in names if name != "-1"]
     return len(others) == len(names) - 1 >= 2 and all(name.isdecimal() for name in others)

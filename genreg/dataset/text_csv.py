@@ -103,7 +103,7 @@ def rows_of(splits: np.ndarray | None, labels: np.ndarray, lines: np.ndarray) ->
 
 
 def contents(file: Path, texts: np.ndarray, labels: np.ndarray, lines: np.ndarray) -> str:
-    """What is in the file: how many texts, of which so many have no label; and the longest run of lines."""
+    """The content of the file in words: texts, those without a label, and the longest run of lines."""
     found = [f"{file.name}: {len(texts)} texts"]
     marks = Counter(label or "empty" for label in labels if cells.missing(label))
     if marks:

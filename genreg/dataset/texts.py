@@ -1,4 +1,4 @@
-"""From texts with labels to a data set of rows of token numbers."""
+"""Makes a data set of token numbers from texts with labels."""
 
 import logging
 from collections.abc import Collection, Sequence

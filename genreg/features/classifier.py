@@ -17,7 +17,7 @@ CHUNK = 500  # pictures at a time
 
 
 class Classifier:
-    """What the last layer of a finished run of `experiment` reads, in evaluation mode.
+    """The input of the last layer of a finished run of `experiment`, in evaluation mode.
 
     The run is the only one under `output_dir` with that name and `seed`; its weights are those that
     validation chose. Raises InputError, with the command that makes one, where there is not exactly one,
@@ -59,7 +59,7 @@ class Classifier:
         return self.model
 
     def _outputs(self, model: Model) -> int:
-        """How many outputs the saved model has, by the bias of its last layer."""
+        """The number of outputs of the saved model, by the bias of its last layer."""
         name = next(name for name, module in model.named_modules() if module is model.output)
         return len(self.state[f"{name}.bias"])
 
@@ -70,7 +70,7 @@ class Classifier:
 
 
 def last_features(model: Model, x: Tensor) -> Tensor:
-    """What the model's last layer reads of x, (N, D)."""
+    """The input of the model's last layer for x, (N, D)."""
     found: list[Tensor] = []
 
     def note(_layer: nn.Module, given: tuple[Tensor, ...]) -> None:

@@ -112,7 +112,7 @@ def _counts(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, O
 
 
 def _others(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, Other]:
-    """What has changed since each finished job ran, by its number, and in the data of unfinished ones."""
+    """The changes since each finished job ran, by its number, and in the data of unfinished ones."""
     seen, found = data.Look(), {}
     for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
         if (outcome and outcome.status == "done") or (not outcome and job.folder.begun):
@@ -133,7 +133,7 @@ def _set_aside(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int
 
 
 def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: Callable[[list[Job]], int]) -> str:
-    """From the mean seconds of finished jobs of one arm, or of all where an arm has none."""
+    """The time left in words, by the mean seconds of finished jobs of an arm, or of all where it has none."""
     took: dict[object, list[float]] = {}
     for job, outcome in zip(jobs, outcomes, strict=True):
         if outcome and outcome.status == "done":

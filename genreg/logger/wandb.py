@@ -71,7 +71,7 @@ class WandB:
 
     @property
     def place(self) -> Row:
-        """What `genreg sync` remembers of where rows went."""
+        """The place of the rows, as `genreg sync` remembers it."""
         return {"project": self.project, "entity": self.entity, "mode": self.delivery}
 
     def clear(self, folder: RunFolder) -> None:
@@ -146,12 +146,12 @@ class WandB:
 
 
 def in_trial() -> bool:
-    """Whether a W&B agent has started this process, and waits for what it reports."""
+    """True if a W&B agent has started this process, and waits for what it reports."""
     return bool(os.environ.get("WANDB_SWEEP_ID"))
 
 
 def reachable() -> bool:
-    """Whether there is a W&B key and its server accepts a connection."""
+    """True if there is a W&B key and its server accepts a connection."""
     server = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
     if not (os.environ.get("WANDB_API_KEY") or _key_in_netrc(server.hostname or "")):
         return False

@@ -32,7 +32,7 @@ class ClassifierMeasure(ABC):
 
     @abstractmethod
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
-        """Of the given loss, where it is about one; cross-entropy by default."""
+        """Measure the model, by the given loss where one matters; cross-entropy by default."""
 
     def check(self, model: Classifier, x: Tensor) -> None:  # noqa: B027
         """Raise InputError for a model that it cannot measure, before the first step; x: some inputs."""
@@ -40,7 +40,7 @@ class ClassifierMeasure(ABC):
 
 @dataclass(config=STRICT, kw_only=True)
 class ItemsMeasure(ClassifierMeasure):
-    """What is measured at single items, in evaluation mode: which splits, and how many items of each.
+    """A measure of single items, in evaluation mode: of which splits, and of how many items of each.
 
     items: drawn, the same at every evaluation, where a split has more.
     """

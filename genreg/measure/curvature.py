@@ -21,7 +21,7 @@ from genreg.run.metric import Metric
 
 @dataclass(config=STRICT, kw_only=True)
 class Curvature(ItemsMeasure):
-    """What the measures below share: how much memory they may take.
+    """The base of the measures below: they may take so much memory.
 
     In evaluation mode: dropout off, batch normalization by its running statistics.
     """

@@ -24,7 +24,7 @@ from genreg.run.metric import Metric
 
 @dataclass(frozen=True)
 class Generated:
-    """What a measure of a generator sees of one split.
+    """All that a measure of a generator sees of one split.
 
     fake: (N, ...) samples; real: (M, ...) items of the split; pictures in [-1, 1]. labels: of both, (N,) and
     (M,), if the players are conditional. critic: scores (B,), differentiable in its input, its weights
@@ -150,7 +150,7 @@ class ModesCovered(GanMeasure):
 
 
 def _features(seen: Generated, samples: int, measure: str) -> tuple[Tensor, Tensor]:
-    """Of equally many of fake and real; InputError if there are no features."""
+    """Features of equally many of fake and real; InputError if there are none."""
     if seen.features is None:
         raise InputError(f"measure.{measure}", "features=classifier, random or inception", "none")
     fake, real = seen.feature_pair

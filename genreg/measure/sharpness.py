@@ -18,7 +18,7 @@ def sharpness(
     model: nn.Module, x: Tensor, y: Tensor, loss: Callable[..., Tensor], *, rho: float, steps: int = 1,
     memory: float = 1e9,
 ) -> Estimate:  # fmt: skip
-    """How much higher the mean loss is uphill, within the l2 ball of radius rho around the weights.
+    """The rise of the mean loss uphill, within the l2 ball of radius rho around the weights.
 
     steps=1 is the point that SAM climbs to, w + rho grad L / |grad L| (arXiv:2010.01412); more steps of
     length 2.5 rho / steps, each projected onto the ball, search for a higher one, and the highest counts.
@@ -78,7 +78,7 @@ def _losses(
 def _gradient(
     model: nn.Module, weights: Weights, x: Tensor, y: Tensor, loss: Callable[..., Tensor], size: int
 ) -> Weights:
-    """Of the mean loss."""
+    """The gradient of the mean loss."""
 
     def total(w: Weights, a: Tensor, b: Tensor) -> Tensor:
         return loss(functional_call(model, w, (a,)), b, reduction="sum") / len(x)

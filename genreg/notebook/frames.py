@@ -65,7 +65,7 @@ def _found(folder: Path | str) -> Iterator[tuple[Run, Row, Row]]:
 
 
 def _outcome(run: Run) -> Row:
-    """What became of a run, and what it was made with last."""
+    """The outcome of a run, and what it was made with last."""
     starts = run.folder.environments()
     start = starts[-1] if starts else {}
     return {

@@ -46,7 +46,7 @@ def load(
     device: str = "cpu",
     data_dir: Path | str | None = None,
 ) -> Trained:
-    """What a finished run trained, built as training built it.
+    """Load what a finished run trained, built as training built it.
 
     weights: those of the step that validation chose, or of the last one. data_dir: where data sets lie,
     unless GENREG_DATA or the run's own folder is right. Warns where code or data are not what they were.
@@ -103,7 +103,7 @@ def _data_dir(given: Path | str | None, config: Mapping[str, Any]) -> str | None
 
 
 def _output_dir(folder: RunFolder, config: Config) -> str:
-    """Where the run lies now: features are looked for among its neighbours."""
+    """The folder in which the run lies now: features are looked for among its neighbours."""
     above = folder.path.parents
     return str(above[min(len(experiment_name(config).split("/")), len(above) - 1)])
 

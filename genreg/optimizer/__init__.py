@@ -40,6 +40,6 @@ def trainable(model: nn.Module) -> list[Tensor]:
 
 
 def evaluation_weights(optimizer: Optimizer) -> AbstractContextManager[None]:
-    """Inside, the weights are those the optimizer is to be judged by: w, or z = w - xi if it says so."""
+    """Set the weights meanwhile to those that are judged: w, or z = w - xi if it says so."""
     at_z = isinstance(optimizer, Perturbed) and optimizer.has_iterate
     return optimizer.noise_free() if at_z else nullcontext()  # type: ignore[attr-defined]

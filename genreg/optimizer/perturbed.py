@@ -63,12 +63,12 @@ class Perturbed(Wrapped):
 
     @property
     def has_iterate(self) -> bool:
-        """Whether the weights are to be judged at z, the iterate without noise, which PGD has not."""
+        """True if the weights are to be judged at z, the iterate without noise, which PGD has not."""
         return self.anticorrelated and self.evaluate_at == "z"
 
     @contextmanager
     def noise_free(self) -> Iterator[None]:
-        """Inside, the weights are z = w - xi (of Anti-PGD; PGD has no such iterate); put back bit for bit."""
+        """Set the weights to z = w - xi (of Anti-PGD; PGD has no such iterate), then back bit for bit."""
         scales = [group["noise_scale"] for group in self.param_groups]
         if not self.anticorrelated or not any(scales):
             yield

@@ -68,12 +68,12 @@ class Regularizer:
 
     @property
     def idle(self) -> bool:
-        """Whether its parameters leave it without any effect: it is then left out of the run."""
+        """True if its parameters leave it without any effect: it is then left out of the run."""
         return not getattr(self, "weight", 1.0)
 
     @property
     def trains_unlabeled(self) -> bool:
-        """Whether gradients flow through the clean unlabeled logits; False saves their backward pass."""
+        """True if gradients flow through the clean unlabeled logits; False saves their backward pass."""
         return "unlabeled" in self.reads
 
     def attach(self, model: nn.Module) -> None:
@@ -98,7 +98,7 @@ class Regularizer:
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What `keeps` names; modules as their own state."""
+        """The attributes that `keeps` names; modules as their own state."""
         kept = {name: getattr(self, name) for name in self.keeps}
         return {name: v.state_dict() if isinstance(v, nn.Module) else v for name, v in kept.items()}
 
@@ -112,12 +112,12 @@ class Regularizer:
 
 
 def reads_of(scope: str) -> frozenset[Reads]:
-    """What a perturbation of that scope reads."""
+    """The inputs that a perturbation of that scope reads."""
     return frozenset({"tokens"} if scope == "table" else ())
 
 
 def weight_at(method: Regularizer, step: int) -> float:
-    """What the method's penalty is multiplied with at an update."""
+    """The factor of the method's penalty at an update."""
     weight: float | Ramp = getattr(method, "weight", 1.0)
     return weight.at(step) if isinstance(weight, Ramp) else weight
 
@@ -140,7 +140,7 @@ def active(methods: Mapping[str, Regularizer]) -> dict[str, Regularizer]:
 
 
 def overrides(method: Regularizer, hook: str) -> bool:
-    """Whether the method has a hook of its own."""
+    """True if the method has a hook of its own."""
     return getattr(type(method), hook) is not getattr(Regularizer, hook)
 
 
@@ -153,7 +153,7 @@ def check_state(name: str, method: Regularizer) -> None:
 
 
 def holds_tensors(value: object) -> bool:
-    """Whether a value is, or contains, a tensor, a module or a generator."""
+    """True if a value is, or contains, a tensor, a module or a generator."""
     if isinstance(value, dict):
         return any(map(holds_tensors, value.values()))
     if isinstance(value, list | tuple):

@@ -48,6 +48,6 @@ class RDrop(Regularizer):
 
 
 def may_draw(layer: nn.Module) -> bool:
-    """Whether a layer is one of dropout, or has what methods attach to draw."""
+    """True if a layer is one of dropout, or has what methods attach to draw."""
     shares = (getattr(layer, name, 0) for name in ("p", "dropout"))
     return any(isinstance(s, int | float) and s for s in shares) or bool(layer._forward_hooks)

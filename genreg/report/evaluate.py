@@ -37,7 +37,7 @@ def evaluate(part: Part) -> PartResult:
 
 
 def _reported(part: Part) -> dict[str, Metric]:
-    """What finished runs of the part report, by key of a row; rows are read where summaries are short."""
+    """The metrics of the part's finished runs, by key of a row; rows are read where summaries are short."""
     done = [run for arm in part.arms for run in arm.done]
     names = {name: None for run in done for row in (run.best, run.last) if row for name in row}
     names |= {name: None for run in part.runs() for name in run.selection[:1]}

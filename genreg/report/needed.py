@@ -32,7 +32,7 @@ COLUMNS = ("part", "arm", "against", "pairs so far", "sd so far", "sd at most", 
 
 @dataclass(frozen=True)
 class Needed:
-    """What the comparison of an arm with the baseline takes.
+    """The seeds and minutes that the comparison of an arm with the baseline takes.
 
     sd: of the paired differences so far; pairs: how many of them there are. at_most: the upper bound of the
     true sd. seeds: those that find the wanted difference with 80 % power at that bound, and as many as a
@@ -68,7 +68,7 @@ def needed(result: PartResult, difference: float) -> Iterator[Needed]:
 
 
 def upper(sd: float, pairs: int) -> float:
-    """What the true standard deviation is at most, in SURE of all pilots of so many normal differences."""
+    """The upper bound of the true standard deviation, in SURE of all pilots of so many normal differences."""
     return sd * math.sqrt((pairs - 1) / float(stats.chi2.ppf(1 - SURE, pairs - 1)))
 
 
@@ -92,7 +92,7 @@ def seeds_for(difference: float, sd: float, level: float = LEVEL) -> int | None:
 
 
 def _level(result: PartResult) -> float:
-    """That of the last look of a plan: the other looks take the rest."""
+    """The level of one comparison: with a plan, that of its last look."""
     plan = result.rule.plan
     return level_at(plan[-1], plan, LEVEL) if plan else LEVEL
 

@@ -1,4 +1,4 @@
-"""Which code a run was made with, and whether it is still what would run; nothing is imported to see it."""
+"""Compares the code that made a run with what would run now; nothing is imported to see it."""
 
 import inspect
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def changed(folder: RunFolder) -> list[str]:
 
 
 def file_of(module: str) -> str:
-    """What to call the source of a module: `genreg/regularizer/vat.py`."""
+    """The name of a module's source: `genreg/regularizer/vat.py`."""
     return "torch" if _is_torch(module) else module.replace(".", "/") + ".py"
 
 

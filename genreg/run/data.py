@@ -1,4 +1,4 @@
-"""Which data a run was made with, and whether they are still what a start would read.
+"""Compares the data that made a run with what a start would read now.
 
 Looked at by the names under which a run has recorded checksums: a file is a digest that the user's cache
 remembers. Only where that does not tell, the data are built: of a user's own function, and of pictures or an
@@ -25,7 +25,7 @@ TOKENIZER = "/tokenizer"
 
 @dataclass
 class Look:
-    """What one look at many runs has seen: what was built, or why it could not be; digests of folders."""
+    """The findings of one look at many runs: what was built, or why it could not be; digests of folders."""
 
     built: dict[str, dict[str, str] | str] = field(default_factory=dict)
     folders: dict[tuple[str, Path], str | None] = field(default_factory=dict)
@@ -115,7 +115,7 @@ def _file(name: str, digest: str, config: Config) -> Path | None:
 
 
 def _kept(name: str, config: Config) -> tuple[str, Path] | None:
-    """What is remembered of a folder under a recorded name, and which folder it is."""
+    """The key under which a folder is remembered for a recorded name, and the folder."""
     dataset = _node(config, "dataset")
     if name in PICTURES and isinstance(dataset.get("path"), str) and not _is_own(config):
         told = {key: dataset.get(key) for key in ("size", "channels", "broken")}
@@ -168,7 +168,7 @@ def _node(config: Config, group: str) -> Row:
 
 
 def _is_own(config: Config) -> bool:
-    """Whether the data come from a user's own function."""
+    """True if the data come from a user's own function."""
     from genreg.factory import is_own  # few runs need it
 
     return bool(node := _node(config, "dataset")) and is_own(node)

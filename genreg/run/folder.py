@@ -45,7 +45,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyY
 
 
 def is_run(path: Path) -> bool:
-    """Whether it is a run folder: it is called seed=N, or it holds summary.json or metrics.jsonl."""
+    """True for a run folder: it is called seed=N, or it holds summary.json or metrics.jsonl."""
     marked = SEED.fullmatch(path.name) or any((path / mark).is_file() for mark in MARKS)
     return bool(marked) and path.is_dir()
 
@@ -122,12 +122,12 @@ class RunFolder:
 
     @property
     def repeated(self) -> int:
-        """How often the run was set aside."""
+        """The number of times that the run was set aside."""
         return len(list(self.path.parent.glob(f"{self.path.name}.before-*")))
 
     @property
     def begun(self) -> bool:
-        """Whether a start would go on from a checkpoint."""
+        """True if a start would go on from a checkpoint."""
         return any(self.path.glob("checkpoint-*.pt"))
 
     def drop_checkpoints(self) -> None:
@@ -182,7 +182,7 @@ class RunFolder:
         _write_json(self.path / "environment.json", [*self.environments(), environment])
 
     def synced(self, target: str) -> Row:
-        """What `target` was last shown; `{}` if nothing."""
+        """The last state that `target` was shown; `{}` if none."""
         found = self._synced().get(target)
         return found if isinstance(found, dict) else {}
 
@@ -219,7 +219,7 @@ class RunFolder:
 
 
 def is_whole(summary: Row) -> bool:
-    """Whether the summary has what its readers need, of the right kind: a folder may come from anyone."""
+    """True if the summary has what its readers need, of the right kind: a folder may come from anyone."""
     status = summary.get("status")
     found = [row for row in (summary.get("best"), summary.get("last")) if row is not None]
     if not isinstance(status, str) or (status == "done" and not summary.get("last")):
@@ -252,7 +252,7 @@ def _yaml(part: str) -> str:
 
 
 def _read_json(path: Path) -> Any:
-    """What the file holds; None if it is missing or damaged."""
+    """The content of the file; None if it is missing or damaged."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):

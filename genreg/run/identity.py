@@ -116,12 +116,12 @@ def same_run(config: Config) -> tuple[str, str, str, int]:
 
 
 def option_name(node: Config) -> str:
-    """What a group's node is called: its `name` key, or the last part of its `_target_`; none if empty."""
+    """The name of a group's node: its `name` key, or the last part of its `_target_`; none if empty."""
     return str(node.get("name") or node.get("_target_", "none").rsplit(".", 1)[-1])
 
 
 def data_name(node: Config) -> str:
-    """What data are called: one's own by their file or folder (data/wine.csv: wine), others by their option.
+    """The name of data: one's own by their file or folder (data/wine.csv: wine), others by their option.
 
     Letters, digits and _+- are kept: the name is a folder's, in which dots and = may mean something else.
     """

@@ -1,4 +1,4 @@
-"""Where a run stands, on the device and on the disk."""
+"""The state of a run, on the device and on the disk."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""What the loop asks of a task."""
+"""The protocol of a task, which the loop calls."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -40,7 +40,7 @@ class Task(ABC):
 
     @classmethod
     def reports(cls, **parts: Any) -> dict[str, Metric]:
-        """What evaluations of a task of these parts may hold, by its key of a row; no data are read.
+        """The metrics that a task of these parts may report, by key of a row; no data are read.
 
         parts: what the constructor would be given, but for data. What only data decide (real targets, items
         that stand in two splits) is taken as there. Empty: the task does not say, and nothing is refused.

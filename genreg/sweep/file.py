@@ -80,7 +80,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Arm:
-    """What every seed of one configuration shares. values: of the grid's keys. seeds: that it may have."""
+    """One configuration over its seeds. values: of the grid's keys. seeds: that it may have."""
 
     part: str
     name: str
@@ -253,7 +253,7 @@ def _named(part: Part) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
 
 
 def _seeds(key: str, part: Part, seeds: Seeds) -> list[int]:
-    """Those of every arm; where they are added until decided, as many as the last look may take."""
+    """The seeds of every arm; where they are added until decided, as many as the last look may take."""
     given = seeds if part.seeds is None else part.seeds
     if part.until is None:
         return list(range(given)) if isinstance(given, int) else given

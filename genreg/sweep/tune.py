@@ -52,7 +52,7 @@ Space = dict[str, Axis]
 
 @dataclass(config=STRICT, kw_only=True)
 class Tune:
-    """How each arm of a part is tuned.
+    """The tuning of each arm of a part.
 
     trials: of every arm. seeds: a number, counted from 1000, or a list; none that the comparison has. metric:
     of validation, by default the one that selects the step; its mean over the seeds decides. space: of each

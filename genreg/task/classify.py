@@ -153,7 +153,7 @@ class Classify(OneOptimizer):
         self.parameters = trainable(self.model)
 
     def _describe(self) -> None:
-        """What the numbers of an evaluation are, and which of them chooses the step."""
+        """Say what the numbers of an evaluation are, and which of them chooses the step."""
         own = self.loss.metrics(self.dataset.classes)
         gap = replace(own[0], name=GAP, better="min")
         self.metrics = [*own, gap, *(replace(m.metric, name=name) for name, m in self.measure.items())]
@@ -260,5 +260,5 @@ class Classify(OneOptimizer):
 
 
 def reads_pool(methods: Mapping[str, Regularizer]) -> bool:
-    """Whether one of them reads the unlabeled batch."""
+    """True if one of them reads the unlabeled batch."""
     return any("unlabeled" in method.reads for method in methods.values())

@@ -1,4 +1,4 @@
-"""How a classifier is judged."""
+"""The evaluation of a classifier."""
 
 import logging
 import math
@@ -35,7 +35,7 @@ class Undefined:
 
     @contextmanager
     def left_out(self, measure: str, split: str) -> Iterator[None]:
-        """What is raised inside is said in the log, if it is about numbers."""
+        """Say in the log what is raised inside, if it is about numbers."""
         try:
             yield
         except self.FAULTS as error:
@@ -97,7 +97,7 @@ def evaluate(
 def reported(
     loss: Loss, measures: Mapping[str, ClassifierMeasure], kinds: Iterable[str]
 ) -> dict[str, Metric]:
-    """What `evaluate` may report, by its key of the row, whatever the data; kinds: of corrupted copies."""
+    """The metrics that `evaluate` may report, by key of a row; kinds: of corrupted copies."""
     first = loss.metrics(classes=2)[0]
     metrics = {metric.name: metric for classes in (2, 0) for metric in loss.metrics(classes)}
     splits = ["validation", "test", "labeled", *(f"test_{kind}" for kind in kinds)]

@@ -1,4 +1,4 @@
-"""Whether what was chosen fits the task, said before the first step."""
+"""Checks before the first step that what was chosen fits the task."""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""How a generator and its critic are judged: measures on splits, pictures, and whether to go on at all."""
+"""The evaluation of a generator and its critic: measures on splits, pictures, and when to give up."""
 
 import math
 import warnings
@@ -154,7 +154,7 @@ class GanEvaluation:
 
 
 def reported(measure: Mapping[str, GanMeasure]) -> dict[str, Metric]:
-    """What `GanEvaluation.row` may hold, by its key."""
+    """The metrics that `GanEvaluation.row` may hold, by its key."""
     of_measures = ((method, split) for method in measure.values() for split in method.splits)
     found = {f"{split}{part}/{metric.name}": metric for method, split in of_measures
              for part in ("", "_stderr") for metric in method.metrics}  # fmt: skip

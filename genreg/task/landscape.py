@@ -95,7 +95,7 @@ class Minimize(OneOptimizer):
         return self._row(observed)
 
     def _observe(self) -> dict[str, Tensor]:
-        """What there is to see at these parameters, also after they have moved."""
+        """The values to record at these parameters, copied, since they move on."""
         loss, gradient = self.model.value_and_gradient()
         squared = torch.stack([g.flatten(1).square().sum(1) for g in gradient]).sum(0)
         named = {"loss": loss, "gradient_squared": squared, "trace": self.model.hessian_trace()}
@@ -150,6 +150,6 @@ class Minimize(OneOptimizer):
 
 @torch.no_grad()
 def _observed(model: Landscape) -> list[Metric]:
-    """What is recorded of each replica."""
+    """The metrics that are recorded of each replica."""
     named = {"loss", "gradient_squared", "trace", *model.coordinates()}
     return [Metric(name, "min" if name in SMALLER else None) for name in sorted(named)]

@@ -1,4 +1,4 @@
-"""What tasks that train one model by one optimizer have in common: what is saved of it."""
+"""The base of tasks that train one model by one optimizer: what is saved of it."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class OneOptimizer(Task):
     scheduler: Any = None
 
     def weights(self) -> dict[str, Tensor]:
-        """What a trained model is: its parameters and buffers, as evaluated."""
+        """The trained model: its parameters and buffers, as evaluated."""
         with self.trainer.judged():
             return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
 

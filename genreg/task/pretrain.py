@@ -34,7 +34,7 @@ SPLITS = ("validation", "test")
 
 
 class LanguageModel(nn.Module):
-    """What the token at a position is, from the state of a text's encoder there.
+    """Predicts the token at a position from the state of a text's encoder there.
 
     Logits are products with the encoder's own table (Press and Wolf, arXiv:1608.05859), over the root of its
     width and the spread of its numbers when it was drawn, so that they begin at order 1.
@@ -169,7 +169,7 @@ class Pretrain(OneOptimizer):
         return logits.float()
 
     def ask(self, x: Tensor, draw: torch.Generator) -> Question:
-        """What is asked of a batch x (B, T)."""
+        """The question about a batch x (B, T)."""
         if self.objective == "next":
             ahead = torch.cat((x[:, 1:], torch.full_like(x[:, :1], self.vocabulary.pad)), 1).flatten()
             answers = torch.where(ahead == self.vocabulary.pad, NONE, ahead.long())
@@ -189,7 +189,7 @@ class Pretrain(OneOptimizer):
         return Question(shown.view(x.shape), where, torch.where(asked, tokens, NONE))
 
     def evaluate(self) -> dict[str, float]:
-        """Of tokens of validation and test, the same at every evaluation and for every seed."""
+        """Judge by tokens of validation and test, the same at every evaluation and for every seed."""
         row: dict[str, float] = {}
         with self.trainer.judged():
             for name in SPLITS:
@@ -208,7 +208,7 @@ class Pretrain(OneOptimizer):
         return {f"{name}/{metric}": mean(values).value for metric, values in found.items()}
 
     def _questions(self, name: str, split: Split) -> Iterator[Question]:
-        """What an evaluation asks of a split, a few texts at a time."""
+        """The questions of an evaluation about a split, a few texts at a time."""
         draw = streams.generator(0, f"measure/{name}", device=self.device)
         for index in by_length(self.encoder, split.x):
             yield self.ask(self.encoder.trimmed(split.x[index]), draw)

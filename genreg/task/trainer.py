@@ -1,4 +1,4 @@
-"""What follows every optimizer's step, and the weights that are judged."""
+"""Makes an optimizer's step and what follows it, and chooses the weights that are judged."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -51,7 +51,7 @@ class Trainer:
 
     @contextmanager
     def denoised(self) -> Iterator[None]:
-        """Inside, the weights are the iterate of `noise_free`; what moves it moves the weights as far.
+        """Set the weights to the iterate of `noise_free`; what moves it inside moves the weights as far.
 
         A projection is then of the weights that are judged, and Anti-PGD's noise still telescopes.
         """
@@ -69,7 +69,7 @@ class Trainer:
 
     @contextmanager
     def noise_free(self) -> Iterator[None]:
-        """Inside, the weights are those that all optimizers are to be judged by; put back bit for bit."""
+        """Set the weights to those that all optimizers are judged by, then back bit for bit."""
         with ExitStack() as stack:
             for optimizer in self.optimizers:
                 stack.enter_context(evaluation_weights(optimizer))
@@ -77,7 +77,7 @@ class Trainer:
 
     @contextmanager
     def judged(self) -> Iterator[None]:
-        """Inside, the weights are those that are evaluated, shown and saved; put back bit for bit.
+        """Set the weights to those that are evaluated, shown and saved, then back bit for bit.
 
         They are those of the model's average or a method's own, where there is one, else `noise_free`.
         """
@@ -91,14 +91,14 @@ class Trainer:
             copy.load_state_dict(self.model.state_dict())
 
     def _copy(self) -> nn.Module | None:
-        """What is judged in the model's place."""
+        """The copy that is judged in the model's place, or None."""
         own = (getattr(method, method.judged) for method in self.methods.values() if method.judged)
         return next(own, self.average)
 
 
 @contextmanager
 def exchanged(model: nn.Module, other: nn.Module) -> Iterator[None]:
-    """Inside, the model has the parameters and buffers of a copy of it."""
+    """Give the model the parameters and buffers of a copy of it, then its own back."""
     own, theirs = ([*m.parameters(), *m.buffers()] for m in (model, other))
     before = [tensor.detach().clone() for tensor in own]
     with torch.no_grad():

@@ -101,7 +101,7 @@ class WGAN(Task):
         return reported(measure or {})
 
     def _describe(self, data: Dataset, features: Any) -> None:
-        """What an evaluation's numbers are, which of them chooses the step, and what they rest on."""
+        """Say what an evaluation's numbers are, which of them chooses the step, and what they rest on."""
         self.selection, self.progress = self.evaluation.selection, self.evaluation.progress
         self.metrics = self.evaluation.metrics
         self.conditions = {"features": features.name} if features else {}
@@ -246,7 +246,7 @@ class WGAN(Task):
 
     @contextmanager
     def _as_judged(self) -> Iterator[None]:
-        """Inside, both players have the weights that are judged."""
+        """Give both players the weights that are judged, then their own back."""
         with self.critic_trainer.judged(), self.generator_trainer.judged():
             yield
 

@@ -1,4 +1,4 @@
-"""What comes from transformers: an encoder's files, and its own tokenizer. `pip install 'genreg[text]'`."""
+"""Reads an encoder's files and its own tokenizer by transformers. `pip install 'genreg[text]'`."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def transformers() -> Any:
 
 @contextmanager
 def reading(name: str, key: str) -> Iterator[None]:
-    """What transformers says of an encoder that it cannot read, in one line."""
+    """Say in one line why transformers cannot read an encoder."""
     local = Path(name)
     if local.exists() and not local.is_dir():
         raise InputError(key, "the name of an encoder on the hub, or a folder", name)

@@ -1,4 +1,4 @@
-"""From texts to numbers: by a vocabulary read from the pool, or as an encoder does it."""
+"""Turns texts into numbers: by a vocabulary read from the pool, or as an encoder does it."""
 
 import hashlib
 import json

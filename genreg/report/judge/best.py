@@ -1,4 +1,4 @@
-"""Which arms of a part are worth showing, each in the same color everywhere."""
+"""Chooses the arms of a part that are drawn, each in the same color everywhere."""
 
 import math
 

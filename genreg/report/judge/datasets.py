@@ -91,7 +91,7 @@ def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
 
 
 def average(arms: Sequence[ArmResult]) -> Average | None:
-    """Of an arm's differences in several data sets; None where one of them has no spread."""
+    """The average of an arm's differences over data sets; None where one of them has no spread."""
     found = [arm.comparison for arm in arms]
     if len(found) < 2 or any(one is None or math.isnan(one.sd) for one in found):
         return None

@@ -1,4 +1,4 @@
-"""What a part's table holds."""
+"""The content of a part's table."""
 
 import math
 import statistics as simple
@@ -48,7 +48,7 @@ class ArmResult:
 
     @property
     def remark(self) -> str:
-        """What must be said of the verdict and of the times."""
+        """Remarks on the verdict and on the times."""
         of_data = "other data than the baseline's: not compared" if self.apart else ""
         contradicted = self.time_ranks and self.time_ranks.contradicted
         of_times = f"times are compared {OTHER_WAY}" if contradicted else ""
@@ -71,7 +71,7 @@ class ArmResult:
         return sum(math.isfinite(time.steps) for time in self.times.values())
 
     def median_time(self, unit: str) -> float:
-        """In `steps` or `seconds`; infinite where half of the runs never got there."""
+        """The median time in `steps` or `seconds`; infinite where half of the runs never got there."""
         return simple.median(getattr(time, unit) for time in self.times.values()) if self.times else math.nan
 
 

@@ -1,4 +1,4 @@
-"""What `genreg ls` says of one arm."""
+"""The line that `genreg ls` prints for one arm."""
 
 import math
 import statistics as simple
@@ -28,7 +28,7 @@ class Line:
 
     @property
     def status(self) -> dict[str, int]:
-        """How many runs are in each status, finished ones first; last those left out for their other data."""
+        """The number of runs in each status, finished ones first, those left out for other data last."""
         counts = Counter(run.status for run in self.arm.runs.values())
         found = dict(sorted(counts.items(), key=lambda item: (item[0] != "done", item[0])))
         return found | ({"of other data": len(self.arm.other)} if self.arm.other else {})
@@ -81,7 +81,7 @@ class Line:
         return simple.stdev(values) if len(values) > 1 else None
 
     def describe(self, metric: str) -> Metric:
-        """What the metric is, as the first finished run says."""
+        """The metric, as the first finished run describes it."""
         return metric_of(metric, self.arm.done[0].summary.get("metrics"))
 
     @cached_property
@@ -94,7 +94,7 @@ class Line:
 
     @cached_property
     def touched(self) -> datetime | None:
-        """When a run of it last wrote a row or its summary."""
+        """The last time at which a run of it wrote a row or its summary."""
         paths = (run.path / mark for run in self.arm.runs.values() for mark in MARKS)
         times = [time for path in paths if (time := _written(path))]
         return datetime.fromtimestamp(max(times), UTC).astimezone() if times else None

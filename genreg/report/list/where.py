@@ -1,4 +1,4 @@
-"""Which runs are asked for: `--where regularizer=vat --where optimizer.lr=1e-3 --where status=failed`."""
+"""Selects runs: `--where regularizer=vat --where optimizer.lr=1e-3 --where status=failed`."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ def _parsed(condition: str) -> tuple[str, str]:
 
 
 def _runs(runs: dict[int, Run], keys: Row, asked: Sequence[tuple[str, str]]) -> dict[int, Run]:
-    """Those runs of an arm, by seed, of which all that is asked is true."""
+    """The runs of an arm, by seed, for which all conditions hold."""
     found = ((run, {**keys, "seed": run.seed, "status": run.status}) for run in runs.values())
     return {
         run.seed: run
@@ -54,7 +54,7 @@ def _runs(runs: dict[int, Run], keys: Row, asked: Sequence[tuple[str, str]]) -> 
 
 
 def is_like(value: Any, asked: str) -> bool:
-    """Whether a value is what was typed: numbers as numbers, words by pattern, of methods any one.
+    """True if a value is what was typed: numbers as numbers, words by pattern, of methods any one.
 
     Capital letters and blanks do not count.
     """

@@ -43,7 +43,7 @@ def page(results: Sequence[PartResult], base: Path) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy calls a text that is allowed to run."""
+    """The hash by which a content security policy allows a text to run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

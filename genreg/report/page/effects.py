@@ -43,7 +43,7 @@ def effects(results: Sequence[PartResult]) -> Forest | None:
 
 
 def _arms(result: PartResult, most: int | None) -> list[tuple[int, ArmResult]]:
-    """Those that are compared, with their place in the table; of many, the best."""
+    """The compared arms with their place in the table; of many, the best."""
     best = [id(arm) for _, arm in drawn(result)]
     found = [(k, arm) for k, arm in enumerate(result.arms) if arm.comparison]
     return found if most is None else [(k, arm) for k, arm in found if id(arm) in best][:most]

@@ -80,7 +80,7 @@ def _cell(column: Column, result: PartResult, arm: ArmResult) -> Cell:
 
 
 def _reach(result: PartResult) -> float:
-    """How far the drawn intervals go from zero."""
+    """The largest distance of a drawn interval's end from zero."""
     found = [arm.comparison for arm in result.arms if arm.comparison]
     ends = [abs(v) for one in found for v in (one.low, one.high) if math.isfinite(v)]
     return max(ends, default=1.0) or 1.0
@@ -141,7 +141,7 @@ def _test(arm: ArmResult, found: Comparison) -> str:
 
 
 def of_items(result: PartResult, arm: ArmResult) -> float:
-    """What the sample of items adds to the difference of two shares: half of a 95 % interval, at most.
+    """Half of a 95 % interval, at most, that the sample of items alone adds to a difference of two shares.
 
     1.96 sqrt(p1 (1 - p1) / N + p2 (1 - p2) / N), were the errors of both arms independent; arms that err on
     the same items have a smaller one. NaN where the runs do not say of how many items a share is.
@@ -157,7 +157,7 @@ def of_items(result: PartResult, arm: ArmResult) -> float:
 
 
 def _items(result: PartResult) -> int:
-    """Of the metric's split, the fewest that a run has; 0 where none says it.
+    """The fewest items of the metric's split that a run has; 0 where none says it.
 
     Only of the measure that the runs chose their step by: if that is a share, it is one of items. Others, as
     the precision of a generator, are of its samples.

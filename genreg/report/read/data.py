@@ -1,4 +1,4 @@
-"""Which data runs were made with. Runs of different data are neither averaged nor paired.
+"""The data of runs. Runs of different data are neither averaged nor paired.
 
 The data are files by their checksums, and of the configuration what makes items, labels and splits. How many
 items keep their label and how an item is shown to the model are not: such arms are compared, and told.
@@ -38,7 +38,7 @@ class Data:
     files: dict[str, str]
 
     def differs(self, other: "Data") -> bool:
-        """Whether the two are known not to be the same."""
+        """True if the two are known not to be the same."""
         if differ(self.files, other.files):
             return True
         if self.settings is None or other.settings is None:
@@ -50,12 +50,12 @@ class Data:
         return first != second
 
     def __or__(self, other: "Data") -> "Data":
-        """What is known of either, where they do not differ."""
+        """Join what is known of two that do not differ."""
         return Data(other.settings if self.settings is None else self.settings, other.files | self.files)
 
 
 def data_of(config: Row, files: dict[str, str]) -> Data:
-    """What an arm of this configuration read; weights to begin with are called by where they came from."""
+    """The data of an arm of this configuration; weights to begin with are called by where they came from."""
     begun = flat(config.get("model"), "model").get("model.pretrained")
     names = {name: name.replace("model.pretrained", printable(begun), 1) if begun else name for name in files}
     return Data(settings_of(config), {names[name]: digest for name, digest in files.items()})
@@ -95,12 +95,12 @@ def of_one_data(runs: dict[int, Run]) -> tuple[dict[int, Run], dict[int, Run], d
 
 
 def differ(first: dict[str, str], second: dict[str, str]) -> bool:
-    """Whether a file that both name is not the same."""
+    """True if a file that both name is not the same."""
     return any(first[name] != second[name] for name in first.keys() & second.keys())
 
 
 def labels(found: Sequence[Data]) -> list[str]:
-    """What to call each of several data: `wine`, or where that is not enough, as `in_full`."""
+    """A name for each of several data: `wine`, or where that is not enough, as `in_full`."""
     names = [_name(data) for data in found]
     return names if len(set(names)) == len(names) else in_full(found)
 

@@ -1,4 +1,4 @@
-"""Which parts the given folders hold: those of `sweep.json`, or those that the folders' names make."""
+"""Reads the parts of the given folders: those of `sweep.json`, or those that the folders' names make."""
 
 import itertools
 import json

@@ -72,7 +72,7 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
 
 
 def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
-    """What is reported: the selected measure on test, else the trace, else whatever comes first.
+    """The metric to report: the selected measure on test, else the trace, else the first that there is.
 
     With it, which way the selection says that it is better.
     """
@@ -127,7 +127,7 @@ def _named(arms: Sequence[Arm]) -> list[list[Arm]]:
 
 
 def value_words(arm: Arm) -> list[str]:
-    """What was varied, as a name says it: `xi=0.1`."""
+    """The varied values, as a name says them: `xi=0.1`."""
     return _words(arm.values)
 
 

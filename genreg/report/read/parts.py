@@ -58,7 +58,7 @@ class Arm:
 
     @cached_property
     def data(self) -> Data:
-        """What its runs were made with."""
+        """The data of its runs."""
         return data_of(self.config, self.files)
 
     @property
@@ -67,7 +67,7 @@ class Arm:
 
     @property
     def seconds(self) -> float | None:
-        """What a finished run took, on average."""
+        """The mean seconds of a finished run."""
         took = [run.summary["seconds"] for run in self.done if "seconds" in run.summary]
         return simple.fmean(took) if took else None
 
@@ -77,7 +77,7 @@ class Arm:
         return [run for _, runs in self.tuning.trials for run in runs] if self.tuning else []
 
     def command_of(self, seed: int) -> str:
-        """How that run is made: the sweep's command, or what the run itself recorded."""
+        """The command that makes that run: the sweep's, or what the run itself recorded."""
         given = self.command.replace("seed=N", f"seed={seed}")
         return given or self.runs[seed].command
 
@@ -123,7 +123,7 @@ class Part:
 
     @cached_property
     def described(self) -> list[Described]:
-        """What the runs say of their metrics, each distinct description once."""
+        """The runs' descriptions of their metrics, each distinct one once."""
         found: list[Described] = []
         for run in (run for arm in self.arms for run in (*arm.runs.values(), *arm.tried)):
             if (metrics := run.summary.get("metrics")) is not None and metrics not in found:
@@ -131,7 +131,7 @@ class Part:
         return found
 
     def describe(self, key: str) -> Metric:
-        """What stands under `key` of a row, as the first run that knows it says; `mode` of the part wins."""
+        """The metric under `key` of a row, as the first run that knows it says; `mode` of the part wins."""
         metric = TIMES.get(key) or metric_of(key, ChainMap(*self.described) if self.described else None)
         return replace(metric, better=self.mode) if self.mode and key == self.metric else metric
 
@@ -147,7 +147,7 @@ def same_data(arms: Iterable[Arm]) -> list[tuple[Data, list[Arm]]]:
 
 
 def in_words(metric: Metric) -> str:
-    """Which way is better."""
+    """Words on which way is better."""
     words = {"max": "larger is better", "min": "smaller is better"}
     return words[metric.better] if metric.better else "neither way is said to be better"
 

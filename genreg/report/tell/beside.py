@@ -1,4 +1,4 @@
-"""In what the runs of a part differ beside their method: their data, and keys of their configurations."""
+"""Finds what the runs of a part differ in beside their method: data, and keys of their configurations."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator
@@ -77,7 +77,7 @@ def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
 
 
 def _keys(config: Row) -> Row:
-    """What may matter beside method and data, by dotted keys; the option of a group under the group's own."""
+    """Values that may matter beside method and data, by dotted keys; a group's option under its key."""
     found = NEUTRAL | flat(normal(config))
     data = settings_of(config) or {}
     return {
@@ -88,7 +88,7 @@ def _keys(config: Row) -> Row:
 
 
 def _within(key: str, others: Collection[str]) -> bool:
-    """Whether a key is one of the others, or lies below one."""
+    """True if a key is one of the others, or lies below one."""
     return any(key == other or key.startswith(f"{other}.") for other in others)
 
 

@@ -14,12 +14,12 @@ def titles(matrix: Matrix) -> list[str]:
 
 
 def rows(matrix: Matrix) -> list[list[str]]:
-    """Of each arm its differences with the signs of their verdicts, its mean rank, and the average."""
+    """For each arm its differences with the signs of their verdicts, its mean rank, and the average."""
     return [_row(matrix, row) for row in matrix.rows]
 
 
 def caption(matrix: Matrix) -> str:
-    """What the matrix shows, and which interval says what."""
+    """The words above the matrix: what it shows, and which interval says what."""
     part, metric = matrix.results[0].part, matrix.results[0].metric
     words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
     words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"

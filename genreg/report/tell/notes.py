@@ -1,4 +1,4 @@
-"""What a reader of a part's table must know beside it."""
+"""Notes that a reader of a part's table must know."""
 
 import math
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
 
 
 def _looks(part: Part) -> list[str]:
-    """How the seeds came about, where not all of them were asked for at once."""
+    """A note on how the seeds came about, where not all of them were asked for at once."""
     if not part.looks:
         return []
     at = f"looks at {numbers(part.looks)}"
@@ -75,7 +75,7 @@ def _margin(part: Part) -> list[str]:
 
 
 def tuned(result: ArmResult) -> str:
-    """How many trials there were, which one won, whether at an end, and how much of it was luck."""
+    """The tuning in words: trials, the winner, whether it lies at an end, and how much of it was luck."""
     found = result.tuning
     if not found:
         return ""
@@ -117,7 +117,7 @@ def _alone(arm: Outcomes, base: Outcomes) -> list[int]:
 
 
 def _labels(result: PartResult) -> list[str]:
-    """What the rows name for their metrics to mean anything, and whether it is the same in all compared."""
+    """Notes on what the rows name for their metrics to mean anything, and where that is not the same."""
     found: dict[str, set[str]] = {}
     for run in (run for arm in result.arms if not arm.apart for run in arm.arm.done):
         for name, value in (run.last or {}).items():

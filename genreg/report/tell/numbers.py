@@ -81,6 +81,6 @@ def filled(table: Table, titles: Iterable[str], rows: Iterable[Iterable[str]]) -
 
 
 def terminal() -> Console:
-    """As wide as the terminal is; in a pipe nothing is cut, unless COLUMNS sets a width."""
+    """A console as wide as the terminal; in a pipe nothing is cut, unless COLUMNS sets a width."""
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=UNLIMITED)

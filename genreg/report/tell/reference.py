@@ -108,7 +108,7 @@ def _better(result: PartResult, claim: dict[str, Any], metric: str) -> Better | 
 
 
 def _protocol(result: PartResult, file: dict[str, Any]) -> dict[str, int] | None:
-    """What runs of this part must have for the file's claims to be tested; None: they are not about it."""
+    """The protocol that runs of this part need for the file's claims; None: they are not about it."""
     return next((p for pattern, p in file["parts"].items() if fnmatch(result.part.name, pattern)), None)
 
 

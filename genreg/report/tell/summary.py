@@ -80,7 +80,7 @@ def _facts(runs: Sequence[Run]) -> list[str]:
 
 
 def _hours(seconds: float) -> str:
-    """Of training, added up over processes."""
+    """The time of training in words, added up over processes."""
     for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
@@ -143,5 +143,5 @@ def _line(result: PartResult, arm: ArmResult) -> str:
 
 
 def _plain(text: str) -> str:
-    """As Markdown shows it; only tags, links and emphasis are escaped, so that it also reads as it stands."""
+    """A text for Markdown; only tags, links and emphasis are escaped, so that it also reads as it stands."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text.translate(MARKS)).replace("](", "]\\(")

@@ -46,7 +46,7 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
 
 
 def layout(found: Sequence[Shown], console: Console) -> list[RenderableType]:
-    """As few tables as the width allows, each with the arms' names; else a list for each arm."""
+    """Lay columns out in as few tables as the width allows, or in a list for each arm."""
     name, *rest = found
     groups: list[list[Shown]] = []
     for column in rest:
