@@ -10,18 +10,18 @@ from genreg.installed import CONFIGS as CONFIGS
 from genreg.installed import __version__ as __version__
 
 if TYPE_CHECKING:
-    from genreg.notebook.frames import rows as rows
-    from genreg.notebook.frames import runs as runs
-    from genreg.notebook.trained import load as load
+    from genreg.report.frames import rows as rows
+    from genreg.report.frames import runs as runs
+    from genreg.run.trained import load as load
 
-LATE = {"load": "trained", "rows": "frames", "runs": "frames"}
+LATE = {"load": "genreg.run.trained", "rows": "genreg.report.frames", "runs": "genreg.report.frames"}
 """What is imported when it is asked for: `import genreg` brings neither torch nor pandas."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in LATE:
         raise AttributeError(f"module 'genreg' has no attribute {name!r}")
-    return getattr(import_module(f"genreg.notebook.{LATE[name]}"), name)
+    return getattr(import_module(LATE[name]), name)
 
 
 def __dir__() -> list[str]:

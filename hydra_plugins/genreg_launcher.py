@@ -30,7 +30,7 @@ class GenregLauncher(Launcher):
         """What a sweeper of Hydra is told of each of its jobs; it may ask for one twice."""
         from genreg.cli.by_hydra import value
         from genreg.cli.sweep import compose_jobs
-        from genreg.launcher.batch import SweepFailedError, run_batch
+        from genreg.study.batch import SweepFailedError, run_batch
 
         jobs = compose_jobs([list(overrides) for overrides in job_overrides], self.about)
         chosen = {
@@ -64,19 +64,19 @@ class LocalLauncher(GenregLauncher):
     """Worker processes on this machine."""
 
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
-        from genreg.launcher.local import Pool
+        from genreg.study.local import Pool
 
         return Pool(jobs, self._checked(), table).run()
 
     def workers(self, jobs: list[Any]) -> int:
         """How many jobs run at once."""
-        from genreg.launcher.local import slots
+        from genreg.study.local import slots
 
         return len(slots(jobs, self._checked()))
 
     def _checked(self) -> Any:
-        from genreg.launcher.local import Options
         from genreg.parameters import blame
+        from genreg.study.local import Options
 
         with blame("hydra.launcher", Options):
             return Options(**self.options)
@@ -86,8 +86,8 @@ class SlurmLauncher(GenregLauncher):
     """One array of a SLURM cluster."""
 
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
-        from genreg.launcher.slurm import Options, launch
         from genreg.parameters import blame
+        from genreg.study.slurm import Options, launch
 
         with blame("hydra.launcher", Options):
             options = Options(**self.options)

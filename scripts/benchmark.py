@@ -29,9 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genreg import streams
 from genreg.dataset.base import Dataset, Split
-from genreg.factory import factory
 from genreg.forward.perturbation import kl_divergence, unit
 from genreg.run import loop
+from genreg.run.factory import factory
 from genreg.run.folder import RunFolder
 from genreg.task.classify import Classify
 

@@ -29,16 +29,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig
 
 from genreg.dataset import Dataset, zh_sentiment
-from genreg.dataset.buckets import Buckets
-from genreg.dataset.sampler import Sampler
+from genreg.dataset.sampler import Buckets, Sampler
+from genreg.dataset.texts import cached, encode
+from genreg.dataset.tokenizer import Fitted
 from genreg.dataset.zh_sentiment import SOURCE, read_texts
 from genreg.download import default_data_dir, fetch
-from genreg.factory import factory
 from genreg.installed import CONFIGS
-from genreg.model.twice import twice
+from genreg.model.passes import twice
+from genreg.run.factory import factory
 from genreg.task.classify import Classify
-from genreg.text.rows import cached, encode
-from genreg.text.tokenizer import Fitted
 
 Run = Callable[[], Any]
 

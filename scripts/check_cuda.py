@@ -27,13 +27,13 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from genreg import CONFIGS
-from genreg.build import build_task
 from genreg.cli.compose import plain
 from genreg.dataset import Dataset, Split, digits
 from genreg.errors import DeviceMemoryError
 from genreg.model import MLP, Conv
 from genreg.regularizer import VAT
 from genreg.run import loop
+from genreg.run.build import build_task
 from genreg.run.folder import RunFolder
 from genreg.run.state import State
 from genreg.run.task import Task

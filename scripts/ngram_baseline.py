@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from genreg import dataset
+from genreg.dataset.tokenizer import SPECIAL, Vocabulary
 from genreg.download import default_data_dir
-from genreg.text.vocabulary import SPECIAL, Vocabulary
 
 ANALYZERS = {"zh_sentiment": ("char", ""), "rt_polarity": ("word", " ")}
 

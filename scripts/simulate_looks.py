@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from genreg.report.judge.sequential import repeated_p
-from genreg.report.judge.statistics import LEVEL, decide
+from genreg.report.judge.statistics import LEVEL, decide, repeated_p
 
 PLAN = tuple(range(5, 21))
 ITEMS, RATE = 500, 0.85

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from genreg.report.judge.statistics import POWER, power
-from genreg.report.needed import recommended, upper
+from genreg.report.plan import recommended, upper
 
 CASES = ((3, 0.5), (3, 1.0), (5, 0.5), (5, 1.0), (8, 0.5))  # pairs of the pilot, wanted difference
 

@@ -9,11 +9,10 @@ import torch
 from reviews import WORDS, reviews
 from torch import Tensor
 
+from genreg.dataset.encoder import fast_tokenizer, transformers
 from genreg.model import PretrainedEncoder
 from genreg.task.alternate import Alternate
 from genreg.task.classify import Classify
-from genreg.text.encoder import transformers
-from genreg.text.fast import fast_tokenizer
 
 X, Y = reviews().test.x[:8], reviews().test.y[:8]
 SIZE: dict[str, Any] = {"vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2,

@@ -9,12 +9,12 @@ from conftest import draw
 
 from genreg.dataset import Dataset, Split
 from genreg.dataset.texts import Vocabulary
+from genreg.dataset.tokenizer import count
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.model import GRU, CharCNN, TextClassifier, Transformer
 from genreg.task.classify import Classify
 from genreg.task.pretrain import Pretrain
-from genreg.text.vocabulary import count
 
 WORDS = ["[PAD]", "[UNK]", "[MASK]", "[CLS]", "[SEP]", *["good", "bad", "so", "a", "film", "it", "was"]]
 LONGEST = 9

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from genreg import CONFIGS
 from genreg.dataset import Dataset, gaussian_ring, two_moons
 from genreg.errors import InputError
-from genreg.factory import factory
 from genreg.forward import Forward
 from genreg.forward.update import counts
 from genreg.model import MLP, MLPGan
 from genreg.model.gan import Critic, Gan, Generator
 from genreg.regularizer import Regularizer
+from genreg.run.factory import factory
 from genreg.task.alternate import Alternate
 from genreg.task.classify import Classify
 from genreg.task.fit import check_methods
-from genreg.task.methods import attach
+from genreg.task.trainer import attach
 from genreg.task.wgan import WGAN
 
 Methods = dict[str, Regularizer]

@@ -15,10 +15,10 @@ from seam import method, same
 from torch import Tensor
 
 from genreg import streams
-from genreg.notebook.trained import load
+from genreg.dataset.encoder import transformers
+from genreg.dataset.tokenizer import Fitted
+from genreg.run.trained import load
 from genreg.task.alternate import Alternate
-from genreg.text.encoder import transformers
-from genreg.text.tokenizer import Fitted
 
 Genreg = Callable[..., Result]
 ARMS = [option for option in yaml_options("experiment") if option.startswith("vat_200_bert/")]

@@ -11,7 +11,7 @@ from torch import Tensor
 from genreg.dataset import Batch, digits
 from genreg.model import MLP
 from genreg.regularizer import VAT, Mirror, RandomCrop
-from genreg.regularizer.random_crop import reflected
+from genreg.regularizer.augmentation import reflected
 
 MLP_OF_PICTURES = partial(MLP, widths=[16])
 

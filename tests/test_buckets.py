@@ -6,9 +6,8 @@ import pytest
 import torch
 from conftest import draw
 
-from genreg.dataset.buckets import WINDOW, Buckets, sampler
-from genreg.dataset.sampler import Sampler
-from genreg.text import Vocabulary
+from genreg.dataset.sampler import WINDOW, Buckets, Sampler, sampler
+from genreg.dataset.tokenizer import Vocabulary
 
 BATCH, N = 4, 2 * WINDOW * 4
 LENGTHS = torch.randint(3, 60, (N,), generator=draw())

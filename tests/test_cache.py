@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genreg import cache
-from genreg.dataset import image_folder
+from genreg.dataset import cache, image_folder, texts
+from genreg.dataset.tokenizer import tokenizer
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.dataset.zh_sentiment_ngram import cached_vectors, vectorize
-from genreg.text import rows
-from genreg.text.tokenizer import tokenizer
 
 Arrays = Mapping[str, np.ndarray]
 Make = Callable[[], Arrays]
@@ -75,7 +73,7 @@ def empty(path: Path) -> None:
 
 def tokens(data_dir: Path) -> Arrays:
     lines = {"pool": ["good film", "bad film"], "test": ["a bad one", "film"]}
-    return rows.cached(lines, tokenizer("words", lines["pool"], 1), 7)
+    return texts.cached(lines, tokenizer("words", lines["pool"], 1), 7)
 
 
 def vectors(data_dir: Path) -> Arrays:

@@ -18,11 +18,10 @@ from tiny import N, archive, batch, pictures, put, tiny_cifar10
 
 from genreg import download
 from genreg.dataset import Dataset, Split, cifar10, cifar100, svhn
-from genreg.dataset.cifar import read_batch, read_batches
+from genreg.dataset.cifar import read_batch, read_batches, whitened
 from genreg.dataset.svhn import read_digits
-from genreg.dataset.zca import whitened
 from genreg.errors import InputError
-from genreg.sources import source_of
+from genreg.run.sources import source_of
 
 
 @pytest.fixture

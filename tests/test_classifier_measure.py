@@ -14,7 +14,6 @@ from torch import Tensor
 
 from genreg import CONFIGS
 from genreg.errors import InputError
-from genreg.factory import factory, find_target
 from genreg.measure import (
     AdversarialAccuracy,
     Brier,
@@ -32,6 +31,7 @@ from genreg.measure.prediction import brier, calibration_error, margin
 from genreg.measure.robustness import withstood
 from genreg.measure.slope import steepest
 from genreg.model import MLP
+from genreg.run.factory import factory, find_target
 
 
 def linear(outputs: int = 2) -> tuple[MLP, Tensor, Tensor]:

@@ -216,7 +216,7 @@ def test_what_the_hydra_node_asks_of_a_run(
         logging.getLogger("genreg.told").debug("%s", os.environ.get("MINE"))
         return {"status": "done"}
 
-    for place in ("genreg.cli.train.train", "genreg.launcher.job.train"):  # workers are forked from here
+    for place in ("genreg.cli.train.train", "genreg.study.job.train"):  # workers are forked from here
         monkeypatch.setattr(place, told)
     asked = ["+hydra.job.env_set.MINE=hello", "hydra.verbose=[genreg.told]",
              "hydra.job_logging.formatters.simple.format='said: %(message)s'"]  # fmt: skip

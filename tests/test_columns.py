@@ -10,8 +10,8 @@ import pytest
 from conftest import Result
 from study import QUALITY, write_study
 
+from genreg.report import ls as listing
 from genreg.report.command import FORMATS, report
-from genreg.report.list import line as listing
 from genreg.report.tell import columns
 
 

@@ -11,8 +11,7 @@ from test_landscape import LANDSCAPES
 from genreg.model.landscape import Landscape, Rosenbrock, WideningValley
 from genreg.optimizer import pgd
 from genreg.run import checkpoint
-from genreg.task.contours import SIDE, span
-from genreg.task.landscape import Minimize
+from genreg.task.landscape import SIDE, Minimize, span
 
 FLAT = partial(Rosenbrock, start=[-1.2, 1.0])
 

@@ -15,17 +15,17 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from genreg import CONFIGS, regularizer
-from genreg.build import build_each, build_task, choose_device
 from genreg.cli.compose import plain
 from genreg.cli.help import GROUPS, options, text
 from genreg.errors import InputError
-from genreg.factory import find_target
 from genreg.measure import GanMeasure
 from genreg.model import Gan, TextClassifier
 from genreg.model.landscape import Landscape
 from genreg.parameters import parameters_of
+from genreg.run.build import build_each, build_task, choose_device
+from genreg.run.factory import find_target
 from genreg.run.metric import GAP
-from genreg.run.settings import Settings
+from genreg.run.train import Settings
 
 INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir", "device", "precision",
             "input_shape", "classes", "outputs", "dataset", "model", "loss", "regularizer", "scheduler",

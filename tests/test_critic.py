@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from genreg.measure import CriticWasserstein, GradientNorm, Lipschitz
 from genreg.measure.critic import BINS
+from genreg.measure.distance import wasserstein
 from genreg.measure.lipschitz import convolution_norm, interpolates, spectral_product
-from genreg.measure.transport import wasserstein
 
 
 def scores(*layers: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -16,13 +16,13 @@ from fake_device import FakeTensor, MixedDevices, Watch
 from test_contract import composed
 from torch import Tensor
 
-from genreg.build import build_task
 from genreg.regularizer import Regularizer
+from genreg.run.build import build_task
 from genreg.run.folder import RunFolder
 from genreg.run.identity import Config
 from genreg.run.state import State
 from genreg.run.task import Task
-from genreg.task.methods import load
+from genreg.task.trainer import load
 
 pytestmark = pytest.mark.skipif(
     not fake_device.supported(),

@@ -17,7 +17,7 @@ from conftest import Result, yaml_options
 from genreg import CONFIGS, dataset, download
 from genreg.dataset.emoji32 import SOURCE
 from genreg.errors import GenregError, InputError
-from genreg.sources import source_of
+from genreg.run.sources import source_of
 
 PAYLOAD = gzip.compress(b"pictures" * 1000)
 

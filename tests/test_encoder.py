@@ -9,10 +9,10 @@ from encoders import X, Y, classify, encoder, model, trained
 from reviews import WORDS, clean, reviews
 from seam import method, same
 
+from genreg.dataset.encoder import transformers
 from genreg.errors import InputError
 from genreg.regularizer import VAT
 from genreg.regularizer.vat import exact_product
-from genreg.text.encoder import transformers
 
 KINDS = ["bert", "roberta", "distilbert", "electra", "albert", "modernbert"]
 

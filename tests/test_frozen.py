@@ -12,12 +12,12 @@ from seam import METHODS, MODELS, OPTIMIZERS, TASKS, build, fits, methods, moons
 from torch import Tensor, nn
 
 from genreg import CONFIGS
-from genreg.factory import factory, find_target
 from genreg.measure import ClassifierMeasure
 from genreg.model import MLP, Classifier
 from genreg.model.gan import Critic, Gan, Generator
 from genreg.model.landscape import WideningValley
 from genreg.regularizer.matrices import linear_layers
+from genreg.run.factory import factory, find_target
 from genreg.task.landscape import Minimize
 
 CASES = [(task, name) for task in TASKS for name in ["none", *METHODS] if name == "none" or fits(task, name)]

@@ -24,9 +24,16 @@ from genreg.measure import (
     SlicedWasserstein,
     Wasserstein,
 )
-from genreg.measure.distance import fid, frechet_distance, kid, precision_recall
-from genreg.measure.modes import modes_covered
-from genreg.measure.transport import conditional_wasserstein, sliced_wasserstein, wasserstein
+from genreg.measure.distance import (
+    conditional_wasserstein,
+    fid,
+    frechet_distance,
+    kid,
+    modes_covered,
+    precision_recall,
+    sliced_wasserstein,
+    wasserstein,
+)
 
 
 def first(x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from genreg.measure import (
     hessian_trace,
     sharpness,
 )
-from genreg.measure.estimate import FEWEST, until
+from genreg.measure.base import FEWEST, until
 from genreg.measure.hessian import chunk_size, classifier_hessian, landscape_hessian
 from genreg.model import MLP, Conv
 from genreg.model.landscape import MatrixSensing, Quadratic, QuadraticParametrized, WideningValley

@@ -10,8 +10,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from genreg.measure import Estimate, hessian_trace
-from genreg.measure.hessian import Hessian
-from genreg.measure.lanczos import lanczos
+from genreg.measure.hessian import Hessian, lanczos
 
 
 def test_an_interval_is_students() -> None:

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from genreg import CONFIGS
-from genreg.factory import factory
 from genreg.measure import ClassifierMeasure, GanMeasure, Generated, LipschitzUpper, ModesCovered
 from genreg.model import MLP
+from genreg.run.factory import factory
 
 CLASSES, EACH, ITEMS = 3, 8, 9
 N = CLASSES * EACH

@@ -15,10 +15,10 @@ import pytest
 from conftest import Result
 from test_resume import wait_until
 
-from genreg.launcher import local
-from genreg.launcher.job import Job, Outcome, run
-from genreg.launcher.table import Table
 from genreg.run.folder import RunFolder
+from genreg.study import local
+from genreg.study.job import Job, Outcome, run
+from genreg.study.table import Table
 
 Genreg = Callable[..., Result]
 
@@ -224,7 +224,7 @@ def test_spawned_workers_see_their_gpu(tmp_path: Path, monkeypatch: pytest.Monke
     """The way of CUDA, without one: fresh processes, each with its CUDA_VISIBLE_DEVICES and threads."""
     monkeypatch.setattr(local, "uses_cuda", lambda _jobs: True)
     monkeypatch.setattr(local, "slots", lambda _jobs, _options: ["7"])
-    monkeypatch.setattr("genreg.launcher.local.work", _tell_environment)
+    monkeypatch.setattr("genreg.study.local.work", _tell_environment)
     config = {**SCALARS, "output_dir": str(tmp_path), "regularizer": {}, "dataset": {}}
     jobs = [Job([], {**config, "steps": n}) for n in (1, 2)]
     outcomes = local.Pool(jobs, local.Options(threads=3), Table(jobs, [None, None])).run()
@@ -242,7 +242,7 @@ def test_a_job_stopped_while_it_is_built_says_so(monkeypatch: pytest.MonkeyPatch
     def stopped(*_arguments: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("genreg.launcher.job.train", stopped)
+    monkeypatch.setattr("genreg.study.job.train", stopped)
     outcome = run(Job([], {}), retry_failed=False)
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped before its first step")
 

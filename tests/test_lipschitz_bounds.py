@@ -14,9 +14,9 @@ from genreg.measure import (
     LipschitzLower,
     LipschitzUpper,
 )
-from genreg.measure.layer_norm import layer_norm
+from genreg.measure.lipschitz import layer_norm
 from genreg.model import MLP, Classifier, Conv, ResNet
-from genreg.task.methods import attach
+from genreg.task.trainer import attach
 
 
 def pictures(kind: type[Classifier], **options: Any) -> Classifier:

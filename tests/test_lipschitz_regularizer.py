@@ -21,7 +21,7 @@ from genreg.regularizer import (
     SpectralNormalization,
     WeightClipping,
 )
-from genreg.task.players import LOSSES
+from genreg.task.generation import LOSSES
 
 CPU = torch.device("cpu")
 

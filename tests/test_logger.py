@@ -12,7 +12,7 @@ from conftest import SMOKE, Result
 from genreg.logger import WandB
 from genreg.logger.wandb import reachable
 from genreg.run.folder import RunFolder
-from genreg.run.view import Guarded
+from genreg.run.loop import Guarded
 
 CONFIG = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
 

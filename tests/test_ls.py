@@ -11,8 +11,7 @@ import yaml
 from conftest import Result
 from synthetic import write_run
 
-from genreg.report.list.keys import flat, option
-from genreg.report.list.where import is_like
+from genreg.report.where import flat, is_like, option
 
 Genreg = Callable[..., Result]
 MLP = {"_target_": "genreg.model.MLP", "widths": [256, 256], "activation": "relu", "batch_norm": False,

@@ -18,7 +18,7 @@ from genreg.measure import (
     accuracy,
     cross_entropy,
 )
-from genreg.measure.estimate import mean
+from genreg.measure.base import mean
 from genreg.model import MLP
 
 

@@ -35,9 +35,9 @@ from genreg.regularizer import (
     Regularizer,
     WeightNoise,
 )
+from genreg.regularizer.augmentation import moved
 from genreg.regularizer.hidden import chosen
-from genreg.regularizer.random_affine import moved
-from genreg.task.methods import attach
+from genreg.task.trainer import attach
 
 
 def test_label_smoothing_by_hand() -> None:

@@ -18,7 +18,7 @@ from synthetic import STEPS, write_run
 
 import genreg as package
 from genreg.errors import InputError
-from genreg.notebook.trained import log
+from genreg.run.trained import log
 
 Genreg = Callable[..., Result]
 SHORT = ["steps=20", "eval_every=10", "log_every=10", "logger=none", "device=cpu", "quiet=true"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import Result
 
-from genreg.dataset.own import classes, short
+from genreg.dataset.arrays import classes, short
 from genreg.download import find
 from genreg.errors import InputError
 

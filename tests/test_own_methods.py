@@ -23,15 +23,15 @@ from torch import Tensor, nn
 from weight_noise import WeightNoise
 
 from genreg.errors import InputError
-from genreg.factory import factory
 from genreg.forward.base import Draws
 from genreg.forward.critic import CriticForward
-from genreg.launcher import slurm
 from genreg.model.gan import MLPGan
 from genreg.model.statistics import RunningStatistics
 from genreg.regularizer import Entropy, Ramp, Regularizer, SpectralNormalization
+from genreg.run.factory import factory
+from genreg.study import slurm
 from genreg.task.classify import Classify
-from genreg.task.methods import attach
+from genreg.task.trainer import attach
 
 FOLDER = REPOSITORY / "examples"
 OPTIONS = sorted(FOLDER.rglob("regularizer/*.yaml"))

@@ -16,9 +16,9 @@ from genreg.dataset import digits, gaussian_ring, two_moons
 from genreg.errors import InputError
 from genreg.measure import LDS
 from genreg.model import MLP
-from genreg.report.figures.samples import embedded
+from genreg.report.figures.landscape import embedded
 from genreg.run.pictures import CAPTION, beside
-from genreg.task.plane import SIDE, margins, picture
+from genreg.task.evaluation import SIDE, margins, picture
 
 TINY = partial(MLP, widths=[8])
 

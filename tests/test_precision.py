@@ -8,11 +8,11 @@ from conftest import draw, yaml_options
 from test_contract import composed
 from torch import Tensor
 
-from genreg.build import build_task, choose_device
 from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import divergence_along, random_direction
+from genreg.run.build import build_task, choose_device
 
 CLASSIFIER = ["model.widths=[16]", "model.dropout=0.2", "model.batch_norm=true"]
 PLAYERS = ["task=wgan", "dataset=gaussian_grid", "model=mlp_gan", "model.widths=[16]",

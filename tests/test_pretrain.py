@@ -12,8 +12,8 @@ from seam import method, same
 from torch import Tensor
 
 from genreg.errors import InputError
-from genreg.model.text.pretrained import load_pretrained
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
+from genreg.model.text.base import load_pretrained
 from genreg.run.folder import RunFolder
 from genreg.run.loop import run
 from genreg.task.pretrain import NONE, Pretrain
@@ -119,7 +119,7 @@ def test_an_evaluation_counts_tokens_alike_however_texts_are_cut(monkeypatch: py
     loss = torch.nn.functional.cross_entropy(logits[here].double(), asked.answers[here]).item()
     right = (logits.argmax(1) == asked.answers)[here].double().mean().item()
     for size in (256, 5):
-        monkeypatch.setattr("genreg.measure.classification.TEXTS", size)
+        monkeypatch.setattr("genreg.measure.prediction.TEXTS", size)
         row = task.evaluate()
         assert row["validation/cross_entropy"] == pytest.approx(loss, rel=1e-6)
         assert row["validation/accuracy"] == pytest.approx(right, rel=1e-6)

@@ -12,7 +12,7 @@ from conftest import Result
 from sklearn.datasets import load_wine
 from synthetic import write_run, write_sweep
 
-from genreg.report.read.data import Data, data_of, settings_of
+from genreg.report.read.runs import Data, data_of, settings_of
 
 Genreg = Callable[..., Result]
 OLD, NEW = "0a" * 32, "1b" * 32
@@ -121,7 +121,7 @@ def test_runs_of_one_arm_on_two_versions_of_a_file_are_not_averaged(genreg: Genr
 
 
 def test_a_notebook_has_every_run_and_says_its_data(tmp_path: Path) -> None:
-    from genreg.notebook.frames import runs
+    from genreg.report.frames import runs
 
     made(tmp_path / "wine/none-0123abcd/seed=0", 0.5, OLD)
     made(tmp_path / "wine/none-0123abcd/seed=1", 0.9, NEW, 2)

@@ -15,12 +15,10 @@ from synthetic import part_of, write_run, write_sweep
 from genreg.report.draw.svg import apart
 from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
-from genreg.report.figures.arms import Figure
+from genreg.report.figures.curves import Figure
 from genreg.report.figures.landscape import contours
-from genreg.report.judge.best import COLORS, drawn
-from genreg.report.judge.result import PartResult
-from genreg.report.judge.sequential import level_at
-from genreg.report.judge.statistics import LEVEL, student
+from genreg.report.judge.result import COLORS, PartResult, drawn
+from genreg.report.judge.statistics import LEVEL, level_at, student
 from genreg.report.read.find import read_parts
 
 CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()

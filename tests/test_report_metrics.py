@@ -11,7 +11,7 @@ from synthetic import METRICS, SELECTION, part_of, write_run, write_sweep
 
 from genreg.report.evaluate import evaluate
 from genreg.report.tell.reference import judge
-from genreg.run import curves
+from genreg.run import display
 from genreg.run.display import print_line
 from genreg.run.metric import Metric, described, metric_of
 
@@ -170,7 +170,7 @@ def test_curves_are_drawn_in_the_metrics_units(tmp_path: Path, monkeypatch: pyte
     drawn: list[Figure] = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
     rows = [{"step": 1, "train/vat": 2.0, "test/accuracy": 0.5}, {"step": 2, "test/accuracy": 0.75}]
-    curves.draw(rows, {"best": None, "selection": SELECTION, "metrics": METRICS}, tmp_path / "curves.png")
+    display.draw(rows, {"best": None, "selection": SELECTION, "metrics": METRICS}, tmp_path / "curves.png")
     accuracy, terms = drawn[0].axes
     assert (accuracy.get_ylabel(), terms.get_ylabel()) == ("%", "")
     assert list(accuracy.lines[0].get_ydata()) == [50, 75]

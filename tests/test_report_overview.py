@@ -15,11 +15,10 @@ from synthetic import part_of, write_run
 
 from genreg.report.command import report
 from genreg.report.evaluate import evaluate
-from genreg.report.figures.samples import EXACT, embedded
-from genreg.report.judge.best import COLORS
-from genreg.report.judge.result import PartResult
+from genreg.report.figures.landscape import EXACT, embedded
+from genreg.report.judge.result import COLORS, PartResult
 from genreg.report.page import page
-from genreg.report.page.effects import ROWS, effects, pooled
+from genreg.report.page.build import ROWS, effects, pooled
 from genreg.report.page.rows import of_items
 from genreg.report.read.find import read_parts
 from genreg.report.tell.notes import best_three

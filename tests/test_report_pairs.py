@@ -13,11 +13,10 @@ from test_report_figures import drawn_as
 
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.pairs import Rule, compare_arms
-from genreg.report.judge.sequential import SIMULATED, repeated_p
+from genreg.report.judge.statistics import SIMULATED, repeated_p
 from genreg.report.read.find import read_parts
-from genreg.report.read.outcomes import Outcomes
 from genreg.report.read.parts import Part
-from genreg.report.read.values import chosen_row
+from genreg.report.read.values import Outcomes, chosen_row
 from genreg.run.replicas import last
 
 SEEDS = (9, 4, 0, 7, 2, 11, 5, 3, 8, 1)

@@ -18,7 +18,7 @@ from genreg.report.judge.statistics import (
     power,
     sign_flip,
 )
-from genreg.report.read.reach import first_reach
+from genreg.report.read.values import first_reach
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student's sleep data of 1908: hours gained with one drug over the other, ten patients."""

@@ -12,8 +12,8 @@ import pytest
 from data_ways import RUN, WAYS, Genreg, Way, Ways
 from own_files import write_folder, write_table
 
-from genreg import digests, download
-from genreg.run import curves, data
+from genreg import download
+from genreg.run import data, display
 from genreg.run.folder import RunFolder
 from genreg.task.classify import Classify
 from genreg.task.wgan import WGAN
@@ -24,9 +24,9 @@ ANEW = "--again starts from the beginning"
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's cache of its own; files that were written just now count as settled; no time for curves."""
-    monkeypatch.setattr(curves, "draw", lambda _rows, _summary, path: path.touch())
+    monkeypatch.setattr(display, "draw", lambda _rows, _summary, path: path.touch())
     monkeypatch.setattr(download, "default_data_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr(digests, "SETTLED", -3600.0)
+    monkeypatch.setattr(download, "SETTLED", -3600.0)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_a_file_that_may_not_be_read_is_said(genreg: Genreg, tmp_path: Path, mon
     def refused(path: Path, like: str) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(digests, "of_file", refused)
+    monkeypatch.setattr(download, "of_file", refused)
     answer = genreg(*typed)
     assert (answer.code, "finished already: " in answer.out) == (0, True)
     assert "its data cannot be compared: [Errno 13] Permission denied: " in answer.out

@@ -9,7 +9,7 @@ import pytest
 from test_launcher import LONG, finish, results, start, status
 from test_resume import wait_until
 
-from genreg.launcher import slurm
+from genreg.study import slurm
 
 pytestmark = pytest.mark.slow
 

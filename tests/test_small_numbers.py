@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from genreg.measure import hessian_eigenvalues, sharpness
 from genreg.measure.hessian import Hessian
 from genreg.measure.lipschitz import convolution_norm
-from genreg.norm import norm, power_of_two
+from genreg.model.passes import norm, power_of_two
 from genreg.optimizer import gradient_norm, sam
 from genreg.regularizer import Frobenius, FrobeniusProjection, SpectralNormalization
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import Result
 
-from genreg.cli import launch as cli_launch
+from genreg.cli import by_hydra as cli_launch
 from genreg.errors import Interrupted
 
 Genreg = Callable[..., Result]

@@ -9,10 +9,10 @@ import pytest
 from genreg.errors import InputError
 from genreg.report.judge.tuning import Trial, Tuning
 from genreg.run.metric import Metric
-from genreg.sweep import file as sweep_file
-from genreg.sweep.progress import advance, begin
-from genreg.sweep.tune import Range, Tune, next_points
-from genreg.sweep.until import DECIDED, Until, margin_of
+from genreg.study import file as sweep_file
+from genreg.study.record import advance, begin
+from genreg.study.tune import Range, Tune, next_points
+from genreg.study.until import DECIDED, Until, margin_of
 
 LR: dict[str, Any] = {"optimizer.lr": {"low": 1e-3, "high": 3e-2, "log": True}}
 TUNE: dict[str, Any] = {"trials": 4, "seeds": [100], "space": {"*": LR}}

@@ -10,12 +10,12 @@ from conftest import Result, yaml_options
 from omegaconf import OmegaConf
 
 from genreg.cli.compose import configs
-from genreg.cli.stages import Stages
 from genreg.cli.sweep import compose_jobs
 from genreg.errors import InputError
-from genreg.launcher import overrides
 from genreg.run.folder import RunFolder
-from genreg.sweep import file as sweep_file
+from genreg.study import file as sweep_file
+from genreg.study import job
+from genreg.study.stages import Stages
 
 Genreg = Callable[..., Result]
 
@@ -251,11 +251,11 @@ def test_the_key_of_an_override() -> None:
         "a.b=3": "a.b", "+a=1": "a", "++a.b=x=y": "a.b", "~a.b": "a.b", "~a=3": "a",
         "optimizer@other=adam": "optimizer@other", "name='a=b'": "name",
     }.items():  # fmt: skip
-        assert overrides.key(text) == expected
-    assert overrides.group("+optimizer@other=adam") == "optimizer"
-    assert overrides.value("name='a=b'") == "'a=b'"
-    assert overrides.merged(["a=1", "o@x=1", "++b=2"], ["o=3", "b=4", "~a"]) == ["~a", "o@x=1", "b=4", "o=3"]
-    assert [overrides.of_hydra(o) for o in ("hydra/launcher=x", "+hydra.job.x=1", "hydrant=1")] == [
+        assert job.key(text) == expected
+    assert job.group("+optimizer@other=adam") == "optimizer"
+    assert job.value("name='a=b'") == "'a=b'"
+    assert job.merged(["a=1", "o@x=1", "++b=2"], ["o=3", "b=4", "~a"]) == ["~a", "o@x=1", "b=4", "o=3"]
+    assert [job.of_hydra(o) for o in ("hydra/launcher=x", "+hydra.job.x=1", "hydrant=1")] == [
         True,
         True,
         False,

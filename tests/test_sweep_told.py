@@ -11,9 +11,9 @@ from rich.console import Console
 
 from genreg.cli.compose import configs
 from genreg.cli.sweep import compose_jobs
-from genreg.launcher.batch import _estimate
-from genreg.launcher.job import Outcome
-from genreg.launcher.table import Table, clock
+from genreg.study.batch import _estimate
+from genreg.study.job import Outcome
+from genreg.study.table import Table, clock
 
 Genreg = Callable[..., Result]
 
@@ -154,7 +154,7 @@ def test_the_launcher_of_a_file(
         used.extend([pool.options.workers, pool.options.threads])
         return [Outcome("in use")] * len(pool.jobs)
 
-    monkeypatch.setattr("genreg.launcher.local.Pool.run", run)
+    monkeypatch.setattr("genreg.study.local.Pool.run", run)
     monkeypatch.setenv("PATH", "")
     for name, text in FILES.items():
         _write(tmp_path / "mine" / "experiment" / f"{name}.yaml", text)

@@ -16,7 +16,7 @@ from genreg.report.judge.result import PartResult
 from genreg.report.page import page
 from genreg.report.tell import text
 from genreg.report.tell.columns import columns
-from genreg.report.tell.data import as_csv
+from genreg.report.tell.summary import as_csv
 from genreg.run.display import Display
 
 NAMES = ["gp", "frobenius_penalty,lr=0.0005,bound=1", "spectral_normalization,lr=0.0005,lr=0.002", "sn"]

@@ -13,12 +13,12 @@ import torch
 
 from genreg import download
 from genreg.dataset import Dataset, rt_polarity, zh_sentiment
+from genreg.dataset import texts as token_rows
 from genreg.dataset.rt_polarity import SOURCE
 from genreg.dataset.texts import Texts, text_dataset
+from genreg.dataset.tokenizer import Tokenizer, Vocabulary, tokenizer
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.errors import InputError
-from genreg.text import Vocabulary, rows
-from genreg.text.tokenizer import Tokenizer, tokenizer
 
 POOL = ["good film", "bad film", "a good one", "a bad one"]
 HELD_OUT = ["good", "bad one"]
@@ -117,11 +117,11 @@ def test_what_is_kept_is_what_is_made(by: str, monkeypatch: pytest.MonkeyPatch) 
     pool = [*POOL, "a new film"]
     lines = {"pool": pool, "validation": HELD_OUT, "test": ["", "a strange film"]}
     cut = tokenizer(by, pool, 2)
-    fresh, first = rows.encode(lines, cut, 7), rows.cached(lines, cut, 7)
-    others = [rows.cached(lines, tokenizer(by, pool, 1), 7), rows.cached(lines, cut, 4)]
+    fresh, first = token_rows.encode(lines, cut, 7), token_rows.cached(lines, cut, 7)
+    others = [token_rows.cached(lines, tokenizer(by, pool, 1), 7), token_rows.cached(lines, cut, 4)]
     assert all(other["pool"].tolist() != fresh["pool"].tolist() for other in others)
-    monkeypatch.setattr(rows, "encode", lambda *_: pytest.fail("made anew"))
-    second = rows.cached(lines, cut, 7)
+    monkeypatch.setattr(token_rows, "encode", lambda *_: pytest.fail("made anew"))
+    second = token_rows.cached(lines, cut, 7)
     for name, array in fresh.items():
         assert array.dtype == first[name].dtype == second[name].dtype
         assert np.array_equal(array, first[name])
@@ -203,7 +203,7 @@ class Letters(Tokenizer):
 def test_a_tokenizer_of_its_own_needs_no_min_count(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("genreg.text.encoder.EncoderTokenizer", lambda name: Letters())
+    monkeypatch.setattr("genreg.dataset.encoder.EncoderTokenizer", lambda name: Letters())
     with caplog.at_level(logging.INFO, "genreg"):
         dataset = made(["abc", "abcd", "b", "c"], ["xyz"], by="letters", min_count=100, max_length=4)
     assert told(dataset, dataset.test.x) == [["x", "y", "z", "[END]"]]

@@ -8,7 +8,7 @@ from reviews import GOOD, MODELS, classify, model, reviews
 from torch import Tensor, nn
 
 from genreg.errors import InputError
-from genreg.measure.classification import predict
+from genreg.measure.prediction import predict
 from genreg.model import GRU, MLP, TextClassifier, Transformer
 from genreg.model.text.base import pooled
 from genreg.task.fit import fitting

@@ -17,8 +17,8 @@ from translations import B, Pair, X, Y, ce, ours, weights
 from genreg import regularizer as r
 from genreg.dataset import Batch
 from genreg.loss import MSE
+from genreg.regularizer.augmentation import moved
 from genreg.regularizer.matrices import linear_layers
-from genreg.regularizer.random_affine import moved
 
 
 def dropout() -> Pair:

@@ -15,11 +15,10 @@ from scipy import stats
 from synthetic import METRICS, SELECTION, part_of
 
 from genreg.report.evaluate import evaluate
-from genreg.report.judge.datasets import matrices
-from genreg.report.judge.sequential import level_at
-from genreg.report.judge.statistics import power
+from genreg.report.judge.result import matrices
+from genreg.report.judge.statistics import level_at, power
 from genreg.report.judge.tuning import Tuning, read_tuning
-from genreg.report.needed import needed, recommended, seeds_for, upper
+from genreg.report.plan import needed, recommended, seeds_for, upper
 from genreg.report.read.find import read_parts
 from genreg.report.read.parts import Arm, Part, Tried
 from genreg.report.read.runs import Run

@@ -16,7 +16,6 @@ from seam import method, same
 from test_contract import composed
 
 from genreg import streams
-from genreg.build import build_task, choose_device
 from genreg.dataset import diabetes
 from genreg.dataset.draw import chosen as chosen_items
 from genreg.errors import DivergedError, InputError
@@ -24,6 +23,7 @@ from genreg.loss import MSE
 from genreg.measure import ClassifierMeasure, Estimate, HessianEigenvalue
 from genreg.model import MLP, ResNet
 from genreg.regularizer import InputNoise
+from genreg.run.build import build_task, choose_device
 from genreg.run.folder import RunFolder
 from genreg.run.loop import run
 from genreg.run.metric import Metric

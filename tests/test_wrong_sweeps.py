@@ -8,10 +8,10 @@ import pytest
 from conftest import Result
 from omegaconf import OmegaConf
 
-from genreg.build import reported
 from genreg.cli.compose import compose, configs, plain
 from genreg.errors import InputError
 from genreg.report.read.parts import Part, check_reported
+from genreg.run.build import reported
 
 Genreg = Callable[..., Result]
 
@@ -212,7 +212,7 @@ def test_a_task_reports_what_it_says(typed: list[str]) -> None:
     """Before any data are read it names all that an evaluation has, and of that the way which is better."""
     import torch
 
-    from genreg.build import build_task
+    from genreg.run.build import build_task
 
     with configs():
         config = plain(compose([*typed, "logger=none", "device=cpu"]))

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from genreg import dataset, sources
+from genreg import dataset
 from genreg.download import Source
+from genreg.run import sources
 
 N = 20  # pictures of each file
 

@@ -1,8 +1,12 @@
-"""From overrides to plain values: Hydra composes, and its config object dies here."""
+"""From what was typed to configurations, by Hydra; its errors in one line that names the key."""
 
 import logging
 import os
+import re
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +15,88 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from genreg.cli.explain import explaining
-from genreg.errors import InputError
-from genreg.factory import KEYED
+from genreg.cli.help import GROUPS, options
+from genreg.errors import GenregError, InputError, nearest
 from genreg.installed import CONFIGS
-from genreg.launcher.job import Job
-from genreg.launcher.overrides import key, of_hydra
-from genreg.launcher.surroundings import Surroundings
-from genreg.run.identity import Config
+from genreg.run.factory import KEYED
+from genreg.run.folder import finished_runs
+from genreg.run.identity import Config, experiment_name
+from genreg.study.job import Job, Surroundings, group, key, of_hydra, value
+
+UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
+
+
+@contextmanager
+def explaining(overrides: list[str]) -> Iterator[None]:
+    """Turn an error that Hydra raises inside into an InputError that names the key."""
+    try:
+        yield
+    except GenregError:
+        raise
+    except Exception as error:
+        raise _input_error(error, overrides) from error
+
+
+def _input_error(error: Any, overrides: list[str]) -> InputError:
+    message, kind = str(error), type(error).__name__
+    if kind == "MissingConfigException":
+        return _missing_option(error, message)
+    if match := re.match(UNKNOWN_KEY, message):
+        return _unknown_key(group(match[1]), overrides)
+    if kind == "OverrideParseException":
+        return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
+    if problem := getattr(error, "problem", None):  # of YAML, with its place in the file
+        message = f"{problem} in line {error.problem_mark.line + 1}"
+    return InputError("configuration", "a valid one", message.split("\n")[0])
+
+
+def _missing_option(error: Any, message: str) -> InputError:
+    path = getattr(error, "missing_cfg_file", None) or message
+    root, _, option = str(path).removesuffix(".yaml").partition("/")
+    if root in GROUPS:
+        return InputError(root, f"an option of the group {root}", option, nearest(option, options(root)))
+    return InputError("configuration", "a file on the search path", path)
+
+
+def _unknown_key(wrong: str, overrides: list[str]) -> InputError:
+    root, _, rest = wrong.partition(".")
+    name = rest.split(".")[0]
+    known = _keys(overrides)
+    chosen = any(other.startswith(f"{root}.{name}.") for other in known)
+    if name and name in options(root) and not chosen:
+        return InputError(wrong, f"{name} to be chosen: add {root}={name}")
+    if wrong in GROUPS:
+        return InputError(wrong, f"a task that has {wrong}; genreg train --help says which")
+    return InputError(wrong, "a key of the configuration", None, nearest(wrong, [*known, *GROUPS]))
+
+
+def _keys(overrides: list[str]) -> list[str]:
+    """Every key of the configuration that the chosen group options compose, dotted."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from genreg.installed import CONFIGS
+
+    single = [o for o in overrides if "," not in value(o) or "[" in value(o)]
+    chosen = [o for o in single if group(o) in GROUPS or key(o) == "hydra.searchpath"]
+    inside = GlobalHydra.instance().is_initialized()
+    with nullcontext() if inside else initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        try:
+            return list(flat(compose("train", chosen)))
+        except Exception:
+            return list(flat(compose("train")))
+
+
+def flat(node: Any, prefix: str = "") -> Iterator[str]:
+    """Every key of a configuration, dotted."""
+    for name in node:
+        path = f"{prefix}{name}"
+        child = node._get_node(name)
+        if hasattr(child, "items"):
+            yield from flat(child, f"{path}.")
+        else:
+            yield path
+
 
 log = logging.getLogger("genreg")
 
@@ -113,16 +191,59 @@ def plain(cfg: DictConfig) -> Config:
     with explaining([]):
         task = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
         config: Config = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    for group in KEYED:
-        if not isinstance(config.get(group), dict):
-            raise InputError(group, "the names of options", config.get(group))
-        for name, node in list(config[group].items()):
+    for keyed in KEYED:
+        if not isinstance(config.get(keyed), dict):
+            raise InputError(keyed, "the names of options", config.get(keyed))
+        for name, node in list(config[keyed].items()):
             if isinstance(node, dict) and "_target_" not in node:
                 log.warning("%s.%s is set but not chosen: left out (choose it with %s=[...,%s])",
-                            group, name, group, name)  # fmt: skip
-                del config[group][name]
-    for group in BY_TASK:
-        if "_target_" not in config.get(group, {"_target_": ""}):
-            log.warning("%s is set, but this task has none: left out", group)
-            del config[group]
+                            keyed, name, keyed, name)  # fmt: skip
+                del config[keyed][name]
+    for unused in BY_TASK:
+        if "_target_" not in config.get(unused, {"_target_": ""}):
+            log.warning("%s is set, but this task has none: left out", unused)
+            del config[unused]
     return config
+
+
+SHARED = ("device", "data_dir", "output_dir", "quiet")
+"""What the needed run has of the one that needs it."""
+
+Need = tuple[str, int, str]  # experiment, seed and output_dir
+
+
+def with_needs(jobs: list[Job], about: Sequence[str] = ()) -> list[Job]:
+    """Each job with the one that it needs: another of them, or one of its own; where Hydra is initialized.
+
+    about: overrides of Hydra's own keys.
+    """
+    needs = [_need(job.config) for job in jobs]
+    if not any(needs):
+        return jobs
+    found: dict[Need, Job | None] = {
+        (experiment_name(job.config), job.config["seed"], job.config["output_dir"]): job for job in jobs
+    }
+    for job, need in zip(jobs, needs, strict=True):
+        if need and need not in found:
+            found[need] = _compose(need, job.config, about)
+    return [replace(job, need=found[need]) if need else job for job, need in zip(jobs, needs, strict=True)]
+
+
+def _need(config: Config) -> Need | None:
+    node = config.get("features") or {}
+    return (node["experiment"], node.get("seed", 0), config["output_dir"]) if "experiment" in node else None
+
+
+def _compose(need: Need, config: Config, about: Sequence[str]) -> Job | None:
+    """The needed run; None where there is a finished one, and for no experiment: the features say so."""
+    experiment, seed, output_dir = need
+    if finished_runs(Path(output_dir), experiment, seed):
+        return None
+    overrides = [f"experiment={experiment}", f"seed={seed}", f"output_dir={output_dir}"]
+    try:
+        needed = plain(compose([*about, *overrides]))
+    except InputError:
+        return None
+    if needed["name"] != experiment:  # it would not be found by that name
+        return None
+    return Job(overrides, {**needed, **{key: config[key] for key in SHARED}})

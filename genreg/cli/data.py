@@ -88,7 +88,7 @@ def verify(data_dir: DataDir = None, config_dir: ConfigDir = None) -> None:
 def _sources(extra: Path | None) -> "dict[str, Source]":
     """The source of each data set, by its option; extra: a folder of more options and their modules."""
     from genreg.download import Source
-    from genreg.sources import source_of
+    from genreg.run.sources import source_of
 
     if extra:
         if not extra.is_dir():

@@ -8,13 +8,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genreg.cli.compose import compose, configs
-from genreg.cli.explain import explaining, flat
+from genreg.cli.compose import compose, configs, explaining, flat
 from genreg.cli.help import GROUPS, option_of
 from genreg.errors import InputError, nearest
-from genreg.launcher.overrides import group, key, merged
 from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, run_path
+from genreg.study.job import group, key, merged
 
 AGAIN = "outputs/again"  # where repeated runs lie unless told otherwise
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")

@@ -16,18 +16,24 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from genreg.cli.compose import about_hydra, compose, configs, hydra_part, job_of, surroundings
-from genreg.cli.explain import explaining
+from genreg.cli.by_hydra import agree, keeps_going, launch, retries
+from genreg.cli.compose import (
+    about_hydra,
+    compose,
+    configs,
+    explaining,
+    hydra_part,
+    job_of,
+    surroundings,
+    with_needs,
+)
 from genreg.cli.help import GROUPS
-from genreg.cli.launch import agree, keeps_going, launch, retries
-from genreg.cli.needs import with_needs
-from genreg.cli.stages import Stages, run_stages
 from genreg.errors import GenregError, InputError
-from genreg.launcher.batch import SweepFailedError
-from genreg.launcher.job import Job
-from genreg.launcher.overrides import group, key, merged, of_hydra, value
-from genreg.sweep import file as sweep_file
-from genreg.sweep.until import DECIDED
+from genreg.study import file as sweep_file
+from genreg.study.batch import SweepFailedError
+from genreg.study.job import Job, group, key, merged, of_hydra, value
+from genreg.study.stages import Stages, run_stages
+from genreg.study.until import DECIDED
 
 BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shlex
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -14,14 +15,44 @@ from hydra.types import RunMode
 from genreg.cli import compose
 from genreg.cli import help as help_page
 from genreg.cli.by_hydra import by_hydra
-from genreg.cli.needs import with_needs
-from genreg.cli.next import next_command
+from genreg.cli.compose import with_needs
+from genreg.cli.help import option_of, options
 from genreg.errors import GenregError, InputError, explained
-from genreg.launcher.job import Job, prepare
-from genreg.launcher.overrides import key, of_hydra
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.train import train
+from genreg.study.job import Job, group, key, of_hydra, prepare
+
+
+def next_command(config: Config, flags: Namespace) -> str:
+    """More seeds of an experiment, seeds of a method against the baseline, or a method; else as was typed."""
+    extra = Path(flags.config_dir) if flags.config_dir else None
+    typed = [o for o in flags.overrides if key(o) != "seed"]
+    chosen = {group(o) for o in typed}
+    task = option_of("task", config["task"]["_target_"], extra)
+    if config["name"] in options("experiment", extra):
+        named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
+        words = ["-m", *named, *typed, "seed=range(10)"]
+    else:
+        known = task in (None, "classify") or chosen & {"task", "experiment"}
+        words = _of_a_task([] if known else [f"task={task}"], typed, config, task)
+    folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
+    return shlex.join(["genreg", "train", *folder, *words])
+
+
+def _of_a_task(named: list[str], typed: list[str], config: Config, task: str | None) -> list[str]:
+    others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
+    if config["regularizer"]:
+        return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
+    if task == "classify":
+        return [*others, "regularizer=vat"]
+    return ["-m", *others, "seed=range(5)"]
+
+
+def _forced(override: str) -> str:
+    """A key of a method is added where the method is not chosen, and then left out again."""
+    return f"++{override}" if override.startswith("regularizer.") else override
+
 
 log = logging.getLogger("genreg")
 
@@ -125,8 +156,8 @@ def _train(config: Config, flags: Namespace) -> None:
 
 def _tell_agent(config: Config, folder: RunFolder, summary: Row) -> None:
     """A trial that was finished before is shown to the W&B agent that asks for it again."""
-    from genreg.build import build_each
-    from genreg.run.view import Guarded
+    from genreg.run.build import build_each
+    from genreg.run.loop import Guarded
 
     for name, logger in build_each({"logger": config["logger"]}, "logger").items():
         if name == "wandb":

@@ -96,7 +96,7 @@ def ls(
     format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
 ) -> None:
     """What there is: a line for each arm, with its runs, seeds, metrics and code."""
-    from genreg.report.list.ls import ls as list_arms
+    from genreg.report.ls import ls as list_arms
 
     list_arms(folder, where, sort, format)
 
@@ -118,7 +118,7 @@ def plan_seeds(
     ],
 ) -> None:
     """How many seeds and minutes a wanted difference takes, from the runs that have finished."""
-    from genreg.report.needed import plan
+    from genreg.report.plan import plan
 
     name = sweep.removeprefix("sweep=")
     plan(Path(sweep) if name == sweep else Path("outputs") / name, difference)
@@ -149,7 +149,7 @@ def export_encoder(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="new or empty")],
 ) -> None:
     """Write what a run of model=bert trained as an encoder's folder, for model=pretrained_encoder."""
-    from genreg.notebook.export import export
+    from genreg.model.text.export import export
 
     export(run_folder, folder)
 

@@ -1,14 +1,15 @@
 """Data sets: whole on the device as tensors, indexed there."""
 
+from genreg.dataset.base import Batch as Batch
 from genreg.dataset.base import Dataset as Dataset
 from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
 from genreg.dataset.base import drawn as drawn
-from genreg.dataset.batch import Batch as Batch
 from genreg.dataset.cifar import cifar10 as cifar10
 from genreg.dataset.cifar import cifar100 as cifar100
 from genreg.dataset.corruption import Kind as Kind
 from genreg.dataset.corruption import corrupted as corrupted
+from genreg.dataset.corruption import mislabeled as mislabeled
 from genreg.dataset.diabetes import diabetes as diabetes
 from genreg.dataset.emoji32 import emoji32 as emoji32
 from genreg.dataset.gaussians import gaussian_grid as gaussian_grid
@@ -16,7 +17,6 @@ from genreg.dataset.gaussians import gaussian_ring as gaussian_ring
 from genreg.dataset.image_folder import image_folder as image_folder
 from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
-from genreg.dataset.label_noise import mislabeled as mislabeled
 from genreg.dataset.npz import npz as npz
 from genreg.dataset.rt_polarity import rt_polarity as rt_polarity
 from genreg.dataset.svhn import svhn as svhn

@@ -1,4 +1,4 @@
-"""A data set as tensors, and which of its items are labeled."""
+"""A data set as tensors, which of its items are labeled, and a labeled batch."""
 
 import hashlib
 from collections.abc import Hashable, Iterable, Sequence
@@ -7,11 +7,36 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genreg.dataset.draw import balanced, proportional, some
+from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
-from genreg.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the `batch` hook of a method may change, by `dataclasses.replace`.
+
+    e: (B, ...) the embedded inputs. y: (B,) class numbers, (B, classes) probabilities, or (B, k) real targets
+    where `classes` is 0. mask: (B, T) true at positions that are not padding; None where nothing is padded.
+    tokens: (B, T) the rows of an embedding table that e is, of `vocabulary` rows in all; None where e is no
+    table's.
+    """
+
+    e: Tensor
+    y: Tensor
+    classes: int = 0
+    mask: Tensor | None = None
+    tokens: Tensor | None = None
+    vocabulary: int = 0
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(B, classes): y, one-hot where it holds class numbers."""
+        return self.y if self.y.ndim == 2 else F.one_hot(self.y, self.classes).to(self.e.dtype)
+
 
 Subset = Literal["balanced", "proportional", "first"]
 DRAWS = {"balanced": balanced, "proportional": proportional}

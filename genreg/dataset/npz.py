@@ -9,12 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg import digests
-from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, finite, is_real, strata, wrong
+from genreg import download
+from genreg.dataset.arrays import (
+    Part,
+    Size,
+    Targets,
+    array_dataset,
+    count,
+    doubtful,
+    finite,
+    is_real,
+    strata,
+    wrong,
+)
 from genreg.dataset.base import Dataset, Subset
 from genreg.dataset.cells import missing
 from genreg.dataset.draw import shuffled
-from genreg.dataset.own import doubtful
 from genreg.download import Source, find
 from genreg.errors import InputError
 from genreg.parameters import CountOrZero, checked
@@ -71,7 +81,7 @@ def npz(
     without = f", {len(more)} without a label ({no_label})" if len(more) else ""
     return array_dataset(
         parts, np.concatenate(pools) if pools else None, targets=targets, labeled=labeled,
-        subset=subset, seed=seed, checksums={file.name: digests.of_file(file)},
+        subset=subset, seed=seed, checksums={file.name: download.of_file(file)},
         read=f"{file.name}: {rows} rows of {parts[0].x.shape[1:]}{without}",
         left_out={f"of other names ({', '.join(left_out)})": len(left_out)},
     )  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg import digests
+from genreg import download
 from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, is_real, strata, wrong
 from genreg.dataset.base import Dataset, Subset
 from genreg.dataset.cells import labels, numbers, read
@@ -61,7 +61,7 @@ def table(
     items = Part(x, y, lambda row: f"line {lines[row]}, column {target}")
     return array_dataset(
         (items[rows[0]], items[rows[1]], items[rows[2]]), x[more] if len(more) else None, targets=targets,
-        labeled=labeled, subset=subset, seed=seed, checksums={file.name: digests.of_file(file)},
+        labeled=labeled, subset=subset, seed=seed, checksums={file.name: download.of_file(file)},
         read=f"{file.name}: {len(lines)} rows, {len(features)} column{'s' * (len(features) > 1)}",
     )  # fmt: skip
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from genreg import digests
-from genreg.dataset import cells, jsonl
-from genreg.dataset.arrays import Part, Size, class_numbers, strata, wrong
+from genreg import download
+from genreg.dataset import cells
+from genreg.dataset.arrays import Part, Size, class_numbers, strata, told, wrong
 from genreg.dataset.base import Dataset, Subset
-from genreg.dataset.own import told
 from genreg.dataset.table import named_rows, target_values, with_drawn
 from genreg.dataset.texts import Texts, text_dataset
 from genreg.download import Source, find
@@ -53,7 +52,7 @@ def text_csv(
     file = find(path, data_dir)
     columns, lines = read(file, text, label, split)
     texts = texts_of(text, columns[text], lines)
-    labels = np.array([jsonl.word(label, *cell) for cell in zip(columns[label], lines, strict=True)], object)
+    labels = np.array([cells.word(label, *cell) for cell in zip(columns[label], lines, strict=True)], object)
     *rows, more = rows_of(columns[split] if split else None, labels, lines)
     y = target_values(label, labels, lines, more, "classes")
     rows = with_drawn(rows, validation, test, strata(y, "classes") if stratify else None)
@@ -64,7 +63,7 @@ def text_csv(
     dataset = text_dataset(
         train, held_out, tested, texts[more].tolist(), by=tokenizer, min_count=min_count,
         max_length=max_length, labeled=labeled, subset=subset, seed=seed,
-        checksums={file.name: digests.of_file(file)}, names=names,
+        checksums={file.name: download.of_file(file)}, names=names,
     )  # fmt: skip
     return told(dataset, contents(file, texts, labels, lines), names, ys, {})
 
@@ -73,7 +72,7 @@ def read(file: Path, text: str, label: str, split: str | None) -> tuple[dict[str
     """Cells (N,) of the columns, and the line of each; InputError for a column that there is not."""
     if file.suffix.lower() not in {*cells.DELIMITERS, JSONL}:
         raise wrong("a .csv, .tsv or .jsonl file of texts and labels", str(file))
-    columns, lines = (jsonl if file.suffix.lower() == JSONL else cells).read(file)
+    columns, lines = cells.read_jsonl(file) if file.suffix.lower() == JSONL else cells.read(file)
     for key, name in (("text", text), ("label", label), ("split", split)):
         if name is not None and name not in columns:
             raise InputError(f"dataset.{key}", "the name of a column", name, nearest(name, columns))

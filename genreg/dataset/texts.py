@@ -1,18 +1,58 @@
-"""Makes a data set of token numbers from texts with labels."""
+"""A data set of token numbers from texts with labels, tokenized once and cached."""
 
+import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in
+from genreg.dataset.cache import Arrays, kept
+from genreg.dataset.tokenizer import Tokenizer, Vocabulary, count, digest, tokenizer
 from genreg.errors import InputError
-from genreg.text import rows
-from genreg.text.tokenizer import tokenizer
-from genreg.text.vocabulary import Vocabulary, count
+
+TextList = Mapping[str, Sequence[str]]
+CUT = "cut"
+
+
+def cached(texts: TextList, tokenizer: Tokenizer, longest: int) -> Arrays:
+    """`encode`, kept under a hash of texts and tokenizer."""
+    content = hashlib.blake2b(digest_size=16)
+    for name, lines in texts.items():
+        content.update(f"{name} {len(lines)}\n".encode())
+        for text in lines:
+            content.update(f"{len(text)} {text}".encode())
+    key = digest({"texts": content.hexdigest(), "by": tokenizer.identity, "longest": longest, "version": 2})
+    return kept(f"tokens/{key}", partial(encode, texts, tokenizer, longest))
+
+
+def encode(texts: TextList, tokenizer: Tokenizer, longest: int) -> Arrays:
+    """(N, T) int32 of every split, T at most `longest` and the same for all, padded behind.
+
+    Under `CUT` stands how many texts have more tokens than that.
+    """
+    found = {name: tokenizer(lines, longest) for name, lines in texts.items()}
+    width = max((len(row) for rows in found.values() for row in rows), default=1)
+    matrices = {name: padded(rows, width, tokenizer.pad) for name, rows in found.items()}
+    full = [
+        text for name, rows in found.items()
+        for text, row in zip(texts[name], rows, strict=True) if len(row) == longest
+    ]  # fmt: skip
+    cut = sum(len(row) > longest for row in tokenizer(full, longest + 1)) if full else 0
+    return {**matrices, CUT: np.array(cut)}
+
+
+def padded(rows: Sequence[Sequence[int]], width: int, pad: int) -> np.ndarray:
+    """(N, width) int32, each row followed by padding."""
+    matrix = np.full((len(rows), width), pad, dtype=np.int32)
+    for line, row in zip(matrix, rows, strict=True):
+        line[: len(row)] = row
+    return matrix
+
 
 log = logging.getLogger("genreg")
 
@@ -51,7 +91,7 @@ def text_dataset(
     pool = [*train.texts, *unlabeled]
     cut = tokenizer(by, pool, min_count)
     lines = {"pool": pool, "validation": validation.texts, "test": test.texts}
-    arrays = rows.cached(lines, cut, max_length)
+    arrays = cached(lines, cut, max_length)
     found = {name: torch.from_numpy(arrays[name]) for name in lines}
     known = {text.strip() for text in pool}
     if labeled is None:
@@ -61,7 +101,7 @@ def text_dataset(
         split(found["validation"], validation, known), split(found["test"], test, known),
         labeled=labeled, subset=subset, seed=seed, checksums={**checksums, **cut.checksums}, names=names,
     )  # fmt: skip
-    tell_lengths([text for texts in lines.values() for text in texts], int(arrays[rows.CUT]), max_length)
+    tell_lengths([text for texts in lines.values() for text in texts], int(arrays[CUT]), max_length)
     tell_absent(dataset, names)
     counts = count(found["pool"], len(cut.tokens))
     vocabulary = Vocabulary(cut.tokens, counts, cut.pad, cut.mask, cut.special)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genreg.cache import Arrays, kept
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in
+from genreg.dataset.cache import Arrays, kept
 from genreg.dataset.texts import Texts
 from genreg.dataset.zh_sentiment import SOURCE, read_texts
 from genreg.download import fetch

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genreg import digests
+from genreg import download
 from genreg.errors import InputError
-from genreg.factory import factory
 from genreg.model import Classifier as Model
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.parameters import CountOrZero, checked
+from genreg.run.factory import factory
 from genreg.run.folder import RunFolder, finished_runs, weights_of
 
 CHUNK = 500  # pictures at a time
@@ -27,7 +27,7 @@ class Classifier:
     @checked
     def __init__(self, *, experiment: str, seed: CountOrZero = 0, output_dir: Path) -> None:
         weights = finished_weights(experiment, seed, output_dir)
-        digest = digests.of_file(weights)
+        digest = download.of_file(weights)
         self.name = f"{experiment} sha256:{digest[:8]}"
         self.checksums = {f"{experiment}/weights.pt": digest}
         self.experiment = experiment

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genreg import digests
+from genreg import download
 from genreg.errors import InputError
 from genreg.parameters import checked
 
@@ -25,7 +25,7 @@ class Inception:
         file = Path(path)
         if not file.is_file():
             raise InputError("features.path", "a TorchScript file of the FID's Inception", path)
-        digest = digests.of_file(file)
+        digest = download.of_file(file)
         self.name = f"inception sha256:{digest[:8]}"
         self.checksums = {file.name: digest}
         try:

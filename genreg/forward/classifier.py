@@ -9,12 +9,12 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
 from genreg import streams
-from genreg.dataset.batch import Batch
+from genreg.dataset.base import Batch
 from genreg.forward.base import Draws, Forward
 from genreg.loss import CrossEntropy, Loss
 from genreg.model.base import Classifier
+from genreg.model.passes import twice
 from genreg.model.statistics import RunningStatistics, statistics_of
-from genreg.model.twice import twice
 
 Pullback = Callable[[Tensor], Tensor]
 """From a cotangent of the logits to the gradient in the embedding."""

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from genreg.dataset.batch import Batch
+from genreg.dataset.base import Batch
 from genreg.run.metric import Metric
 
 Reduction = Literal["none", "mean", "sum"]

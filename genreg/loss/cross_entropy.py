@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from genreg.dataset.batch import Batch
+from genreg.dataset.base import Batch
 from genreg.errors import InputError
 from genreg.loss.base import Loss, Reduction
 from genreg.parameters import STRICT

@@ -1,10 +1,9 @@
 """Pure functions of a model and data, each with its standard error."""
 
 from genreg.measure.base import ClassifierMeasure as ClassifierMeasure
+from genreg.measure.base import Estimate as Estimate
 from genreg.measure.base import ItemsMeasure as ItemsMeasure
-from genreg.measure.classification import accuracy as accuracy
-from genreg.measure.classification import cross_entropy as cross_entropy
-from genreg.measure.classification import predict as predict
+from genreg.measure.base import mean as mean
 from genreg.measure.critic import CriticWasserstein as CriticWasserstein
 from genreg.measure.critic import GradientNorm as GradientNorm
 from genreg.measure.critic import Lipschitz as Lipschitz
@@ -13,8 +12,6 @@ from genreg.measure.curvature import HessianEigenvalue as HessianEigenvalue
 from genreg.measure.curvature import HessianNegativeShare as HessianNegativeShare
 from genreg.measure.curvature import HessianTrace as HessianTrace
 from genreg.measure.curvature import Sharpness as Sharpness
-from genreg.measure.estimate import Estimate as Estimate
-from genreg.measure.estimate import mean as mean
 from genreg.measure.generation import FID as FID
 from genreg.measure.generation import KID as KID
 from genreg.measure.generation import ConditionalWasserstein as ConditionalWasserstein
@@ -25,13 +22,16 @@ from genreg.measure.generation import PrecisionRecall as PrecisionRecall
 from genreg.measure.generation import SlicedWasserstein as SlicedWasserstein
 from genreg.measure.generation import Wasserstein as Wasserstein
 from genreg.measure.hessian import Hessian as Hessian
+from genreg.measure.hessian import hessian_density as hessian_density
+from genreg.measure.hessian import hessian_eigenvalues as hessian_eigenvalues
 from genreg.measure.hessian import hessian_trace as hessian_trace
-from genreg.measure.lanczos import hessian_density as hessian_density
-from genreg.measure.lanczos import hessian_eigenvalues as hessian_eigenvalues
 from genreg.measure.lds import LDS as LDS
 from genreg.measure.prediction import Brier as Brier
 from genreg.measure.prediction import CalibrationError as CalibrationError
 from genreg.measure.prediction import Margin as Margin
+from genreg.measure.prediction import accuracy as accuracy
+from genreg.measure.prediction import cross_entropy as cross_entropy
+from genreg.measure.prediction import predict as predict
 from genreg.measure.robustness import AdversarialAccuracy as AdversarialAccuracy
 from genreg.measure.robustness import NoiseAccuracy as NoiseAccuracy
 from genreg.measure.robustness import WeightNoiseAccuracy as WeightNoiseAccuracy

@@ -4,7 +4,7 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from genreg.measure.estimate import Estimate, mean
+from genreg.measure.base import Estimate, mean
 from genreg.measure.generation import GanMeasure, Generated
 from genreg.measure.lipschitz import CHUNK, gradient_norms, interpolates, lipschitz_upper, spectral_product
 from genreg.parameters import STRICT

@@ -8,13 +8,19 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import ItemsMeasure
-from genreg.measure.estimate import Estimate, mean
-from genreg.measure.hessian import Hessian, Method, classifier_hessian, hessian_trace
-from genreg.measure.lanczos import Density, hessian_density, hessian_eigenvalues
+from genreg.measure.base import Estimate, ItemsMeasure, mean
+from genreg.measure.hessian import (
+    Density,
+    Hessian,
+    Method,
+    classifier_hessian,
+    hessian_density,
+    hessian_eigenvalues,
+    hessian_trace,
+)
 from genreg.measure.sharpness import gradient_noise, sharpness
 from genreg.model.base import Classifier
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.parameters import STRICT, Count, Positive
 from genreg.run.metric import Metric
 

@@ -14,10 +14,10 @@ from genreg.dataset.base import Modes
 from genreg.dataset.draw import chosen, some
 from genreg.errors import InputError
 from genreg.features.random import Random
+from genreg.measure import distance
 from genreg.measure import distance as features
-from genreg.measure import transport
-from genreg.measure.estimate import Estimate
-from genreg.measure.modes import modes_covered
+from genreg.measure.base import Estimate
+from genreg.measure.distance import modes_covered
 from genreg.parameters import STRICT, Count
 from genreg.run.metric import Metric
 
@@ -93,8 +93,8 @@ class Wasserstein(GanMeasure):
         index = some(len(seen.real), 2 * n, stream="measure/items").to(seen.real.device)
         real, others = seen.real[index].split(n)
         fake = seen.fake[:n]
-        found = transport.wasserstein(fake, real)
-        return {"wasserstein": found, "wasserstein_real": transport.wasserstein(others, real)}
+        found = distance.wasserstein(fake, real)
+        return {"wasserstein": found, "wasserstein_real": distance.wasserstein(others, real)}
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
@@ -109,7 +109,7 @@ class ConditionalWasserstein(GanMeasure):
         n = min(self.samples, len(seen.fake), len(seen.real))
         fake, fake_y = seen.fake[:n], seen.labels[0][:n]
         real, real_y = chosen(n, seen.real), chosen(n, seen.labels[1])
-        found = transport.conditional_wasserstein(fake, fake_y, real, real_y)
+        found = distance.conditional_wasserstein(fake, fake_y, real, real_y)
         return {"conditional_wasserstein": found}
 
 
@@ -133,7 +133,7 @@ class SlicedWasserstein(GanMeasure):
                                  self.features)  # fmt: skip
             extract = Random()
             fake, real = extract(fake), extract(real)
-        found = transport.sliced_wasserstein(fake, real, self.projections, seen.draw("sliced_wasserstein"))
+        found = distance.sliced_wasserstein(fake, real, self.projections, seen.draw("sliced_wasserstein"))
         return {"sliced_wasserstein": found}
 
 

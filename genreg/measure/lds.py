@@ -9,10 +9,9 @@ from genreg.dataset.draw import chosen
 from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.perturbation import lengthen
 from genreg.loss import Loss
-from genreg.measure.base import ClassifierMeasure
-from genreg.measure.estimate import Estimate, mean
+from genreg.measure.base import ClassifierMeasure, Estimate, mean
 from genreg.model.base import Classifier
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.parameters import STRICT, Count, Positive
 from genreg.regularizer.vat import VAT
 from genreg.run.metric import Metric

@@ -8,11 +8,10 @@ from torch.func import functional_call
 from genreg import streams
 from genreg.forward.perturbation import Norm, lengthen, unit, within
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import ItemsMeasure
-from genreg.measure.estimate import Estimate, mean
+from genreg.measure.base import Estimate, ItemsMeasure, mean
 from genreg.measure.slope import CHUNK, Function, chunks
 from genreg.model.base import Classifier
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.parameters import STRICT, Count, NonNegative
 from genreg.run.metric import Metric
 

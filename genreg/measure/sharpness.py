@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from genreg.measure.estimate import Estimate, mean
+from genreg.measure.base import Estimate, mean
 from genreg.measure.hessian import chunk_size
-from genreg.model.unchanged import evaluation_mode
-from genreg.norm import power_of_two
+from genreg.model.passes import evaluation_mode, power_of_two
 
 Weights = dict[str, Tensor]
 

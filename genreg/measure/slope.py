@@ -10,11 +10,9 @@ from torch import Tensor
 from genreg import streams
 from genreg.forward.perturbation import unit
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import ItemsMeasure
-from genreg.measure.estimate import Estimate, mean
+from genreg.measure.base import Estimate, ItemsMeasure, mean
 from genreg.model.base import Classifier
-from genreg.model.twice import twice
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode, twice
 from genreg.parameters import STRICT, CountOrZero, Positive
 from genreg.run.metric import Metric
 

@@ -12,11 +12,10 @@ from torch.fx.passes.shape_prop import ShapeProp
 from genreg import streams
 from genreg.errors import InputError
 from genreg.loss import Loss
-from genreg.measure.base import ClassifierMeasure, SplitName
-from genreg.measure.estimate import Estimate
-from genreg.measure.layer_norm import layer_norm, unknown
+from genreg.measure.base import ClassifierMeasure, Estimate, SplitName
+from genreg.measure.lipschitz import layer_norm, unknown
 from genreg.model.base import Classifier
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.parameters import STRICT
 from genreg.run.metric import Metric
 

@@ -11,11 +11,11 @@ from torch.optim import Optimizer
 from genreg.optimizer.perturbed import Perturbed as Perturbed
 from genreg.optimizer.perturbed import anti_pgd as anti_pgd
 from genreg.optimizer.perturbed import pgd as pgd
-from genreg.optimizer.schedule import late_linear as late_linear
 from genreg.optimizer.sharpness import Uphill as Uphill
 from genreg.optimizer.sharpness import gradient_norm as gradient_norm
 from genreg.optimizer.sharpness import sam as sam
 from genreg.optimizer.wrapped import Wrapped as Wrapped
+from genreg.optimizer.wrapped import late_linear as late_linear
 
 
 def build_optimizer(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from genreg.norm import power_of_two
+from genreg.model.passes import power_of_two
 from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
 from genreg.parameters import Fraction, NonNegative, checked
 

@@ -1,15 +1,19 @@
-"""Noise after hidden layers, which methods choose by a pattern of their names."""
+"""Noise on hidden layers: added (hidden_noise), or multiplied (dropout)."""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from genreg import streams
 from genreg.errors import InputError, nearest
 from genreg.model.mlp import ACTIVATIONS
+from genreg.parameters import STRICT, Fraction, NonNegative
+from genreg.regularizer.base import Regularizer
+from genreg.regularizer.input_noise import Mode
 
 Noise = Callable[[Tensor, torch.Generator], Tensor]
 """From what a layer gives, and a generator, to what the next layer is shown."""
@@ -43,3 +47,60 @@ def chosen(model: nn.Module, pattern: str | None, key: str) -> dict[str, nn.Modu
 def _noisy(stream: str, noise: Noise, layer: nn.Module, inputs: tuple[Tensor, ...], h: Tensor) -> Tensor:
     """A forward hook: h with noise in training, h itself in evaluation."""
     return noise(h, streams.of_layer(stream, h.device)) if layer.training else h
+
+
+@dataclass(config=STRICT, kw_only=True)
+class HiddenNoise(Regularizer):
+    """Each chosen layer's output in training is h + sigma n, or h (1 + sigma n), with n ~ N(0, I).
+
+    Poole, Sohl-Dickstein and Ganguli, arXiv:1406.1831; multiplicative: Srivastava et al., JMLR 15
+    (2014), section 10. All passes of an update over one batch share n.
+
+    sigma: standard deviation; additive, in units of h.
+    layers: pattern of the names of layers, as in `Dropout`. Raises InputError where nothing matches.
+    """
+
+    sigma: NonNegative = 0.1
+    mode: Mode = "additive"
+    layers: str | None = None
+
+    @property
+    def idle(self) -> bool:
+        return not self.sigma
+
+    def attach(self, model: nn.Module) -> None:
+        attach_noise(model, self.layers, self.name, self.noisy)
+
+    def noisy(self, h: Tensor, draw: torch.Generator) -> Tensor:
+        """h with noise."""
+        n = self.sigma * streams.normal_like(h, draw)
+        return h + (n if self.mode == "additive" else n * h)
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Dropout(Regularizer):
+    """Each hidden unit is zero with probability p in training, and otherwise h / (1 - p).
+
+    Srivastava et al., JMLR 15 (2014), section 4; scaled in training, as in its section 10. Masks come from
+    the method's own stream, so that arms of one seed with different p drop nested sets of units, and are
+    the same in every pass of an update over one batch; a model's own dropout (`model.dropout`) is beside it.
+
+    p: probability, from 0 to below 1.
+    layers: pattern of the names of layers after which units are dropped, as `layers.*`; null: after every
+    activation that is a module of its own. Raises InputError where nothing matches.
+    """
+
+    p: Fraction = 0.5
+    layers: str | None = None
+
+    @property
+    def idle(self) -> bool:
+        return not self.p
+
+    def attach(self, model: nn.Module) -> None:
+        attach_noise(model, self.layers, self.name, self.drop)
+
+    def drop(self, h: Tensor, draw: torch.Generator) -> Tensor:
+        """h with units dropped."""
+        kept = torch.rand(h.shape, device=h.device, generator=draw) >= self.p
+        return h * kept / (1 - self.p)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from genreg import streams
-from genreg.norm import norm
+from genreg.model.passes import norm
 from genreg.parameters import STRICT, NonNegative
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.matrices import LINEAR

@@ -9,9 +9,8 @@ from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import PartResult
 from genreg.report.read.find import read_parts
 from genreg.report.read.parts import Part, check_select
-from genreg.report.tell.data import as_csv, as_json
 from genreg.report.tell.reference import judge
-from genreg.report.tell.summary import summary
+from genreg.report.tell.summary import as_csv, as_json, summary
 from genreg.report.tell.text import latex, markdown, show
 
 FORMATS = ("html", "markdown", "csv", "json", "latex", "summary")

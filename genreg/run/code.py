@@ -1,16 +1,18 @@
-"""Compares the code that made a run with what would run now; nothing is imported to see it."""
+"""The code that a run was made with, and whether its code or its data have changed since."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from genreg.download import sha256
+from genreg.run import code, data
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import PLUMBING, Config
-from genreg.sources import module_file
+from genreg.run.sources import module_file
 
 Code = dict[str, dict[str, str]]
 """Of each `_target_`, by its key: the module that defines it, and the digest of that module."""
@@ -18,7 +20,7 @@ Code = dict[str, dict[str, str]]
 
 def used(config: Config) -> Code:
     """The code of every `_target_` of a configuration that makes it the experiment that it is."""
-    from genreg.factory import find_target  # a report needs none of it
+    from genreg.run.factory import find_target  # a report needs none of it
 
     code: Code = {}
     for key, node in _nodes({k: v for k, v in config.items() if k not in PLUMBING}):
@@ -78,3 +80,32 @@ def _digest(module: str) -> str | None:
 @lru_cache(500)
 def _sha256(path: Path, _changed: int) -> str:
     return sha256(path)
+
+
+@dataclass(frozen=True)
+class Other:
+    """Code and data that are other now; false where nothing is. unseen: why data cannot be compared."""
+
+    code: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.code or self.data)
+
+
+def other(folder: RunFolder, config: Config, look: data.Look, *, begun: bool = False) -> Other:
+    """Compare a run with what would be made now. begun: it is not finished, and only its data matter.
+
+    look: one for all runs that are asked for together.
+    """
+    return Other([] if begun else code.changed(folder), *data.compared(folder, config, look))
+
+
+def words(others: Iterable[Other]) -> str:
+    """`other code of model (genreg/model/mlp.py) and other data of mine.csv`, each once."""
+    found = list(others)
+    kinds = {"code": [part for one in found for part in one.code],
+             "data": [part for one in found for part in one.data]}  # fmt: skip
+    told = (f"other {kind} of {', '.join(dict.fromkeys(parts))}" for kind, parts in kinds.items() if parts)
+    return " and ".join(told)

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genreg import digests
+from genreg import download
 from genreg.download import data_dir_of, place_of
 from genreg.errors import InputError, explained
 from genreg.run.folder import Row, RunFolder, find_runs, finished_runs, weights_of
 from genreg.run.identity import Config
-from genreg.sources import source_of
+from genreg.run.sources import source_of
 
 PRETRAINED = "model.pretrained/weights.pt"
 PICTURES = ("pictures", "classes", "splits")
@@ -82,16 +82,16 @@ def _now(name: str, digest: str, config: Config, look: Look) -> str | None:
         if not folder.is_dir():
             raise UnseenError(f"{folder} is not there")
         if not look.folders.get(kept):
-            look.folders[kept] = digests.recall(what, folder)
+            look.folders[kept] = download.recall(what, folder)
         return look.folders[kept] or _build(config, name not in PICTURES, look).get(name)
     if file := _file(name, digest, config):
         if not file.is_file():
             raise UnseenError(f"{file} is not there")
-        return digests.of_file(file, digest)
+        return download.of_file(file, digest)
     tokenizer = _node(config, "dataset").get("tokenizer")
     if name == f"{tokenizer}{TOKENIZER}":
-        place = digests.encoder_folder(str(tokenizer))
-        return digests.of_tokenizer(place) if place else None
+        place = download.encoder_folder(str(tokenizer))
+        return download.of_tokenizer(place) if place else None
     return _build(config, False, look).get(name) if _is_own(config) else None
 
 
@@ -121,7 +121,7 @@ def _kept(name: str, config: Config) -> tuple[str, Path] | None:
         told = {key: dataset.get(key) for key in ("size", "channels", "broken")}
         return f"{name} {json.dumps(told)}", place_of(dataset["path"], data_dir_of(config.get("data_dir")))
     if name == _node(config, "model").get("name"):
-        folder = digests.encoder_folder(name)
+        folder = download.encoder_folder(name)
         return ("encoder", folder) if folder else None
     return None
 
@@ -130,7 +130,7 @@ def remember(config: Config, checksums: dict[str, str], began: float) -> None:
     """Keep what was read of folders after `began`, in seconds since the epoch, so that none is read twice."""
     for name, digest in checksums.items():
         if kept := _kept(name, config):
-            digests.keep(*kept, digest, began)
+            download.keep(*kept, digest, began)
 
 
 def _build(config: Config, whole: bool, look: Look) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _build(config: Config, whole: bool, look: Look) -> dict[str, str]:
 def _checksums(config: Config, whole: bool) -> dict[str, str]:
     import torch
 
-    from genreg.build import build_task, dataset_of
+    from genreg.run.build import build_task, dataset_of
 
     began = time.time()
     with torch.random.fork_rng(devices=[]):  # a data set, or initial weights, may draw from it
@@ -169,7 +169,7 @@ def _node(config: Config, group: str) -> Row:
 
 def _is_own(config: Config) -> bool:
     """True if the data come from a user's own function."""
-    from genreg.factory import is_own  # few runs need it
+    from genreg.run.factory import is_own  # few runs need it
 
     return bool(node := _node(config, "dataset")) and is_own(node)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 BORDER = 2  # pixels between the pictures of a grid
 CAPTION = 20  # pixels of the line above a picture in a row
-MOST = 1.0  # nats, the darkest shade of the plane
+DARKEST = 1.0  # nats, the darkest shade of the plane
 
 
 def grid(x: Tensor) -> np.ndarray:
@@ -44,13 +44,13 @@ def plane(
     """What a classifier makes of a grid of points: boundaries between classes, and how rough it is there.
 
     at: coordinates of columns and rows. margins: of each class, (rows, columns), positive where it is
-    predicted. rough: (rows, columns) in nats, shaded from 0 to `MOST`, or None. pool: (N, 2) unlabeled
+    predicted. rough: (rows, columns) in nats, shaded from 0 to `DARKEST`, or None. pool: (N, 2) unlabeled
     points; labeled: points (M, 2) and their classes.
     """
     tall = np.ptp(at[1]) / np.ptp(at[0])
     figure, axes = canvas(height=4 * tall + (0.3 if title else 0))
     if rough is not None:
-        axes.pcolormesh(*at, rough, cmap="Blues", vmin=0, vmax=MOST, shading="gouraud")
+        axes.pcolormesh(*at, rough, cmap="Blues", vmin=0, vmax=DARKEST, shading="gouraud")
     axes.scatter(*pool.T, s=1, color="0.6")
     for margin in margins:
         axes.contour(*at, margin, levels=[0.0], colors="black", linewidths=1.5)

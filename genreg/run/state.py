@@ -11,10 +11,10 @@ from torch import Tensor
 
 from genreg.errors import DivergedError
 from genreg.run import checkpoint
+from genreg.run.checkpoint import resume
 from genreg.run.folder import Row, RunFolder
 from genreg.run.metric import described
 from genreg.run.pictures import beside, save_png
-from genreg.run.resume import resume
 from genreg.run.rows import RowFile
 from genreg.run.task import Task
 

@@ -1,19 +1,46 @@
-"""One run, from a plain configuration to a finished folder: skip, lock, build, resume, record."""
+"""One run: skipped if it has finished, otherwise locked, built, trained and recorded."""
 
 import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError
-from genreg.run import code, curves, data
+from genreg.parameters import STRICT, Count, CountOrZero, blame
+from genreg.run import code, data, display
+from genreg.run.code import other, words
 from genreg.run.display import Display, print_line, print_summary
+from genreg.run.factory import GROUPS
 from genreg.run.folder import Row, RunFolder, finished_runs
 from genreg.run.identity import Config, experiment_hash, experiment_name, run_path
-from genreg.run.other import other, words
-from genreg.run.settings import Settings
 
 log = logging.getLogger("genreg")
+
+
+@dataclass(config=STRICT, kw_only=True, frozen=True)
+class Settings:
+    """train.yaml says what each means."""
+
+    name: str | None
+    steps: Count
+    seed: CountOrZero
+    device: str
+    precision: Literal["fp32", "tf32", "bf16"]
+    eval_every: Count
+    log_every: Count
+    checkpoint_every: Count
+    data_dir: str | None
+    output_dir: str
+    quiet: bool
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> Self:
+        """Those of a configuration; InputError names the first bad key, also one that nobody knows."""
+        with blame("", cls):
+            return cls(**{key: value for key, value in config.items() if key not in GROUPS})
 
 
 def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, again: bool = False) -> Row:
@@ -40,7 +67,7 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     if summary["status"] == "done":
         folder.drop_checkpoints()  # a kill may have come before
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
-        curves.draw(folder.rows(), summary, picture)
+        display.draw(folder.rows(), summary, picture)
     if in_sweep and not settings.quiet and summary["status"] == "done":
         print_line(summary, str(folder.path))
     elif not in_sweep and not settings.quiet:
@@ -85,10 +112,10 @@ def _make(path: Path) -> None:
 
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
-    from genreg.build import build_each, build_task, choose_device
     from genreg.run import environment, loop
+    from genreg.run.build import build_each, build_task, choose_device
+    from genreg.run.loop import Guarded
     from genreg.run.task import Task
-    from genreg.run.view import Guarded
 
     device, began = choose_device(settings.device), time.time()
     task: Task = build_task(config, device)

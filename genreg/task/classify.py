@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Batch, Dataset, Kind, corrupted, drawn, mislabeled
-from genreg.dataset.buckets import sampler
+from genreg.dataset.sampler import sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward, embedded
@@ -25,13 +25,18 @@ from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
 from genreg.regularizer import Regularizer, penalized
 from genreg.run.metric import GAP, Metric
-from genreg.task.evaluation import Undefined, evaluate, reported, sample
+from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
-from genreg.task.methods import attach, load, saved, with_hook
-from genreg.task.one_optimizer import OneOptimizer
-from genreg.task.plane import check_frames, picture
-from genreg.task.precision import Precision, set_precision
-from genreg.task.trainer import Trainer
+from genreg.task.trainer import (
+    OneOptimizer,
+    Precision,
+    Trainer,
+    attach,
+    load,
+    saved,
+    set_precision,
+    with_hook,
+)
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from genreg.dataset import Dataset
 from genreg.errors import InputError
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
 

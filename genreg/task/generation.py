@@ -1,13 +1,14 @@
-"""The evaluation of a generator and its critic: measures on splits, pictures, and when to give up."""
+"""What is evaluated of a generator: its samples, their features and measures."""
 
 import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genreg import streams
@@ -16,10 +17,35 @@ from genreg.dataset.draw import chosen
 from genreg.errors import CollapsedError, InputError
 from genreg.measure.generation import GanMeasure, Generated
 from genreg.model.gan import Critic, Generator
-from genreg.model.unchanged import evaluation_mode
+from genreg.model.passes import evaluation_mode
 from genreg.run.metric import Metric
 from genreg.run.pictures import grid, scatter
 from genreg.task.evaluation import Undefined, finite
+
+LossName = Literal["wasserstein", "hinge", "nonsaturating"]
+
+
+class PlayersLoss(NamedTuple):
+    """critic(real scores, fake scores) and generator(fake scores), both to be minimized."""
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+LOSSES: dict[LossName, PlayersLoss] = {
+    # Arjovsky et al., arXiv:1701.07875, Algorithm 1
+    "wasserstein": PlayersLoss(lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
+    # Miyato et al., arXiv:1802.05957, equations 16 and 17
+    "hinge": PlayersLoss(
+        lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), lambda fake: -fake.mean()
+    ),
+    # Goodfellow et al., arXiv:1406.2661, section 3, in logits
+    "nonsaturating": PlayersLoss(
+        lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+        lambda fake: F.softplus(-fake).mean(),
+    ),
+}
+
 
 SHOWN = 64  # pictures of a grid
 POINTS = 1000  # samples of a scatter plot

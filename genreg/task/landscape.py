@@ -1,6 +1,6 @@
 """Minimization of a landscape by many replicas at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -10,9 +10,40 @@ from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed, build_optimizer, trainable
 from genreg.parameters import checked
 from genreg.run.metric import Metric
-from genreg.task.contours import contours
-from genreg.task.one_optimizer import OneOptimizer
-from genreg.task.trainer import Trainer
+from genreg.task.trainer import OneOptimizer, Trainer
+
+SIDE = 48  # points of the grid each way
+MARGIN = 0.1  # of what the paths span, on each side
+
+
+@torch.no_grad()
+def contours(model: Landscape, history: Mapping[str, Tensor], alive: Tensor) -> dict[str, Tensor]:
+    """`w/<name>` (SIDE,) of both coordinates and `loss` (SIDE, SIDE), rows by the second one.
+
+    history: each observed quantity, (evaluations, replicas). Empty for a landscape that has not two
+    coordinates, or whose loss they do not determine.
+    """
+    names = list(model.coordinates())
+    if len(names) != 2 or not history or not alive.any():
+        return {}
+    ends = {name: span(history[f"w/{name}"][:, alive]) for name in names}
+    first, second = ends.values()
+    columns, rows = torch.meshgrid(first, second, indexing="xy")
+    loss = model.loss_at(dict(zip(names, (columns, rows), strict=True)))
+    if loss is None:
+        return {}
+    return {"loss": loss.float(), **{f"w/{name}": at.float() for name, at in ends.items()}}
+
+
+def span(values: Tensor) -> Tensor:
+    """Evenly spaced values around these, on both sides of zero only where these are."""
+    values = values.double()
+    low, high = values.min().item(), values.max().item()
+    margin = MARGIN * (high - low) or abs(high) * MARGIN or 1.0
+    start = max(low - margin, 0.0) if low >= 0 else low - margin
+    end = min(high + margin, 0.0) if high <= 0 else high + margin
+    return torch.linspace(start, end, SIDE, dtype=torch.float64)
+
 
 CPU = torch.device("cpu")
 SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
@@ -119,7 +150,7 @@ class Minimize(OneOptimizer):
     def results(self) -> dict[str, dict[str, Tensor]]:
         """`replicas`: `step` (E,), each observed quantity (E, N), and `died` (N,), -1 for the living.
 
-        `contours`, where there can be any: the loss on a grid around the paths (`task/contours.py`).
+        `contours`, where there can be any: the loss on a grid around the paths (`task/landscape.py`).
         """
         stacked = {name: torch.stack(values) for name, values in self.history.items()}
         numbers, died = torch.tensor(list(self.model.numbers)), self.died.cpu()

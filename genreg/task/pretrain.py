@@ -13,20 +13,18 @@ from torch import Tensor, nn
 
 from genreg import streams
 from genreg.dataset import Dataset, Split
-from genreg.dataset.buckets import sampler
+from genreg.dataset.sampler import sampler
 from genreg.errors import InputError
 from genreg.forward.update import backward
-from genreg.measure.classification import by_length
-from genreg.measure.estimate import mean
+from genreg.measure.base import mean
+from genreg.measure.prediction import by_length
+from genreg.model.passes import evaluation_mode
 from genreg.model.text import TextClassifier
-from genreg.model.unchanged import evaluation_mode
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Share, checked
 from genreg.run.metric import Metric
 from genreg.task.fit import fitting
-from genreg.task.one_optimizer import OneOptimizer
-from genreg.task.precision import Precision, set_precision
-from genreg.task.trainer import Trainer
+from genreg.task.trainer import OneOptimizer, Precision, Trainer, set_precision
 
 CPU = torch.device("cpu")
 NONE = -100

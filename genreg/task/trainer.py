@@ -1,18 +1,76 @@
-"""Makes an optimizer's step and what follows it, and chooses the weights that are judged."""
+"""What every task does around an optimizer's step: attach methods, sum their penalties, project, judge."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genreg.forward.update import update
+from genreg.forward.update import uncounted, update
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import Perturbed, evaluation_weights
 from genreg.regularizer import Regularizer
-from genreg.task.methods import with_hook
+from genreg.regularizer.base import active, check_state, overrides
+from genreg.run.task import Task
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+def set_precision(precision: Precision) -> None:
+    """Let float32 products use tf32, or forbid it; bf16 is a matter of each pass."""
+    tf32 = precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+
+
+Methods = dict[str, Regularizer]
+
+
+def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
+    """Attach the methods that do anything to a model; they come in the order in which they run.
+
+    Each draws the same random numbers as if it were alone and moves nothing of another, although torch reads
+    a weight when it registers a second parametrization. Those that keep something (a teacher) are attached
+    last, so that their copy of the model has what all others attached. Raises InputError for a method whose
+    state no checkpoint would hold.
+    """
+    chosen = active(methods)
+    for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
+        method.name = name
+        with torch.random.fork_rng(devices=[]), uncounted():
+            method.attach(model)
+        check_state(name, method)
+    return chosen
+
+
+def with_hook(methods: Methods, hook: str) -> Methods:
+    """The methods that have that hook of their own."""
+    return {name: method for name, method in methods.items() if overrides(method, hook)}
+
+
+def saved(methods: Methods) -> dict[str, Any]:
+    """The state of every method that keeps any, for a checkpoint."""
+    for name, method in methods.items():
+        check_state(name, method)
+    return {name: state for name, method in methods.items() if (state := method.state_dict())}
+
+
+def load(methods: Methods, states: Mapping[str, Any], device: torch.device) -> None:
+    """Take up what `saved` gave, on the device of the run."""
+    for name, state in states.items():
+        methods[name].load_state_dict(_moved(state, device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(node, device) for key, node in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(node, device) for node in value)
+    return value
 
 
 class Trainer:
@@ -113,3 +171,33 @@ def exchanged(model: nn.Module, other: nn.Module) -> Iterator[None]:
 def _copy(to: Sequence[Tensor], source: Sequence[Tensor]) -> None:
     for ours, theirs in zip(to, source, strict=True):
         ours.copy_(theirs)
+
+
+class OneOptimizer(Task):
+    """A model, its optimizer and perhaps a scheduler of the learning rate."""
+
+    trainer: Trainer
+    optimizer: torch.optim.Optimizer
+    scheduler: Any = None
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trained model: its parameters and buffers, as evaluated."""
+        with self.trainer.judged():
+            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        super().load_weights(weights)
+        self.trainer.end()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, beside its number and the configuration."""
+        return {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])

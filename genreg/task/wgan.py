@@ -19,19 +19,16 @@ from genreg.forward.critic import CriticForward
 from genreg.forward.update import backward, counts
 from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
+from genreg.model.passes import frozen
 from genreg.model.statistics import RunningStatistics
-from genreg.model.unchanged import frozen
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer, penalized
 from genreg.run.metric import Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
-from genreg.task.generation import GanEvaluation, reported, signed
-from genreg.task.methods import attach, load, saved
-from genreg.task.players import LOSSES, LossName
-from genreg.task.precision import Precision, set_precision
-from genreg.task.trainer import Trainer
+from genreg.task.generation import LOSSES, GanEvaluation, LossName, reported, signed
+from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
 CPU = torch.device("cpu")
 

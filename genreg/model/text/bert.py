@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
+from genreg.dataset.encoder import transformers
+from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
-from genreg.model.text.base import Pooling
+from genreg.model.text.base import Pooling, load_pretrained
 from genreg.model.text.encoder import Attention, Encoded
-from genreg.model.text.pretrained import load_pretrained
 from genreg.parameters import Count, Fraction, checked
-from genreg.text.encoder import transformers
-from genreg.text.vocabulary import Vocabulary
 
 
 class Bert(Encoded):

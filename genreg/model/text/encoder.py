@@ -5,9 +5,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
 from genreg.model.text.base import Pooling, TextClassifier
-from genreg.text.vocabulary import Vocabulary
 
 Attention = Literal["sdpa", "eager"]
 

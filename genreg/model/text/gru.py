@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from genreg.model.text.base import OwnTable, Pooling
-from genreg.model.text.pretrained import load_pretrained
-from genreg.model.twice import wanted
+from genreg.dataset.tokenizer import Vocabulary
+from genreg.model.passes import wanted
+from genreg.model.text.base import OwnTable, Pooling, load_pretrained
 from genreg.parameters import Count, Fraction, checked
-from genreg.text.vocabulary import Vocabulary
 
 
 class GRU(OwnTable):

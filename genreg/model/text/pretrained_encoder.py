@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from genreg.dataset.encoder import EncoderTokenizer, first_line, reading, transformers
+from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
-from genreg.model.recompute import recompute
+from genreg.model.passes import recompute
 from genreg.model.text.base import Pooling
 from genreg.model.text.encoder import Attention, Encoded
 from genreg.parameters import Count, CountOrZero, Fraction, checked
-from genreg.text.encoder import EncoderTokenizer, first_line, reading, transformers
-from genreg.text.vocabulary import Vocabulary
 
 
 class PretrainedEncoder(Encoded):

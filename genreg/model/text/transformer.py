@@ -6,11 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
-from genreg.model.text.base import OwnTable, Pooling
-from genreg.model.text.pretrained import load_pretrained
+from genreg.model.text.base import OwnTable, Pooling, load_pretrained
 from genreg.parameters import Count, Fraction, checked
-from genreg.text.vocabulary import Vocabulary
 
 
 class Block(nn.Module):

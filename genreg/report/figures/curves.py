@@ -1,17 +1,40 @@
-"""Learning curves."""
+"""Figures over steps: metrics of each arm, and how many runs have reached the threshold."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
-from genreg.report.draw.axis import wide_range
-from genreg.report.draw.lines import Line, chart
-from genreg.report.figures.arms import SEEDS, Figure, some_of, unnamed
-from genreg.report.judge.best import drawn
-from genreg.report.judge.result import PartResult
+from genreg.report.draw.lines import LETTERS, Line, chart
+from genreg.report.draw.svg import wide_range
+from genreg.report.judge.result import ArmResult, PartResult, drawn
 from genreg.report.read.runs import Run
 from genreg.report.tell.numbers import titled
 from genreg.run import replicas
+
+SEEDS = 50  # drawn of an arm
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with what it shows; legend: color and name of each arm in it, in full."""
+
+    caption: str
+    image: Markup
+    legend: Sequence[tuple[int, str]] = ()
+
+
+def some_of(shown: int, result: PartResult) -> str:
+    """What a caption says where not all arms are drawn."""
+    return f"; {shown} of {len(result.arms)} arms, the best" if shown < len(result.arms) else ""
+
+
+def unnamed(found: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+    """The legend of a chart that names its lines: all of them, if one name is too long to stand there."""
+    return found if any(len(name) > LETTERS for _, name in found) else []
+
 
 BANDS = 6  # arms beyond which bands would hide one another
 
@@ -89,3 +112,31 @@ def _of_replicas(runs: Sequence[Run], metric: str) -> History:
         return np.zeros(0), np.zeros((0, 0))
     y = np.concatenate([a[metric].T for a in found]).astype(float)
     return found[0]["step"], y[np.isfinite(y).all(1)]
+
+
+def times(result: PartResult) -> Figure | None:
+    """A line for each arm, up by one run at its first evaluation beyond the threshold."""
+    threshold = result.part.threshold
+    found = [(color, arm) for color, arm in drawn(result) if arm.times]
+    if not threshold or not any(arm.reached for _, arm in found):
+        return None
+    end = max(_last_step(arm) for _, arm in found)
+    lines = [_time_line(color, arm, end) for color, arm in found]
+    caption = f"runs in which {threshold['metric']} has passed {threshold['value']:g}, against steps; "
+    caption += "failed runs never do" + some_of(len(found), result)
+    image = chart(caption, "step", "runs %", lines, log_y=False, within=[0, 100])
+    return Figure(caption, image, unnamed([(color, arm.arm.name) for color, arm in found]))
+
+
+def _last_step(arm: ArmResult) -> float:
+    reached = [time.steps for time in arm.times.values() if math.isfinite(time.steps)]
+    return max([float(run.summary.get("step") or 0) for run in arm.arm.done] + reached, default=0.0)
+
+
+def _time_line(color: int, arm: ArmResult, end: float) -> Line:
+    x, y = [0.0], [0.0]
+    reached = sorted(time.steps for time in arm.times.values() if math.isfinite(time.steps))
+    for count, step in enumerate(reached, start=1):
+        x += [step, step]
+        y += [y[-1], 100 * count / len(arm.times)]
+    return Line(color, [*x, end], [*y, y[-1]], name=arm.arm.name)

@@ -1,13 +1,9 @@
 """Everything that a part has to show."""
 
-from genreg.report.figures.arms import Figure
-from genreg.report.figures.curves import curves
-from genreg.report.figures.grids import grids
+from genreg.report.figures.curves import Figure, curves, times
+from genreg.report.figures.grids import grids, tuning
 from genreg.report.figures.landscape import paths
-from genreg.report.figures.pairs import paired_dots
-from genreg.report.figures.seeds import against_seeds
-from genreg.report.figures.times import times
-from genreg.report.figures.tuning import tuning
+from genreg.report.figures.pairs import against_seeds, paired_dots
 from genreg.report.judge.result import PartResult
 
 

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genreg.report.judge import FEWEST
-from genreg.report.judge.sequential import Plan, level_at, repeated_p
 from genreg.report.judge.statistics import (
     LEVEL,
     Comparison,
+    Plan,
     Ranks,
     compare,
     compare_ranks,
     is_skewed,
+    level_at,
+    repeated_p,
 )  # fmt: skip
-from genreg.report.read.outcomes import Outcomes
-from genreg.report.read.values import Key
+from genreg.report.read.values import Key, Outcomes
 from genreg.run.metric import Better
 
 OTHER_WAY = "by rank, the medians say the other way"

@@ -1,17 +1,19 @@
-"""The content of a part's table."""
+"""A part's table: each arm's values, comparison and verdict; and one method over several data sets."""
 
 import math
 import statistics as simple
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
-from genreg.report.judge.statistics import Comparison, Ranks
+from genreg.report.judge.statistics import LEVEL, Comparison, Ranks
 from genreg.report.judge.tuning import Tuning
-from genreg.report.read.outcomes import Outcomes
 from genreg.report.read.parts import Arm, Part
-from genreg.report.read.reach import Reach
-from genreg.report.read.values import Key
+from genreg.report.read.values import Key, Outcomes, Reach
 from genreg.run.metric import Metric
 
 
@@ -97,3 +99,115 @@ class PartResult:
 
     def find(self, name: str) -> ArmResult | None:
         return next((result for result in self.arms if result.arm.name == name), None)
+
+
+COLORS = 8
+
+
+def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
+    """The baseline and the best other arms, as many as there are colors, in the table's order."""
+    base = result.find(result.part.baseline)
+    others = [arm for arm in result.arms if arm.arm.runs and arm is not base]
+    best = [id(arm) for arm in sorted(others, key=lambda arm: _rank(result, arm))[: COLORS - 1]]
+    first = [base] if base and base.arm.runs else []
+    return list(enumerate([*first, *(arm for arm in others if id(arm) in best)], start=0 if first else 1))
+
+
+def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
+    """The best first; a failure is the worst value there is. Where no way is better, as they stand.
+
+    Arms of other data than the baseline's come last: their values say nothing beside its own.
+    """
+    sign = {"max": -1, "min": 1, None: 0}[result.metric.better]
+    return arm.apart, math.isnan(arm.mean), arm.failed if sign else 0, sign * arm.mean if arm.values else 0
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean over data sets of an arm's paired differences, each data set counted once.
+
+    low, high: 95 % interval for these data sets, of training seeds (Welch and Satterthwaite). wide_low,
+    wide_high: for data sets like these, Student's over the data sets; NaN with fewer than three.
+    """
+
+    mean: float
+    low: float
+    high: float
+    wide_low: float
+    wide_high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """An arm in each data set (None where it has no values), its mean rank (1 is best), its average."""
+
+    arm: str
+    cells: Sequence[ArmResult | None]
+    rank: float
+    average: Average | None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """friedman: p that all arms have the same ranks; NaN with fewer than three arms or data sets."""
+
+    group: str
+    results: Sequence[PartResult]
+    rows: Sequence[Row]
+    friedman: float
+
+    @property
+    def datasets(self) -> list[str]:
+        return [result.part.dataset for result in self.results]
+
+
+def matrices(results: Sequence[PartResult]) -> list[Matrix]:
+    """One for each group of parts that has several data sets and reports one metric."""
+    groups: dict[str, list[PartResult]] = {}
+    for result in results:
+        if result.part.group:
+            groups.setdefault(result.part.group, []).append(result)
+    alike = {name: own for name, own in groups.items() if len(own) > 1 and len({r.metric for r in own}) == 1}
+    return [_matrix(name, own) for name, own in alike.items()]
+
+
+def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
+    names = list(dict.fromkeys(arm.arm.name for result in results for arm in result.arms))
+    ranks = _ranks(names, results)
+    rows = []
+    for name, own in zip(names, ranks, strict=True):
+        found = [result.find(name) for result in results]
+        cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
+        rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
+        rows.append(Row(name, cells, rank, average([cell for cell in cells if cell])))
+    whole = not np.isnan(ranks).any() and min(ranks.shape) > 2
+    return Matrix(group, results, rows, float(stats.friedmanchisquare(*ranks).pvalue) if whole else math.nan)
+
+
+def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
+    """(arms, data sets): the place of each arm's mean, 1 the best; NaN where not all arms have values."""
+    columns = []
+    for result in results:
+        found = [result.find(name) for name in names]
+        way = -1 if result.metric.better == "max" else 1
+        means = [way * arm.mean if arm and not arm.apart else math.nan for arm in found]
+        lost = any(map(math.isnan, means)) or result.metric.better is None
+        columns.append([math.nan] * len(names) if lost else stats.rankdata(means))
+    return np.array(columns, float).T
+
+
+def average(arms: Sequence[ArmResult]) -> Average | None:
+    """The average of an arm's differences over data sets; None where one of them has no spread."""
+    found = [arm.comparison for arm in arms]
+    if len(found) < 2 or any(one is None or math.isnan(one.sd) for one in found):
+        return None
+    means = np.array([one.mean for one in found if one])
+    errors = np.array([one.sd**2 / one.n for one in found if one])
+    n = np.array([one.n for one in found if one])
+    mean, error = float(means.mean()), math.sqrt(errors.sum()) / len(means)
+    freedom = float(errors.sum() ** 2 / (errors**2 / (n - 1)).sum()) if errors.any() else 1.0
+    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    wide = math.nan
+    if len(means) > 2:
+        wide = float(stats.t.ppf(1 - LEVEL / 2, len(means) - 1) * stats.sem(means))
+    return Average(mean, mean - half, mean + half, mean - wide, mean + wide)

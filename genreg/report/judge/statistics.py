@@ -1,7 +1,4 @@
-"""Paired comparisons by seed, their correction for many, and what so many seeds could show.
-
-Every function takes plain arrays. A difference is arm minus baseline of one seed.
-"""
+"""Tests of paired differences: intervals, corrections for several, looks at growing numbers of seeds."""
 
 import math
 from collections.abc import Sequence
@@ -210,3 +207,47 @@ def compare_ranks(first: Sequence[float], second: Sequence[float]) -> Ranks:
     ranks = stats.rankdata([*first, *second])
     d = ranks[: len(first)] - ranks[len(first) :]
     return Ranks(sign_flip(d), int(np.sign(d.sum())), (float(np.median(first)), float(np.median(second))))
+
+
+SIMULATED = 100_000  # sweeps of true nulls
+CHUNK = 10_000
+
+Plan = tuple[int, ...]
+"""The numbers of seeds at which a sweep looks, in growing order."""
+
+Sides = Literal[1, 2]
+
+
+def repeated_p(p: float, n: int, plan: Plan, sides: Sides = 2) -> float:
+    """p of a look at n seeds, over all looks of the plan, where the test of these n seeds alone has `p`.
+
+    The chance that a sweep of a true null has, at any look of the plan, a p as small for its number of seeds.
+    So the chance that it is ever below a level is at most the level, wherever the plan is left.
+    """
+    rank = int(np.searchsorted(_null(plan, sides), p * plan[-1] / n, side="right"))
+    return min(1.0, (rank + 1) / (SIMULATED + 1))
+
+
+def level_at(n: int, plan: Plan, level: float, sides: Sides = 2) -> float:
+    """The level of the look at n seeds, where the whole plan has `level`."""
+    return float(np.quantile(_null(plan, sides), level)) * n / plan[-1]
+
+
+@lru_cache(maxsize=16)
+def _null(plan: Plan, sides: Sides) -> np.ndarray:
+    """Sorted, of each simulated sweep: the smallest of p N / n over the looks."""
+    rng = np.random.default_rng(0)
+    chunks = [
+        _smallest(rng.standard_normal((CHUNK, plan[-1])), plan, sides) for _ in range(SIMULATED // CHUNK)
+    ]
+    return np.sort(np.concatenate(chunks))
+
+
+def _smallest(d: np.ndarray, plan: Plan, sides: Sides) -> np.ndarray:
+    n = np.array(plan)
+    mean = d.cumsum(1)[:, n - 1] / n
+    variance = ((d**2).cumsum(1)[:, n - 1] - n * mean**2) / (n - 1)
+    t = mean * np.sqrt(n / np.maximum(variance, np.finfo(float).tiny))
+    p = 2 * stats.t.sf(np.abs(t), n - 1) if sides == 2 else stats.t.sf(t, n - 1)
+    smallest: np.ndarray = (p * plan[-1] / n).min(1)
+    return smallest

@@ -1,8 +1,10 @@
-"""Puts the page together."""
+"""One HTML page of all parts, with its figures inside."""
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +12,78 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genreg.installed import __version__
+from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
-from genreg.report.figures.samples import samples
-from genreg.report.judge.datasets import Matrix, matrices
-from genreg.report.judge.result import PartResult
-from genreg.report.page.effects import effects
+from genreg.report.figures.landscape import samples
+from genreg.report.judge.result import ArmResult, Matrix, PartResult, drawn, matrices
 from genreg.report.page.rows import rows
-from genreg.report.tell import matrix
-from genreg.report.tell.columns import caption
+from genreg.report.tell.columns import caption, difference
 from genreg.report.tell.numbers import sign, titled
 from genreg.report.tell.summary import overview
+from genreg.report.tell.text import matrix_caption, matrix_rows, matrix_titles
+
+ROWS = 60  # beyond which only the best arms of each part are shown
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The same picture for wide and for narrow screens."""
+
+    caption: str
+    wide: Markup
+    narrow: Markup
+
+
+def effects(results: Sequence[PartResult]) -> Forest | None:
+    """None where nothing is compared."""
+    most = max(1, ROWS // max(1, len(results)))
+    many = sum(len(result.arms) for result in results) > ROWS
+    found = [(n, r, _arms(r, most if many else None)) for n, r in enumerate(results)]
+    groups = [_group(n, result, arms) for n, result, arms in found if arms]
+    if not groups:
+        return None
+    caption = (
+        "Each arm minus its baseline, in standard deviations of one run of its part (pooled over its arms), "
+        "with its interval; right is better. An arrow: beyond the scale."
+    )
+    left = sum(bool(a.comparison) for r in results for a in r.arms) - sum(len(g.effects) for g in groups)
+    caption += f" {left} more arms are in the tables below." if left else ""
+    title = "All effects. " + caption
+    return Forest(caption, forest(title, groups, WIDE), forest(title, groups, NARROW))
+
+
+def _arms(result: PartResult, most: int | None) -> list[tuple[int, ArmResult]]:
+    """The compared arms with their place in the table; of many, the best."""
+    best = [id(arm) for _, arm in drawn(result)]
+    found = [(k, arm) for k, arm in enumerate(result.arms) if arm.comparison]
+    return found if most is None else [(k, arm) for k, arm in found if id(arm) in best][:most]
+
+
+def _group(number: int, result: PartResult, arms: Sequence[tuple[int, ArmResult]]) -> Group:
+    name = f"{result.part.name}: {titled(result.part.metric, result.metric)} minus {result.part.baseline}"
+    name += "" if result.metric.better else " (right is larger)"
+    unit = pooled(result)
+    return Group(
+        f"#part-{number}", name, [_effect(f"#arm-{number}-{k}", result, arm, unit) for k, arm in arms]
+    )
+
+
+def pooled(result: PartResult) -> float:
+    """The standard deviation of one run, over seeds, pooled over the arms; NaN where there is none."""
+    both = [(len(arm.values) - 1, arm.sd) for arm in result.arms if math.isfinite(arm.sd) and not arm.apart]
+    freedom = sum(n for n, _ in both)
+    found = math.sqrt(sum(n * sd**2 for n, sd in both) / freedom) if freedom else math.nan
+    return found or math.nan
+
+
+def _effect(link: str, result: PartResult, arm: ArmResult, unit: float) -> Effect:
+    found, way = arm.comparison, -1 if result.metric.better == "min" else 1
+    assert found
+    mean, *ends = (way * v / unit for v in (found.mean, found.low, found.high))
+    low, high = sorted(ends) if all(map(math.isfinite, ends)) else (math.nan, math.nan)
+    return Effect(link, arm.arm.name, arm.verdict, mean, low, high, difference(found, result.metric))
+
 
 HERE = Path(__file__).parent
 
@@ -49,8 +112,8 @@ def _hash(text: str) -> str:
 
 def _matrix(number: int, found: Matrix) -> dict[str, Any]:
     return {
-        "id": f"matrix-{number}", "group": found.group, "caption": matrix.caption(found),
-        "titles": matrix.titles(found), "rows": matrix.rows(found),
+        "id": f"matrix-{number}", "group": found.group, "caption": matrix_caption(found),
+        "titles": matrix_titles(found), "rows": matrix_rows(found),
     }  # fmt: skip
 
 

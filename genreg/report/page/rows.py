@@ -9,10 +9,9 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from genreg.report.draw.rows import interval
-from genreg.report.judge.best import drawn
+from genreg.report.draw.forest import interval
 from genreg.report.judge.pairs import is_judged
-from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.result import ArmResult, PartResult, drawn
 from genreg.report.judge.statistics import Comparison
 from genreg.report.read.runs import Run
 from genreg.report.tell.columns import COLUMNS, Column, columns, p_is

@@ -1,16 +1,149 @@
-"""Reads the parts of the given folders: those of `sweep.json`, or those that the folders' names make."""
+"""The parts below given folders: those of sweep.json, or those that the folders' names make."""
 
 import itertools
 import json
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.report.read.data import of_one_data
-from genreg.report.read.grouping import plain_parts
-from genreg.report.read.parts import Arm, Part, Tried, check_select, tell_apart
-from genreg.report.read.runs import Run, read_run
-from genreg.run.folder import Row, find_runs, printable
+from genreg.report.read.parts import Arm, Part, Tried, check_select, same_data, tell_apart
+from genreg.report.read.runs import Run, flat, in_full, labels, of_one_data, read_run
+from genreg.run.folder import SEED, Row, find_runs, printable
+from genreg.run.identity import PLUMBING
+from genreg.run.metric import Better
+
+BASELINES = ("none", "supervised", "gd", "sgd", "clip")
+"""Arms that others are compared with where nobody says which."""
+
+ARM_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}")
+
+
+def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
+    """Parts by the folder that holds the arms' folders; the same arm in two places is one arm."""
+    grouped: dict[str, dict[str, Arm]] = {}
+    notes: dict[str, list[str]] = {}
+    for folder, paths in folders.items():
+        for path in paths:
+            own = path.parent if SEED.fullmatch(path.name) else path  # a run called otherwise is an arm alone
+            place = own.parent.resolve()
+            inside = place.relative_to(folder.resolve()) if place.is_relative_to(folder.resolve()) else Path()
+            name = printable(inside if inside.parts else place.name)
+            arms = grouped.setdefault(name, {})
+            arm = arms.setdefault(own.name, Arm(_short(own.name), own, {}))
+            run = read_run(path)
+            if run.seed in arm.runs:
+                first = arm.runs[run.seed].path
+                text = f"{arm.name} has seed {run.seed} twice: {first} is used, {path} is not"
+                notes.setdefault(name, []).append(printable(text))
+            else:
+                arm.runs[run.seed] = run
+    found = (_by_data(name, list(arms.values()), notes.get(name, [])) for name, arms in grouped.items())
+    return [part for parts in found for part in parts]
+
+
+def _by_data(name: str, arms: list[Arm], notes: list[str]) -> list[Part]:
+    """The part of a folder; where its arms read different data, one for each, called by them."""
+    for arm in arms:
+        arm.runs, arm.other, arm.files = of_one_data(arm.runs)
+    _find_values(arms)
+    groups = same_data(arms)
+    if len(groups) == 1:
+        return [_plain_part(name, arms, notes)]
+    data = [data for data, _ in groups]
+    called = labels(data)
+    notes.append(f"arms in {name} read different data, each told by itself: {'; '.join(in_full(data))}")
+    return [
+        _plain_part(f"{name} ({label})", own, notes if number == 0 else notes[-1:])
+        for number, (label, (_, own)) in enumerate(zip(called, groups, strict=True))
+    ]
+
+
+def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
+    runs = [run for arm in arms for run in arm.runs.values()]
+    selection = next((run.selection for run in runs if run.selection), [])
+    metric, mode = _default_metric(runs, selection)
+    part = Part(name, arms, "", metric, mode, selection[0] if selection else None, notes=list(notes))
+    _name_by_values(arms)
+    tell_apart(part)
+    names = [arm.name for arm in arms]
+    part.baseline = next((name for name in BASELINES if name in names), names[0])
+    arms.sort(key=lambda arm: arm.name != part.baseline)
+    return part
+
+
+def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
+    """The metric to report: the selected measure on test, else the trace, else the first that there is.
+
+    With it, which way the selection says that it is better.
+    """
+    names = next((list(run.last) for run in runs if run.last), [])
+    wanted = ["test/" + selection[0].split("/", 1)[1]] if selection else ["w/trace"]
+    left = [name for name in names if name.startswith("test/")] + [name for name in names if name != "step"]
+    metric = next((name for name in [*wanted, *left] if name in names), wanted[0])
+    if not selection or metric != wanted[0]:
+        return metric, None
+    return metric, "max" if selection[1] == "max" else "min"
+
+
+def _short(folder: str) -> str:
+    match = ARM_FOLDER.fullmatch(folder)
+    return printable(match[1] if match else folder)
+
+
+def _find_values(arms: list[Arm]) -> None:
+    """Find for arms of equal names the values in which their configurations differ, and put them in order."""
+    by_name = _named(arms)
+    for group in by_name:
+        if len(group) == 1:
+            continue
+        configs = [flat(arm.config) for arm in group]
+        keys = [
+            k
+            for k in dict.fromkeys(k for config in configs for k in config)
+            if k.split(".")[0] not in PLUMBING
+        ]
+        varied = [k for k in keys if len({repr(config.get(k)) for config in configs}) > 1]
+        for arm, config in zip(group, configs, strict=True):
+            arm.values = {printable(key): config.get(key) for key in varied}
+        group.sort(key=lambda arm: [_order(value) for value in arm.values.values()])
+    arms[:] = [arm for group in by_name for arm in group]
+
+
+def _name_by_values(arms: list[Arm]) -> None:
+    """Add to equal names the values in which they differ."""
+    for group in _named(arms):
+        varied = {k for k in group[0].values if len({repr(arm.values.get(k)) for arm in group}) > 1}
+        for arm in group:
+            told = {key: value for key, value in arm.values.items() if key in varied}
+            arm.name = ",".join([arm.name, *_words(told)])
+
+
+def _named(arms: Sequence[Arm]) -> list[list[Arm]]:
+    """The arms of each name."""
+    by_name: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_name.setdefault(arm.name, []).append(arm)
+    return list(by_name.values())
+
+
+def value_words(arm: Arm) -> list[str]:
+    """The varied values, as a name says them: `xi=0.1`."""
+    return _words(arm.values)
+
+
+def _words(values: Row) -> list[str]:
+    return [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in values.items()]
+
+
+def _text(value: object) -> str:
+    return printable(f"{value:g}" if isinstance(value, float) and math.isfinite(value) else value)
+
+
+def _order(value: object) -> tuple[int, float, str]:
+    number = isinstance(value, int | float)
+    return (0, float(value), "") if number else (1, 0.0, str(value))  # type: ignore[arg-type]
 
 
 def read_parts(folders: Sequence[Path]) -> list[Part]:

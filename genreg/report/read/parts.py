@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from genreg.errors import InputError, nearest
-from genreg.report.read.data import Data, data_of
-from genreg.report.read.runs import Run
+from genreg.report.read.runs import Data, Run, data_of
 from genreg.run.folder import Row, printable
 from genreg.run.metric import Better, Described, Metric, metric_of
 

@@ -1,10 +1,16 @@
-"""What a report sees of a run: its summary and what became of it. Rows are read only where asked for."""
+"""What a report sees of a run: its summary, what became of it, and which data it read."""
 
+import operator
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
+from genreg.run.data import recorded
 from genreg.run.folder import Row, RunFolder, is_whole, printable
+from genreg.run.identity import LATER, data_name, normal
 
 
 @dataclass
@@ -67,3 +73,140 @@ def read_run(path: Path) -> Run:
     damaged = (path / "summary.json").exists()
     status = "damaged" if damaged else "half-written" if path.is_dir() else "missing"
     return Run(path, folder.seed, status)
+
+
+SHOWN = frozenset(
+    f"dataset.{key}"
+    for key in ("labeled", "subset", "columns", "tokenizer", "min_count", "max_length", "dimensions", "size",
+                "channels", "zca")
+)  # fmt: skip
+"""Keys that leave the data the same: how many items keep their label, and how a model is shown an item."""
+
+LABELS, PATH = "task.label_noise", "dataset.path"
+
+
+@dataclass(frozen=True)
+class Data:
+    """settings: by dotted keys, None if no configuration says them. files: sha256 of what was read, by name.
+
+    Files are data, weights that training began with and weights of features. What is not recorded is unknown,
+    which differs from nothing.
+    """
+
+    settings: Row | None
+    files: dict[str, str]
+
+    def differs(self, other: "Data") -> bool:
+        """True if the two are known not to be the same."""
+        if differ(self.files, other.files):
+            return True
+        if self.settings is None or other.settings is None:
+            return False
+        first, second = ({**settings} for settings in (self.settings, other.settings))
+        names = {Path(str(settings.get(PATH))).name for settings in (first, second)}
+        if len(names) == 1 and names <= self.files.keys() & other.files.keys():
+            first[PATH] = second[PATH]  # the same file by its checksum, wherever it lies
+        return first != second
+
+    def __or__(self, other: "Data") -> "Data":
+        """Join what is known of two that do not differ."""
+        return Data(other.settings if self.settings is None else self.settings, other.files | self.files)
+
+
+def data_of(config: Row, files: dict[str, str]) -> Data:
+    """The data of an arm of this configuration; weights to begin with are called by where they came from."""
+    begun = flat(config.get("model"), "model").get("model.pretrained")
+    names = {name: name.replace("model.pretrained", printable(begun), 1) if begun else name for name in files}
+    return Data(settings_of(config), {names[name]: digest for name, digest in files.items()})
+
+
+def settings_of(config: Row) -> Row | None:
+    """The keys that make the data, those that a later version added with the value that they had before."""
+    if not isinstance(config.get("dataset"), dict):
+        return None
+    found = NEUTRAL | flat({key: normal(config.get(key)) for key in ("dataset", "task")})
+    return {
+        key: value
+        for key, value in found.items()
+        if key == LABELS or (key.startswith("dataset.") and key not in SHOWN)
+    }
+
+
+def files_of(starts: Sequence[Row]) -> dict[str, str]:
+    """sha256 by name of all files that the starts of a run read; of one that changed in between, both."""
+    found: dict[str, dict[str, None]] = {}
+    for name, digest in recorded(starts):
+        found.setdefault(printable(name), {})[printable(digest)] = None
+    return {name: " then ".join(digests) for name, digests in found.items()}
+
+
+def of_one_data(runs: dict[int, Run]) -> tuple[dict[int, Run], dict[int, Run], dict[str, str]]:
+    """The runs of an arm that read the files of its newest start, by seed; the others; these files."""
+    starts = {seed: run.folder.starts() for seed, run in runs.items()}
+    files = {seed: files_of(found) for seed, found in starts.items()}
+    known = [seed for seed in runs if files[seed]]
+    if not known:
+        return runs, {}, {}
+    newest = max(known, key=lambda seed: (str(starts[seed][-1].get("started") or ""), seed))
+    other = {seed: run for seed, run in runs.items() if differ(files[seed], files[newest])}
+    kept = {seed: run for seed, run in runs.items() if seed not in other}
+    return kept, other, reduce(operator.or_, (files[seed] for seed in kept))
+
+
+def differ(first: dict[str, str], second: dict[str, str]) -> bool:
+    """True if a file that both name is not the same."""
+    return any(first[name] != second[name] for name in first.keys() & second.keys())
+
+
+def labels(found: Sequence[Data]) -> list[str]:
+    """A name for each of several data: `wine`, or where that is not enough, as `in_full`."""
+    names = [_name(data) for data in found]
+    return names if len(set(names)) == len(names) else in_full(found)
+
+
+def in_full(found: Sequence[Data]) -> list[str]:
+    """Each of several data by all in which it differs from others: `wine.csv 1f2e3d4c`."""
+    several = len({_name(data) for data in found}) > 1
+    return [", ".join([*([_name(data)] if several else []), *_told(data, found)]) for data in found]
+
+
+def _name(data: Data) -> str:
+    node = {key.removeprefix("dataset."): value for key, value in (data.settings or {}).items()}
+    return printable(data_name(node)) if data.settings is not None else "unknown data"
+
+
+def _told(data: Data, found: Sequence[Data]) -> list[str]:
+    """The settings and files in which one of several data differs from any other."""
+    settings = [one.settings or {} for one in found]
+    keys = [key for key in dict.fromkeys(key for own in settings for key in own)
+            if len({repr(own.get(key)) for own in settings}) > 1]  # fmt: skip
+    words = [f"{key.rpartition('.')[2].strip('_')}={_value(data, key)}" for key in keys]
+    return words + [short(name, data.files[name]) for name in changed(found) if name in data.files]
+
+
+def _value(data: Data, key: str) -> str:
+    return printable((data.settings or {}).get(key, "unset"))
+
+
+def changed(found: Sequence[Data]) -> list[str]:
+    """The names of files that are not the same in all of several data."""
+    names = dict.fromkeys(name for data in found for name in data.files)
+    return [name for name in names if len({d.files[name] for d in found if name in d.files}) > 1]
+
+
+def short(name: str, digests: str) -> str:
+    """`wine.csv 1f2e3d4c`."""
+    return f"{name} {' then '.join(digest[:8] for digest in digests.split(' then '))}"
+
+
+def flat(config: Any, prefix: str = "") -> Row:
+    """The values of a configuration by their dotted keys; a group that is empty has none."""
+    if not isinstance(config, dict):
+        return {prefix: config}
+    return {
+        k: v for name, node in config.items() for k, v in flat(node, f"{prefix}.{name}".lstrip(".")).items()
+    }
+
+
+NEUTRAL: Row = reduce(lambda found, item: found | flat(item[1][0], item[0]), LATER.items(), {})
+"""What configurations of earlier versions meant, by dotted keys that they lack."""

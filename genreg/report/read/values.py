@@ -1,13 +1,34 @@
-"""One number of one run: where it was chosen to be read, or when it was reached."""
+"""The values of an arm's runs: of the chosen step, of each replica, and when a threshold was reached."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from genreg.errors import InputError
-from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Part
-from genreg.report.read.reach import Reach, first_reach
+from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Arm, Part
 from genreg.report.read.runs import Run
 from genreg.run.folder import Row
 from genreg.run.replicas import last
+
+
+@dataclass(frozen=True)
+class Reach:
+    """First evaluation at which a metric passed a value; infinite where the run ended before it did."""
+
+    steps: float
+    seconds: float
+
+
+def first_reach(
+    steps: Sequence[int], values: Sequence[float], seconds: Sequence[float], threshold: float, mode: str
+) -> Reach:
+    """The first of the evaluations at or beyond `threshold` (`max`: from below, `min`: from above)."""
+    sign = 1 if mode == "max" else -1
+    for step, value, second in zip(steps, values, seconds, strict=True):
+        if sign * value >= sign * threshold:
+            return Reach(step, second)
+    return Reach(math.inf, math.inf)
+
 
 Key = tuple[int, int | None]
 """A seed, and the replica within it where a run has replicas."""
@@ -57,3 +78,34 @@ def first_time(part: Part, run: Run) -> Reach | None:
     if mode is None:
         raise InputError("threshold", "a mode (max or min), which no run says of its metric", metric)
     return first_reach(steps, [row[metric] for row in rows], seconds, value, mode)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The values of those that finished, and which failed; unfinished and missing ones are in neither.
+
+    A failed run is one key without a replica, also where runs have replicas: all of them failed.
+    """
+
+    values: dict[Key, float] = field(default_factory=dict)
+    failed: set[Key] = field(default_factory=set)
+
+    def lost(self, key: Key) -> bool:
+        return key in self.failed or (key[0], None) in self.failed
+
+    def knows(self, key: Key) -> bool:
+        return key in self.values or self.lost(key)
+
+
+def outcomes(part: Part, arm: Arm, metric: str, replicas: bool) -> Outcomes:
+    """Of each run, or each replica. A value that is not finite is a failure, but for a time never reached."""
+    found = Outcomes()
+    for run in arm.done:
+        for key, value in run_values(part, run, metric, replicas).items():
+            if math.isfinite(value) or metric in (STEPS, SECONDS):
+                found.values[key] = value
+            else:
+                found.failed.add(key)
+    if metric != PER_STEP:  # how long an update takes says nothing of how it ends
+        found.failed.update((run.seed, None) for run in arm.failed)
+    return found

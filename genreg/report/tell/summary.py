@@ -1,18 +1,83 @@
-"""The first words of a report, and all of it on one page of plain text, for a README or a message."""
+"""Results for programs: CSV, JSON and a summary in plain words."""
 
+import dataclasses
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from genreg.report.judge.best import drawn
-from genreg.report.judge.datasets import Matrix, Row, matrices
-from genreg.report.judge.result import ArmResult, PartResult
+from genreg.report.judge.result import ArmResult, Matrix, PartResult, Row, drawn, matrices
 from genreg.report.read.runs import Run, short_commit
-from genreg.report.tell import matrix
+from genreg.report.tell import text
 from genreg.report.tell.columns import COLUMNS
-from genreg.report.tell.numbers import SIGNS, number, sign, titled
+from genreg.report.tell.numbers import SIGNS, as_table, finite, number, sign, titled
 from genreg.run.folder import printable
+
+
+def as_csv(results: Sequence[PartResult]) -> str:
+    """One line for each arm, with plain numbers."""
+    return as_table([_plain_value(result, arm) for result in results for arm in result.arms])
+
+
+def as_json(results: Sequence[PartResult]) -> str:
+    """Everything, down to each run's value, folder and the command that makes it."""
+    groups = [
+        {"group": found.group, "datasets": found.datasets, "friedman_p": found.friedman,
+         "arms": [{"name": row.arm, "mean_rank": row.rank,
+                   "average": row.average and dataclasses.asdict(row.average)} for row in found.rows]}
+        for found in matrices(results)
+    ]  # fmt: skip
+    whole = {"parts": [_part_rows(result) for result in results], "groups": groups}
+    return json.dumps(finite(whole), indent=1, allow_nan=False) + "\n"
+
+
+def _part_rows(result: PartResult) -> dict[str, Any]:
+    part, claims = result.part, result.claims
+    arms = [
+        {**_plain_value(result, a), "varied": a.arm.values, "tuning": _tuning(a), "runs": _run_rows(a)}
+        for a in result.arms
+    ]
+    return {
+        "name": part.name, "group": part.group, "dataset": part.dataset, "question": part.question,
+        "looks": part.looks, "planned": part.planned, "margin": part.margin,
+        "metric": part.metric, "mode": result.metric.better, "select": part.select,
+        "baseline": part.baseline, "threshold": part.threshold, "command": part.command,
+        "arms": arms, "notes": result.notes,
+        "claims": [{**judged.claim, "verdict": judged.verdict, "why": judged.why} for judged in claims],
+    }  # fmt: skip
+
+
+def _tuning(arm: ArmResult) -> dict[str, Any] | None:
+    """Every trial, best first."""
+    found = arm.tuning
+    if not found:
+        return None
+    return {
+        "metric": found.key, "planned": found.planned, "space": found.space, "whole": found.whole,
+        "luck": found.luck, "edges": found.edges(), "expected_best": found.expected_best(),
+        "trials": [{"values": t.values, "mean": t.mean, "sd": t.sd, "n": len(t.scores), "failed": t.failed,
+                    "folders": [str(run.path) for run in t.runs]} for t in found.trials],
+    }  # fmt: skip
+
+
+def _run_rows(arm: ArmResult) -> list[dict[str, Any]]:
+    values: dict[int, Any] = {}
+    for (seed, replica), value in arm.values.items():
+        values[seed] = value if replica is None else [*values.get(seed, []), value]
+    return [
+        {"seed": run.seed, "status": run.status, "reason": run.summary.get("reason"), "folder": str(run.path),
+         "command": arm.arm.command_of(run.seed), "value": values.get(run.seed)}
+        for run in arm.arm.runs.values()
+    ]  # fmt: skip
+
+
+def _plain_value(result: PartResult, arm: ArmResult) -> dict[str, Any]:
+    """Every column, and first where the line belongs."""
+    part = {"part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric}
+    return part | {column.key: column.value(arm) for column in COLUMNS}
+
 
 ARMS = 8  # of a part: the baseline and the best
 MARKS = {ord(c): "\\" + c for c in "`*"} | {ord("&"): "&amp;"}
@@ -113,7 +178,7 @@ def summary(results: Sequence[PartResult]) -> str:
 
 def _average(found: Matrix, row: Row) -> str:
     """`+0.37 [-0.43, +1.17], mean rank 1.4`; nothing of the baseline."""
-    mean = matrix.average(row.average, found.results[0].metric)[0] if row.average else ""
+    mean = text.average(row.average, found.results[0].metric)[0] if row.average else ""
     rank = number(row.rank)
     return f"{mean}, mean rank {rank}" if mean and rank else mean
 

@@ -1,5 +1,6 @@
-"""A report as text to read: for the terminal, as Markdown or LaTeX."""
+"""Results as tables in text: terminal, markdown and LaTeX."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -8,12 +9,51 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genreg.report.judge.datasets import matrices
-from genreg.report.judge.result import PartResult
-from genreg.report.tell import matrix
-from genreg.report.tell.columns import Shown, caption, columns
-from genreg.report.tell.numbers import filled, terminal
+from genreg.report.judge.result import ArmResult, Average, Matrix, PartResult, Row, matrices
+from genreg.report.tell.columns import Shown, caption, columns, difference
+from genreg.report.tell.numbers import filled, number, sign, terminal, titled
 from genreg.report.tell.reference import Judged
+from genreg.run.metric import Metric
+
+
+def matrix_titles(matrix: Matrix) -> list[str]:
+    return ["arm", *matrix.datasets, "mean rank", "average", "over such data sets"]
+
+
+def matrix_rows(matrix: Matrix) -> list[list[str]]:
+    """For each arm its differences with the signs of their verdicts, its mean rank, and the average."""
+    return [_row(matrix, row) for row in matrix.rows]
+
+
+def matrix_caption(matrix: Matrix) -> str:
+    """The words above the matrix: what it shows, and which interval says what."""
+    part, metric = matrix.results[0].part, matrix.results[0].metric
+    words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
+    words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"
+    words += "; over such data sets: [95 %, if these are a sample of more]"
+    friedman = "" if math.isnan(matrix.friedman) else f"; Friedman's p of the ranks {number(matrix.friedman)}"
+    return words + friedman
+
+
+def _row(matrix: Matrix, row: Row) -> list[str]:
+    pairs = zip(matrix.results, row.cells, strict=True)
+    own = [_cell(result, arm) if arm else "" for result, arm in pairs]
+    both = average(row.average, matrix.results[0].metric) if row.average else ["", ""]
+    return [row.arm, *own, number(row.rank), *both]
+
+
+def _cell(result: PartResult, arm: ArmResult) -> str:
+    if arm.arm.name == result.part.baseline or not arm.comparison:
+        return " ".join(filter(None, [number(arm.mean, result.metric), arm.verdict]))
+    return f"{sign(arm.verdict)} {difference(arm.comparison, result.metric)}"
+
+
+def average(of: Average, metric: Metric) -> list[str]:
+    """The mean with the interval for these data sets, and the interval for data sets like these."""
+    ends = (of.mean, of.low, of.high, of.wide_low, of.wide_high)
+    mean, low, high, wide_low, wide_high = (number(value, metric, "+") for value in ends)
+    return [f"{mean} [{low}, {high}]", f"[{wide_low}, {wide_high}]" if wide_low else ""]
+
 
 TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
 REMARK = 24  # columns that a remark has at least
@@ -40,8 +80,8 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
             console.print(Text(f"note: {note}", style="dim"))
         console.print()
     for one in matrices(results):
-        console.print(Text(matrix.caption(one), style="italic"))
-        console.print(filled(Table(), matrix.titles(one), matrix.rows(one)))
+        console.print(Text(matrix_caption(one), style="italic"))
+        console.print(filled(Table(), matrix_titles(one), matrix_rows(one)))
         console.print()
 
 
@@ -102,8 +142,8 @@ def markdown(results: Sequence[PartResult]) -> str:
         lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
         lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
     for one in matrices(results):
-        lines += [f"## {_md(one.group)}", "", f"{_md(matrix.caption(one))}.", ""]
-        lines += [*_md_table(matrix.titles(one), matrix.rows(one)), ""]
+        lines += [f"## {_md(one.group)}", "", f"{_md(matrix_caption(one))}.", ""]
+        lines += [*_md_table(matrix_titles(one), matrix_rows(one)), ""]
     return "\n".join(lines)
 
 

@@ -1,0 +1,39 @@
+"""`genreg export`: a run of model=bert as an encoder's folder, which others can read."""
+
+from pathlib import Path
+
+from genreg.dataset.encoder import EncoderTokenizer, fast_tokenizer
+from genreg.dataset.tokenizer import CUTS
+from genreg.errors import InputError
+from genreg.model import Bert
+from genreg.run.factory import find_target
+from genreg.run.folder import RunFolder, is_run
+from genreg.run.trained import load
+
+
+def export(run_folder: Path, folder: Path) -> None:
+    """Write config.json, weights as safetensors, and the tokenizer of a run's data to an empty folder.
+
+    `model=pretrained_encoder model.name=FOLDER dataset.tokenizer=FOLDER` then begins with the run's weights,
+    all but the output layer. Raises InputError for a run of another model, and for a folder with content.
+    """
+    if not is_run(run_folder.resolve()):
+        raise InputError("RUN_FOLDER", "a run's folder", str(run_folder))
+    config = RunFolder(run_folder.resolve()).config()
+    if find_target(config.get("model"), "model") is not Bert:
+        raise InputError("RUN_FOLDER", "a run of model=bert", config["model"]["_target_"])
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError("FOLDER", "a new or empty folder", str(folder))
+    trained = load(run_folder)
+    bert = trained.model if isinstance(trained.model, Bert) else trained.model.encoder
+    assert isinstance(bert, Bert)  # by the configuration
+    assert trained.dataset is not None
+    assert trained.dataset.vocabulary is not None  # which it was built with
+    cut = config["dataset"]["tokenizer"]
+    own = cut in CUTS
+    tokens = trained.dataset.vocabulary.tokens
+    tokenizer = fast_tokenizer(cut, tokens) if own else EncoderTokenizer(cut).inner
+    folder.mkdir(parents=True, exist_ok=True)
+    bert.encoder.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    print(f"{folder}: model=pretrained_encoder model.name={folder} dataset.tokenizer={folder}")

@@ -1,1 +1,0 @@
-"""What genreg recorded, in Python: tables of runs and rows, and trained models."""

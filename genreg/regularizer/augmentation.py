@@ -1,0 +1,107 @@
+"""Random changes of pictures that keep their label: mirror, crop, affine."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from genreg.dataset import Batch
+from genreg.parameters import STRICT, CountOrZero, Fraction, NonNegative, Share
+from genreg.regularizer.base import Regularizer
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Mirror(Regularizer):
+    """Each labeled picture (C, H, W) is flipped left to right with probability p, drawn for each item.
+
+    Krizhevsky, Sutskever and Hinton (NIPS 2012), section 4.1. Only the labeled batch has a `batch` hook: the
+    unlabeled pictures that consistency methods read are not flipped. Raises InputError, before the first
+    step, for inputs that are no pictures.
+
+    p: probability, from 0 to 1.
+    """
+
+    p: Share = 0.5
+
+    reads = frozenset({"pictures"})
+
+    @property
+    def idle(self) -> bool:
+        return not self.p
+
+    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
+        flipped = torch.rand(len(batch.e), 1, 1, 1, device=batch.e.device, generator=draw) < self.p
+        return replace(batch, e=torch.where(flipped, batch.e.flip(3), batch.e))
+
+
+@dataclass(config=STRICT, kw_only=True)
+class RandomCrop(Regularizer):
+    """Each labeled picture (C, H, W) is cut at random from itself with a reflected border of `pixels`.
+
+    He et al., arXiv:1512.03385, section 4.2, whose border is zero. Only the labeled batch has a `batch` hook:
+    the unlabeled pictures that consistency methods read are not shifted. Raises InputError, before the first
+    step, for inputs that are no pictures.
+
+    pixels: largest shift; those down and to the right are uniform among the whole numbers in
+    [-pixels, pixels], drawn for each item.
+    """
+
+    pixels: CountOrZero = 4
+
+    reads = frozenset({"pictures"})
+
+    @property
+    def idle(self) -> bool:
+        return not self.pixels
+
+    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
+        e, size = batch.e, (2, len(batch.e), 1)
+        shift = torch.randint(-self.pixels, self.pixels + 1, size, device=e.device, generator=draw)
+        rows, columns = (reflected(by, n) for by, n in zip(shift, e.shape[2:], strict=True))
+        items = torch.arange(len(e), device=e.device)[:, None, None]
+        cut = e.permute(0, 2, 3, 1)[items, rows[:, :, None], columns[:, None]]
+        return replace(batch, e=cut.permute(0, 3, 1, 2))  # channels_last, as convolutions like it
+
+
+def reflected(shift: Tensor, n: int) -> Tensor:
+    """Which of n pixels comes to each place (B, n) of a line moved by `shift` (B, 1) between two mirrors."""
+    period = max(1, 2 * (n - 1))
+    place = (torch.arange(n, device=shift.device) - shift) % period
+    return torch.minimum(place, period - place)
+
+
+@dataclass(config=STRICT, kw_only=True)
+class RandomAffine(Regularizer):
+    """Each labeled picture is moved and scaled at random; bilinear, its border goes on outside of it.
+
+    Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual document
+    analysis" (ICDAR 2003): affine distortions. Raises InputError for inputs that are no pictures.
+
+    translate: largest shift in pixels; each of both is uniform in [-translate, translate].
+    scale: the factor is uniform in [1 - scale, 1 + scale], about the centre; from 0 to below 1.
+    """
+
+    translate: NonNegative = 1.0
+    scale: Fraction = 0.1
+
+    reads = frozenset({"pictures"})
+
+    @property
+    def idle(self) -> bool:
+        return not (self.translate or self.scale)
+
+    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
+        u = torch.rand(3, len(batch.e), dtype=batch.e.dtype, device=batch.e.device, generator=draw) * 2 - 1
+        return replace(batch, e=moved(batch.e, self.translate * u[:2], 1 + self.scale * u[2]))
+
+
+def moved(e: Tensor, shift: Tensor, factor: Tensor) -> Tensor:
+    """Pictures (B, C, H, W) magnified by `factor` (B,), then moved right and down by `shift` (2, B)."""
+    height, width = e.shape[2:]
+    x, y = -2 * shift[0] / (width * factor), -2 * shift[1] / (height * factor)
+    zero = torch.zeros_like(factor)
+    theta = torch.stack((1 / factor, zero, x, zero, 1 / factor, y), 1).view(-1, 2, 3)
+    grid = F.affine_grid(theta, list(e.shape), align_corners=False)
+    return F.grid_sample(e, grid, mode="bilinear", padding_mode="border", align_corners=False)

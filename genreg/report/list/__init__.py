@@ -1,1 +1,0 @@
-"""`genreg ls`: a line for each arm, filtered and sorted."""

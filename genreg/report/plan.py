@@ -1,0 +1,131 @@
+"""`genreg plan`: how many seeds and minutes a wanted difference takes, from the runs that have finished."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+from scipy import stats
+
+from genreg.errors import InputError
+from genreg.report.evaluate import evaluate
+from genreg.report.judge import FEWEST
+from genreg.report.judge.result import PartResult
+from genreg.report.judge.statistics import LEVEL, POWER, level_at, power
+from genreg.report.read.find import read_parts
+from genreg.report.tell.numbers import number, terminal
+
+MOST = 10_000  # seeds, beyond which nobody waits
+
+SURE = 0.8
+"""How often the spread is at most its upper bound, and so how often the seeds have the power that is said.
+
+After Browne (Statistics in Medicine 14, 1995): with a pilot's spread taken as it is, half of them or fewer.
+"""
+
+COLUMNS = ("part", "arm", "against", "pairs so far", "sd so far", "sd at most", "seeds", "minutes",
+           "if sd so far")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The seeds and minutes that the comparison of an arm with the baseline takes.
+
+    sd: of the paired differences so far; pairs: how many of them there are. at_most: the upper bound of the
+    true sd. seeds: those that find the wanted difference with 80 % power at that bound, and as many as a
+    verdict needs; plain: were the true sd the one so far. None beyond MOST. minutes: of all runs of `seeds`,
+    one after the other.
+    """
+
+    part: str
+    arm: str
+    sd: float
+    pairs: int
+    at_most: float
+    seeds: int | None
+    plain: int | None
+    minutes: float
+
+
+def needed(result: PartResult, difference: float) -> Iterator[Needed]:
+    """For each arm that has two pairs; as many comparisons as the part has share the level (Holm's first)."""
+    base = result.find(result.part.baseline)
+    arms = [arm for arm in result.arms if arm.comparison and arm.comparison.sd > 0]
+    if base is None:
+        return
+    for arm in arms:
+        found = arm.comparison
+        assert found is not None
+        level = _level(result) / len([a for a in result.arms if a is not base])
+        at_most = upper(found.sd, found.n)
+        seeds, plain = (recommended(difference, sd, level) for sd in (at_most, found.sd))
+        took = [one.arm.seconds or math.nan for one in (arm, base)]
+        minutes = (seeds or math.nan) * sum(took) / 60
+        yield Needed(result.part.name, arm.arm.name, found.sd, found.n, at_most, seeds, plain, minutes)
+
+
+def upper(sd: float, pairs: int) -> float:
+    """The upper bound of the true standard deviation, in SURE of all pilots of so many normal differences."""
+    return sd * math.sqrt((pairs - 1) / float(stats.chi2.ppf(1 - SURE, pairs - 1)))
+
+
+def recommended(difference: float, sd: float, level: float = LEVEL) -> int | None:
+    """The fewest pairs with 80 % power of which the report makes a verdict; None if more than MOST."""
+    seeds = seeds_for(difference, sd, level)
+    return seeds and max(FEWEST, seeds)
+
+
+def seeds_for(difference: float, sd: float, level: float = LEVEL) -> int | None:
+    """The fewest pairs with 80 % power for the difference; None if more than MOST."""
+    low, high = 1, 2
+    while power(difference, sd, high, level) < POWER:
+        low, high = high, 2 * high
+        if low > MOST:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if power(difference, sd, middle, level) >= POWER else (middle, high)
+    return high
+
+
+def _level(result: PartResult) -> float:
+    """The level of one comparison: with a plan, that of its last look."""
+    plan = result.rule.plan
+    return level_at(plan[-1], plan, LEVEL) if plan else LEVEL
+
+
+def plan(folder: Path, difference: float) -> None:
+    """Print what the difference takes in each part of `folder`; in points of a share, else in the own unit.
+
+    Raises InputError for a folder without runs, or in which no arm has two pairs yet.
+    """
+    if difference <= 0:
+        raise InputError("--difference", "a number above 0", difference)
+    results = [evaluate(part) for part in read_parts([folder])]
+    rows = [(r, one) for r in results for one in needed(r, difference / r.metric.scale)]
+    if not rows:
+        raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
+                         str(folder))  # fmt: skip
+    _show(rows, difference)
+
+
+def _show(rows: Sequence[tuple[PartResult, Needed]], difference: float) -> None:
+    table = Table(title=f"for a difference of {difference:g} with 80 % power", title_justify="left")
+    for title in COLUMNS:
+        table.add_column(title, justify="left" if title in ("part", "arm", "against") else "right")
+    for result, one in rows:
+        seeds, plain = (f"> {MOST}" if n is None else str(n) for n in (one.seeds, one.plain))
+        minutes = "" if math.isnan(one.minutes) else f"{one.minutes:.1f}"
+        sd, at_most = (number(sd, result.metric) for sd in (one.sd, one.at_most))
+        row = (one.part, one.arm, result.part.baseline, str(one.pairs), sd, at_most, seeds, minutes, plain)
+        table.add_row(*map(Text, row))
+    console = terminal()
+    console.print(table)
+    words = (
+        f"sd: of paired differences; the true one is below `sd at most` in {SURE:.0%} of pilots like this",
+        f"seeds: enough at that bound, {FEWEST} at least; minutes: of both arms' runs, one after the other",
+        "if sd so far: seeds, were the true sd the one so far: few pairs put it too low more often than not",
+    )
+    console.print(*words, sep="\n")

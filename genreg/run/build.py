@@ -1,0 +1,118 @@
+"""Makes objects of plain configuration values; an error names the key of the value that is wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genreg.dataset import Dataset
+from genreg.download import data_dir_of
+from genreg.errors import InputError
+from genreg.run.factory import GROUPS, KEYED, factory, find_target, is_own
+
+
+def build_task(config: dict[str, Any], device: torch.device) -> Any:
+    """The task of a configuration, on `device`, given the groups that it is made of."""
+    groups = _groups(config)
+    parts = {
+        group: _part(config, group) for group in GROUPS if group in groups and config.get(group) is not None
+    }
+    return factory(config["task"], "task")(
+        **parts, seed=config["seed"], device=device, precision=config["precision"]
+    )
+
+
+def reported(config: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that runs of a configuration may report, by key of a row; empty where its task is silent.
+
+    No data are read. InputError for what can be seen to be wrong on the way.
+    """
+    groups, target = _groups(config), find_target(config["task"], "task")
+    if not hasattr(target, "reports"):
+        return {}
+    parts = {
+        group: _part(config, group)
+        for group in ("model", "loss", "measure")
+        if group in groups and config.get(group) is not None
+    }
+    options = {name: value for name, value in config["task"].items() if name != "_target_"}
+    found: dict[str, Any] = target.reports(**{**options, **parts})
+    return found
+
+
+def _groups(config: dict[str, Any]) -> frozenset[str]:
+    """The groups that the task is made of; InputError for a group, or a model, of another task."""
+    target = find_target(config["task"], "task")
+    groups: frozenset[str] = getattr(target, "groups", frozenset(GROUPS))
+    for group in GROUPS:
+        if config.get(group) and group not in groups | {"task", "logger"}:
+            raise InputError(
+                group, f"none with task={target.__module__.rpartition('.')[2]}", _options(config[group])
+            )
+    _check_model(find_target(config["model"], "model"), target)
+    return groups
+
+
+def _part(config: dict[str, Any], group: str) -> Any:
+    """Make what a task is given of one group: objects, or factories of what it makes itself."""
+    if group in KEYED:
+        return build_each(config, group)
+    if not config[group]:
+        return None
+    if group == "dataset":
+        return dataset_of(config)
+    make = factory(config[group], group)
+    if group == "features":
+        return make(output_dir=Path(config["output_dir"]))
+    return make() if group == "loss" else make
+
+
+def dataset_of(config: dict[str, Any]) -> Callable[..., Dataset]:
+    """The data set of a configuration, given a seed; a user's own gets the checksum that genreg's have."""
+    node = config["dataset"]
+    make = partial(factory(node, "dataset"), data_dir=_data_dir(config["data_dir"]))
+    return partial(_with_checksum, make, node["_target_"]) if is_own(node) else make
+
+
+def _with_checksum(make: Callable[..., Dataset], target: str, *, seed: int) -> Dataset:
+    """Call a user's own function; its arrays, which may be others at another seed, get a checksum."""
+    dataset = make(seed=seed)
+    if not isinstance(dataset, Dataset):
+        raise InputError("dataset._target_", "a function that returns a genreg.dataset.Dataset", dataset)
+    return replace(dataset, checksums={**dataset.checksums, f"{target}(seed={seed})": dataset.digest})
+
+
+def _data_dir(path: str | None) -> Path:
+    if path is not None and not Path(path).is_dir():
+        raise InputError("data_dir", "an existing folder (set by data_dir= or GENREG_DATA)", path)
+    return data_dir_of(path)
+
+
+def _options(node: Any) -> str:
+    return node.get("_target_", ", ".join(node)) if isinstance(node, dict) else str(node)
+
+
+def _check_model(model: Any, task: Any) -> None:
+    """Refuse a model of another kind than the task trains, where both are classes that say so."""
+    kind, words = getattr(task, "trains", (object, ""))
+    if isinstance(model, type) and not issubclass(model, kind):
+        raise InputError("model", f"{words} for this task", model.__name__)
+
+
+def build_each(config: dict[str, Any], group: str) -> dict[str, Any]:
+    """The objects of a group whose options are keyed by their own names."""
+    return {name: factory(node, f"{group}.{name}")() for name, node in config[group].items()}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one; InputError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    count = torch.cuda.device_count()
+    known = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
+    if name not in known:
+        raise InputError("device", f"one of auto, {', '.join(known)} ({count} CUDA devices visible)", name)
+    return torch.device(name)

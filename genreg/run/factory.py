@@ -1,0 +1,111 @@
+"""From the plain values of a YAML node to an object, by its `_target_`; a bad value is said with its key."""
+
+from collections.abc import Callable
+from functools import cache, update_wrapper
+from pkgutil import resolve_name
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, create_model
+from pydantic_core import PydanticCustomError
+
+from genreg.errors import InputError
+from genreg.parameters import STRICT, Count, Fraction, NonNegative, Number, Positive, blame
+
+GROUPS = (
+    "task", "dataset", "model", "loss", "regularizer", "optimizer", "generator_optimizer",
+    "unlabeled_optimizer", "scheduler",
+    "features", "measure", "logger",
+)  # fmt: skip
+"""What a configuration holds beside its scalars: nodes of which objects are made."""
+
+KEYED = ("regularizer", "measure", "logger")
+"""Groups of which several options may be chosen, each keyed by its own name."""
+
+
+def factory(node: Any, key: str) -> Callable[..., Any]:
+    """Bind the values of `node` to what `_target_` names; errors name `key` and parameter.
+
+    Arguments of a call replace bound values. The signature is the target's.
+    """
+    target = find_target(node, key)
+    values = {name: value for name, value in node.items() if name != "_target_"}
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        try:
+            with blame(key, target):
+                check(target, values)
+                return target(*arguments, **{**values, **more})
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # numpy's, torch's
+                raise _too_large(key, values, error) from error
+            raise
+
+    return update_wrapper(call, target)
+
+
+def is_own(node: dict[str, Any]) -> bool:
+    """True if a node names what a user has written."""
+    return not str(node.get("_target_", "")).startswith("genreg.")
+
+
+def _too_large(key: str, values: dict[str, Any], error: Exception) -> InputError:
+    """The error of what does not fit into memory, blamed on the largest number of its node."""
+    numbers = {name: _largest(value) for name, value in values.items()}
+    name = max(numbers, key=lambda name: numbers[name], default="")
+    if not name or numbers[name] < 1:
+        return InputError(key, "what fits into memory", str(error).splitlines()[0])
+    return InputError(f"{key}.{name}", "a size that fits into memory", values[name])
+
+
+def _largest(value: Any) -> float:
+    """The largest number in a value; 0 without any."""
+    parts = value if isinstance(value, list) else [value]
+    return max((p for p in parts if isinstance(p, int | float) and not isinstance(p, bool)), default=0)
+
+
+def find_target(node: Any, key: str) -> Any:
+    """The class or function that `node` names."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(key, "keys with a _target_", node)
+    try:
+        module, _, attribute = str(node["_target_"]).rpartition(".")
+        return resolve_name(f"{module}:{attribute}")
+    except (ImportError, AttributeError, ValueError) as error:
+        expected = "the dotted name of a class or function"
+        raise InputError(f"{key}._target_", expected, node["_target_"]) from error
+
+
+def _pair(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) != 2:
+        raise PydanticCustomError("pair", "a list of 2 numbers")
+    return value
+
+
+Betas = Annotated[list[Fraction], BeforeValidator(_pair)]
+SGD = {"lr": NonNegative, "momentum": Fraction, "dampening": NonNegative, "weight_decay": NonNegative,
+       "nesterov": bool, "fused": bool}  # fmt: skip
+ADAM = {"lr": NonNegative, "betas": Betas, "eps": Positive, "weight_decay": NonNegative, "amsgrad": bool,
+        "fused": bool}  # fmt: skip
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "SGD": SGD,
+    "Adam": ADAM,
+    "AdamW": ADAM,
+    "RMSprop": {"lr": NonNegative, "alpha": Fraction, "eps": Positive, "weight_decay": NonNegative,
+                "momentum": Fraction, "centered": bool},
+    "CosineAnnealingLR": {"T_max": Count, "eta_min": Number},
+    "LinearLR": {"total_iters": Count, "start_factor": Positive, "end_factor": NonNegative},
+    "StepLR": {"step_size": Count, "gamma": Positive},
+}  # fmt: skip
+"""By name of the class. What else of torch a user names is left to torch's own checks."""
+
+
+def check(target: Any, values: dict[str, Any]) -> None:
+    """Raise ValidationError where `values` do not fit a torch class that is known here."""
+    if str(target.__module__).startswith("torch.") and target.__name__ in ARGUMENTS:
+        _model(target.__name__)(**values)
+
+
+@cache
+def _model(name: str) -> type[BaseModel]:
+    fields: dict[str, Any] = {key: (kind | None, None) for key, kind in ARGUMENTS[name].items()}
+    return create_model(name, __config__=STRICT, **fields)

@@ -1,0 +1,191 @@
+"""Jobs as a whole: which are over, which are left, what became of them."""
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+
+from genreg.errors import FolderInUseError, GenregError, InputError, Interrupted, report
+from genreg.run import data
+from genreg.run.code import Other, other, words
+from genreg.run.identity import same_run
+from genreg.study.job import Job, Outcome, finished
+from genreg.study.table import Table, clock
+
+Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
+"""What a launcher does: the outcome of each job, None where it was not started."""
+
+SHOWN = 5  # first commands of a dry run
+COMMANDS = 3  # of jobs that failed for one reason
+
+
+class SweepFailedError(GenregError):
+    """Jobs failed, and were listed. outcomes: of all jobs, if any was run."""
+
+    def __init__(self, message: str, exit_code: int, outcomes: Sequence[Outcome | None] = ()) -> None:
+        super().__init__(message)
+        self.exit_code, self.outcomes = exit_code, outcomes
+
+
+def run_batch(
+    jobs: list[Job],
+    run: Run,
+    *,
+    retry_failed: bool,
+    keep_going: bool,
+    again: bool = False,
+    whole: bool = True,
+) -> list[Outcome | None]:
+    """Run what is not over yet, and tell what became of all; less of it if the batch is not the whole sweep.
+
+    again: set runs of other code or data aside, and make them anew.
+
+    Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
+    """
+    outcomes = look(jobs, retry_failed)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome and outcome.status == "done":
+            job.folder.drop_checkpoints()
+    others = _others(jobs, outcomes)
+    if again:
+        others = _set_aside(jobs, outcomes, others)
+    left = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    quiet = not whole or all(job.settings.quiet for job in jobs)
+    if not quiet:
+        print(_counts(jobs, outcomes, others), flush=True)
+    if left:
+        table = Table(jobs, outcomes)
+        for number, outcome in zip(left, run([jobs[number] for number in left], table), strict=True):
+            outcomes[number] = outcome
+    _conclude(jobs, outcomes, set(left), keep_going, quiet)
+    return outcomes
+
+
+def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
+    """The outcome of each job that is over; InputError if two jobs are the same run."""
+    check_once(jobs, [" ".join(job.overrides) for job in jobs])
+    if not jobs:
+        raise InputError("sweep", "at least one job")
+    found = [finished(job) for job in jobs]
+    return [None if o and o.status == "failed" and retry_failed else o for o in found]
+
+
+def check_once(jobs: Sequence[Job], words: Sequence[str], key: str = "sweep") -> None:
+    """InputError if two jobs are the same run, however their values were typed; words: what tells each."""
+    first: dict[object, int] = {}
+    for number, job in enumerate(jobs):
+        other = first.setdefault(same_run(job.config), number)
+        if other != number:
+            raise InputError(key, "no run twice", _both(words[other], words[number]))
+
+
+def _both(one: str, other: str) -> str:
+    """Two lists of overrides; where they are the same, once."""
+    return f"twice {one}" if one == other else f"{one} and {other}"
+
+
+def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: bool) -> None:
+    """Print how many jobs there are, how many are over, how long the others may take, and the first.
+
+    workers: how many of some jobs run at once; asked only where it matters, since the answer may need torch.
+    """
+    outcomes = look(jobs, retry_failed)
+    left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
+    print(_counts(jobs, outcomes, _others(jobs, outcomes)))
+    if left:
+        print(_estimate(jobs, outcomes, workers))
+        print(*(f"  {job.command}" for job in left[:SHOWN]), sep="\n")
+    if len(left) > SHOWN:
+        print(f"  ... {len(left) - SHOWN} more")
+
+
+def _counts(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, Other]) -> str:
+    status = [outcome.status if outcome else "left" for outcome in outcomes]
+    failed = status.count("failed")
+    again = f", {failed} failed (hydra.launcher.retry_failed=true runs them again)" if failed else ""
+    lines = [f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"]
+    for kind, what in (("done", "finished with {}: --again repeats them"),
+                       ("left", "begun with {}, and go no further: --again makes them anew")):  # fmt: skip
+        found = [other for number, other in others.items() if status[number] == kind]
+        lines += [f"{len(found)} {what.format(words(found))}"] if found else []
+    return "\n".join(lines)
+
+
+def _others(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, Other]:
+    """The changes since each finished job ran, by its number, and in the data of unfinished ones."""
+    seen, found = data.Look(), {}
+    for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
+        if (outcome and outcome.status == "done") or (not outcome and job.folder.begun):
+            found[number] = other(job.folder, job.config, seen, begun=not outcome)
+    return {number: other for number, other in found.items() if other}
+
+
+def _set_aside(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, Other]) -> dict[int, Other]:
+    """Set what is other aside, to be run anew; the rest of it, which another process is making."""
+    held = {}
+    for number, found in others.items():
+        try:
+            jobs[number].folder.set_aside()
+            outcomes[number] = None
+        except FolderInUseError:
+            held[number] = found
+    return held
+
+
+def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: Callable[[list[Job]], int]) -> str:
+    """The time left in words, by the mean seconds of finished jobs of an arm, or of all where it has none."""
+    took: dict[object, list[float]] = {}
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if outcome and outcome.status == "done":
+            for key in (job.folder.path.parent, "all"):
+                took.setdefault(key, []).append(outcome.summary["seconds"])
+    if not took:
+        return "estimated time: unknown until a job has finished"
+    means = {key: sum(seconds) / len(seconds) for key, seconds in took.items()}
+    left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
+    total = sum(means.get(job.folder.path.parent, means["all"]) for job in left)
+    once = workers(left)
+    return f"estimated time: {clock(total / once)} with {once} at once, from {len(took['all'])} finished"
+
+
+def _conclude(
+    jobs: list[Job], outcomes: list[Outcome | None], ran: set[int], keep_going: bool, quiet: bool
+) -> None:
+    """Tell what is not done and what to type next; raise what the exit code follows from."""
+    failed = {n: outcome for n, outcome in enumerate(outcomes) if outcome and outcome.status == "failed"}
+    elsewhere = sum(bool(outcome and outcome.status == "in use") for outcome in outcomes)
+    stopped = sum(outcome is None or outcome.status == "interrupted" for outcome in outcomes)
+    _tell_failures(jobs, failed, ran)
+    if elsewhere and not quiet:
+        print(f"{elsewhere} jobs were passed over: another process runs them")
+    if stopped and (keep_going or not failed):
+        raise Interrupted(f"interrupted: {stopped} of {len(jobs)} jobs are left; the same command goes on")
+    error = None
+    if failed:
+        code = 2 if all(outcome.exit_code == 2 for outcome in failed.values()) else 1
+        left = f", {stopped} are left" if stopped else ""
+        error = SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code, outcomes)
+        report(error)
+    if not quiet and any(outcome and outcome.status == "done" for outcome in outcomes):
+        folders = dict.fromkeys(job.settings.output_dir for job in jobs)
+        print(f"next: {shlex.join(['genreg', 'report', *folders])}", flush=True)
+    if error:
+        raise error
+
+
+def _tell_failures(jobs: list[Job], failed: dict[int, Outcome], ran: set[int]) -> None:
+    """Each reason once, with its count and the commands of the first jobs that failed for it."""
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for number, outcome in failed.items():
+        reason = re.sub(r" at step \d+", "", outcome.reason)
+        alike.setdefault((reason, number in ran), []).append(number)
+    for (_, now), numbers in alike.items():
+        notes = [f"{len(numbers)} jobs"] if len(numbers) > 1 else []
+        notes += [] if now else ["failed before, not run again"]
+        said = f" ({', '.join(notes)})" if notes else ""
+        print(f"genreg: {failed[numbers[0]].reason}{said}", file=sys.stderr)
+        for number in numbers[:COMMANDS]:
+            print(f"  {jobs[number].command}", file=sys.stderr)
+        if len(numbers) > COMMANDS:
+            print(f"  ... {len(numbers) - COMMANDS} more", file=sys.stderr)
+    sys.stderr.flush()

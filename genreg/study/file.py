@@ -1,0 +1,275 @@
+"""A sweep file: parts, their arms and seeds. Needs neither torch nor Hydra."""
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from genreg.errors import InputError, nearest
+from genreg.parameters import STRICT, CountOrZero, Number, blame
+from genreg.report.read.parts import check_select
+from genreg.run.metric import Metric
+from genreg.study.job import key as key_of
+from genreg.study.tune import Tune, Values, check_once, check_tune, read_tune
+from genreg.study.until import Until, margin_of, read_until
+
+SEEDS = 10_000
+"""Seeds of an arm at most, where a file says only how many."""
+
+RUNS = 100_000
+"""Runs of a part at most."""
+
+Seeds = Annotated[CountOrZero, Field(le=SEEDS)] | list[CountOrZero]
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Threshold:
+    """The time until `metric` reaches `value` is reported, in steps and in seconds."""
+
+    metric: str
+    value: Number
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Part:
+    """Arms that are compared with one another.
+
+    Every experiment and every entry of `arms` (name: overrides), at every combination of `grid`, is an arm.
+    overrides: of every arm. seeds: their number, or a list. baseline: the arm that others are compared with,
+    by default the first. metric: what is reported. mode: which way is better, by default the metric's own.
+    select: the metric that chooses the step; null where there is nothing to choose. margin: a difference that
+    is not worth having. tune: what is tried for each arm before. until: how seeds are added instead of a
+    fixed number. datasets: names, or overrides by name: the part is made once for each. group, dataset: what
+    such parts have in common, and which one each is.
+    """
+
+    metric: str
+    mode: Literal["max", "min"] | None = None
+    select: str | None = None
+    experiments: list[str] = field(default_factory=list)
+    arms: dict[str, list[str]] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    seeds: Seeds | None = None
+    baseline: str | None = None
+    threshold: Threshold | None = None
+    margin: str | None = None
+    tune: Tune | None = None
+    until: Until | None = None
+    datasets: list[str] | dict[str, list[str]] = field(default_factory=dict)
+    group: str = ""
+    dataset: str = ""
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Sweep:
+    """A whole file. seeds, until: of every part that has neither. question: what the sweep is to answer."""
+
+    parts: dict[str, Part]
+    seeds: Seeds = 1
+    until: Until | None = None
+    question: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One configuration over its seeds. values: of the grid's keys. seeds: that it may have."""
+
+    part: str
+    name: str
+    overrides: list[str]
+    values: Values
+    seeds: list[int]
+
+    def at(self, values: Values) -> list[str]:
+        """The overrides with those of a trial."""
+        return [*self.overrides, *(f"{key}={_text(value)}" for key, value in values.items())]
+
+
+def read(node: Any, decided: Until | None = None, typed: bool = False) -> Sweep:
+    """The checked content of a sweep file; InputError names the first bad key, and an empty sweep.
+
+    decided: how seeds are added to parts of which the file does not say it; None: a fixed number. typed: the
+    number of seeds was typed, and counts more than the file's way to add seeds.
+    """
+    parts = node.get("parts") if isinstance(node, dict) else None
+    if not isinstance(parts, dict) or not parts:
+        raise InputError("sweep.parts", "at least one part", parts if isinstance(node, dict) else node)
+    until = read_until("sweep.until", node["until"]) if node.get("until") is not None else decided
+    read_parts = {name: _part(name, part) for name, part in parts.items()}
+    with blame("sweep", Sweep):
+        sweep = Sweep(**{**node, "parts": read_parts, "until": until})
+    fixed = typed and isinstance(sweep.seeds, int)
+    if fixed and decided:
+        words = "none beside --until decided, or a list to take them from"
+        raise InputError("sweep.seeds", words, sweep.seeds)
+    each = [one for name, part in read_parts.items() for one in _each(name, part)]
+    _check_names(name for name, _ in each)
+    sweep.parts = {name: _filled(part, until, fixed) for name, part in each}
+    for name, part in sweep.parts.items():
+        _check(name, part, sweep.seeds)
+    return sweep
+
+
+def _check_names(names: Iterable[str]) -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError("sweep.parts", "no part or data set twice", ", ".join(twice))
+
+
+def _check(name: str, part: Part, seeds: Seeds) -> None:
+    key = f"sweep.parts.{name}"
+    own = arms_of(name, part, seeds)
+    names = [arm.name for arm in own]
+    check_select(part.select, f"{key}.select")
+    if part.threshold:
+        check_select(part.threshold.metric, f"{key}.threshold.metric")
+    if part.baseline is not None and part.baseline not in names:
+        raise InputError(f"{key}.baseline", "one of its arms", part.baseline, nearest(part.baseline, names))
+    if part.tune:
+        check_tune(f"{key}.tune", part.tune, names, own[0].seeds)
+
+
+def check_threshold(key: str, part: Part, reported: Mapping[str, Metric]) -> None:
+    """InputError for percents of what runs report as a share."""
+    of = part.threshold
+    if of and of.metric in reported and reported[of.metric].percent and abs(of.value) > 1:
+        raise InputError(f"{key}.threshold.value", f"a share of 1, as {of.metric} is one", of.value)
+
+
+def _filled(part: Part, until: Until | None, fixed: bool) -> Part:
+    """With what the part leaves to others: the metric of tuning, the margin, the sweep's way to add seeds.
+
+    fixed: the number of seeds was typed: the sweep's way to add them does not hold, its margin does.
+    """
+    until = part.until or (until if part.seeds is None else None)
+    tune = part.tune and replace(part.tune, metric=part.tune.metric or part.select)
+    margin = part.margin or (until.margin if until else None)
+    return replace(part, until=part.until if fixed else until, tune=tune, margin=margin)
+
+
+def _each(name: str, part: Part) -> Iterator[tuple[str, Part]]:
+    """The part itself, or the one of each data set that it lists."""
+    if not part.datasets:
+        yield name, part
+    given = part.datasets
+    for dataset in given:
+        own = given[dataset] if isinstance(given, dict) else [f"dataset={dataset}"]
+        whole = replace(part, datasets=[], overrides=[*part.overrides, *own], group=name, dataset=dataset)
+        yield f"{name}/{dataset}", whole
+
+
+def _part(name: str, node: Any) -> Part:
+    if not isinstance(node, dict):
+        raise InputError(f"sweep.parts.{name}", "the keys of a part", node)
+    threshold = node.get("threshold")
+    if isinstance(threshold, dict):
+        with blame(f"sweep.parts.{name}.threshold", Threshold):
+            threshold = Threshold(**threshold)
+    key = f"sweep.parts.{name}"
+    nodes = {"tune": read_tune, "until": read_until}
+    own = {k: read(f"{key}.{k}", node[k]) for k, read in nodes.items() if node.get(k) is not None}
+    if node.get("margin") is not None:
+        margin_of(f"{key}.margin", node["margin"])
+    with blame(key, Part):
+        part = Part(**{**node, "threshold": threshold, **own})
+    for place, own_overrides in _given(key, part):
+        for override in own_overrides:
+            _check_override(place, override)
+    if part.datasets and (part.group or part.dataset):
+        raise InputError(f"{key}.datasets", "none beside group and dataset, which it fills in", part.datasets)
+    for short, values in part.grid.items():
+        check_once(f"{key}.grid.{short}", values)
+    if part.until and isinstance(part.seeds, int):
+        raise InputError(f"{key}.seeds", "none beside until, or a list to take them from", part.seeds)
+    if part.margin and part.until and part.until.margin not in (None, part.margin):
+        raise InputError(f"{key}.until.margin", f"the part's margin, {part.margin}", part.until.margin)
+    return part
+
+
+def _given(key: str, part: Part) -> Iterator[tuple[str, Iterable[str]]]:
+    """All overrides that a part's arms may get, with the place where they stand."""
+    yield f"{key}.overrides", part.overrides
+    yield f"{key}.grid", [f"{k}={values}" for k, values in part.grid.items()]
+    yield from ((f"{key}.arms.{name}", own) for name, own in part.arms.items())
+    for name, space in part.tune.space.items() if part.tune else ():
+        yield f"{key}.tune.space.{name}", [f"{k}={axis}" for k, axis in space.items()]
+    if isinstance(part.datasets, dict):
+        yield from ((f"{key}.datasets.{name}", own) for name, own in part.datasets.items())
+
+
+def _check_override(place: str, override: str) -> None:
+    """InputError for a key that is the sweep's own, in an arm or what arms have in common."""
+    own = {"seed": "a sweep has seeds of its own", "output_dir": "type it for the whole sweep",
+           "sweep": "a sweep has no other inside"}  # fmt: skip
+    if "=" not in override and not override.startswith("~"):
+        raise InputError(place, "key=value", override)
+    name = key_of(override).split(".")[0]
+    if name in own:
+        raise InputError(place, f"no {name}: {own[name]}", override)
+
+
+def arms(sweep: Sweep) -> list[Arm]:
+    """Every arm of every part, in the order of the file."""
+    return [arm for name, part in sweep.parts.items() for arm in arms_of(name, part, sweep.seeds)]
+
+
+def arms_of(name: str, part: Part, seeds: Seeds) -> list[Arm]:
+    """The arms of one part; InputError if there are none, if two have one name, or without seeds."""
+    key = f"sweep.parts.{name}"
+    chosen = _seeds(key, part, seeds)
+    many = math.prod(map(len, part.grid.values())) * (len(part.experiments) + len(part.arms))
+    trials = part.tune.trials * len(part.tune.own_seeds) if part.tune else 0
+    if (runs := many * (len(chosen) + trials)) > RUNS:
+        raise InputError(key, f"at most {RUNS:,} runs", f"{runs:,}, of {many:,} arms")
+    found = [Arm(name, *arm, chosen) for arm in _named(part)]
+    if not found:
+        raise InputError(key, "at least one arm: experiments or arms, and no empty list in grid")
+    if not chosen:
+        raise InputError(f"{key}.seeds", "at least one seed", 0)
+    for what, values in ((f"{key}.seeds", map(str, chosen)), (key, [arm.name for arm in found])):
+        if twice := [value for value, count in Counter(values).items() if count > 1]:
+            raise InputError(what, "no duplicates", ", ".join(twice))
+    return found
+
+
+def _named(part: Part) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+    """Name, overrides and grid values of each arm."""
+    shorts = [name.rsplit("/", 1)[-1] for name in part.experiments]
+    names = shorts if len(set(shorts)) == len(shorts) else part.experiments
+    roots = [(name, [f"experiment={of}"]) for name, of in zip(names, part.experiments, strict=True)]
+    for root, given in (*roots, *part.arms.items()):
+        for combination in itertools.product(*part.grid.values()):
+            values = dict(zip(part.grid, combination, strict=True))
+            short = [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in values.items()]
+            grid = [f"{key}={_text(value)}" for key, value in values.items()]
+            yield ",".join([root, *short]), [*given, *part.overrides, *grid], values
+
+
+def _seeds(key: str, part: Part, seeds: Seeds) -> list[int]:
+    """The seeds of every arm; where they are added until decided, as many as the last look may take."""
+    given = seeds if part.seeds is None else part.seeds
+    if part.until is None:
+        return list(range(given)) if isinstance(given, int) else given
+    most = part.until.plan[-1]
+    if isinstance(given, int):
+        return list(range(most))
+    if len(given) < most:
+        raise InputError(f"{key}.seeds", f"as many as its last look takes, {most}", f"{len(given)} seeds")
+    return given[:most]
+
+
+def _text(value: Any) -> str:
+    """A value as an override on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    return text if re.fullmatch(r"[\w./+-]*", text) else f"'{text}'"

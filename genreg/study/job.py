@@ -1,0 +1,171 @@
+"""One run of many: its overrides, its configuration, and how it ended."""
+
+import logging
+import logging.config
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from genreg.errors import FolderInUseError, InputError, explained, report
+from genreg.run.folder import Row, RunFolder
+from genreg.run.identity import Config, experiment_name, run_path
+from genreg.run.train import Settings, train
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """variables: of the environment. log: for `dictConfig`; {}: as it is. verbose: loggers that tell all."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    log: dict[str, Any] = field(default_factory=dict)
+    verbose: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Set the log up, and the variables for as long as this lasts."""
+        if self.log:
+            try:
+                logging.config.dictConfig(self.log)
+            except ValueError as error:
+                raise InputError("hydra.job_logging", "a logging configuration", str(error)) from error
+        for name in self.verbose:
+            logging.getLogger(name).setLevel(logging.DEBUG)
+        with environment(**self.variables):
+            yield
+
+
+@contextmanager
+def environment(**values: str | None) -> Iterator[None]:
+    """Environment variables, also of the processes started inside; None leaves one as it is."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def key(override: str) -> str:
+    """What an override sets: `a.b` of `++a.b=3`, `optimizer@other` of `optimizer@other=adam`."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def group(override: str) -> str:
+    """The group that an override chooses from: `optimizer` of `optimizer@other=adam`."""
+    return key(override).partition("@")[0]
+
+
+def value(override: str) -> str:
+    """The text behind the first `=`, quotes and all."""
+    return override.partition("=")[2]
+
+
+def of_hydra(override: str) -> bool:
+    """Whether it is about Hydra itself, not about what is run."""
+    return key(override).startswith(("hydra.", "hydra/"))
+
+
+def merged(overrides: list[str], given: list[str]) -> list[str]:
+    """Both, where the last of several with one key counts."""
+    return list({key(override): override for override in [*overrides, *given]}.values())
+
+
+log = logging.getLogger("genreg")
+
+PATIENCE = 1.0  # seconds between looks at a folder in use
+
+Status = Literal["done", "failed", "interrupted", "in use"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """overrides: what `genreg train` takes to make this run alone. need: a job to be done before it.
+
+    hydra: the launcher and the sweeper that its files ask for.
+    """
+
+    overrides: list[str]
+    config: Config
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    need: Self | None = None
+    hydra: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """InputError for a bad one."""
+        return Settings.of(self.config)
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        return RunFolder(run_path(self.config))
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["genreg", "train", *self.overrides])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. exit_code: what `genreg train` answers to it. summary: that of its folder."""
+
+    status: Status
+    reason: str = ""
+    exit_code: int = 0
+    summary: Row = field(default_factory=dict)
+
+
+def finished(job: Job) -> Outcome | None:
+    """What the folder says of a job that is over, or None; a failed run is over."""
+    summary = job.folder.summary()
+    if summary.get("status") == "done":
+        return Outcome("done", summary=summary)
+    if summary.get("status") == "failed":
+        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
+    return None
+
+
+def prepare(job: Job) -> None:
+    """Do what the job needs, once: of several processes, one trains it and the others wait."""
+    need = job.need
+    if need is None or job.folder.summary().get("status") == "done":
+        return
+    log.info("%s is needed first: %s", experiment_name(need.config), need.command)
+    command, sys.argv = sys.argv, ["genreg", *need.overrides]  # what environment.json records
+    try:
+        while need.folder.summary().get("status") != "done":
+            try:
+                train(need.config, in_sweep=True)
+            except FolderInUseError:
+                time.sleep(PATIENCE)
+    finally:
+        sys.argv = command
+
+
+def run(job: Job, retry_failed: bool) -> Outcome:
+    """Run one job in this process; whatever goes wrong is its outcome."""
+    sys.argv = ["genreg", *job.overrides]  # what environment.json records
+    try:
+        with job.surroundings.entered():
+            prepare(job)
+            summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
+    except KeyboardInterrupt as error:
+        return Outcome("interrupted", str(error) or "stopped before its first step", 130)
+    except FolderInUseError as error:
+        return Outcome("in use", str(error))
+    except Exception as error:
+        failure = explained(error)
+        report(failure)
+        return Outcome("failed", str(failure), failure.exit_code)
+    if summary["status"] == "failed":
+        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
+    return Outcome("done", summary=summary)

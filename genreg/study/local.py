@@ -1,0 +1,257 @@
+"""Jobs as processes of this machine."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass as plain_dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic.dataclasses import dataclass
+
+from genreg.parameters import STRICT, Count
+from genreg.study.job import Job, Outcome, environment, run
+from genreg.study.table import Table
+
+LOG = "job.log"  # what a job prints, in its run folder
+
+
+def work(connection: Connection, launcher: int, threads: int, retry_failed: bool) -> None:
+    """Run jobs until None comes. launcher: its process id; when it has died, save and stop."""
+    os.setpgid(0, 0)  # the terminal's Ctrl-C reaches the launcher alone, which asks each worker once
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    threading.Thread(target=_follow, args=(launcher,), daemon=True).start()
+    sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))  # noqa: SIM115
+    form = "[%(asctime)s][%(levelname)s] - %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stdout, force=True)
+    import torch
+
+    torch.set_num_threads(threads)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        while os.getppid() == launcher and (job := connection.recv()):
+            connection.send(_logged(job, retry_failed))
+
+
+def _logged(job: Job, retry_failed: bool) -> Outcome:
+    """Run a job with its output in its folder; a job refused before it wrote anything leaves no folder."""
+    folder = job.folder.path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _print_into(folder / LOG)
+    except OSError as error:
+        return Outcome("failed", f"output_dir: expected a folder that can be written, got {error}", 2)
+    outcome = run(job, retry_failed)
+    if outcome.exit_code == 2 and set(os.listdir(folder)) == {LOG}:
+        with suppress(OSError):
+            (folder / LOG).unlink()
+            folder.rmdir()
+            folder.parent.rmdir()
+    return outcome
+
+
+def _print_into(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+
+
+def _follow(launcher: int) -> None:
+    """A launcher that was killed cannot ask its workers to stop."""
+    while os.getppid() == launcher:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+DEATHS = 3  # a job whose worker was killed so often is recorded as failed
+
+
+@dataclass(config=STRICT, kw_only=True)
+class Options:
+    """hydra/launcher/local.yaml says what each means."""
+
+    workers: Count | Literal["auto"] = "auto"
+    threads: Count = 1
+    jobs_per_gpu: Count = 1
+    keep_going: bool = True
+    retry_failed: bool = False
+
+
+@plain_dataclass
+class Worker:
+    """process takes jobs from `pipe`; job: the number of the one it has, or None. gpu: the one it sees."""
+
+    process: BaseProcess
+    pipe: Connection
+    gpu: str | None
+    job: int | None = None
+
+
+class Pool:
+    """Gives jobs to workers and replaces workers that die."""
+
+    def __init__(self, jobs: Sequence[Job], options: Options, table: Table) -> None:
+        self.jobs, self.options, self.table = jobs, options, table
+        self.waiting = deque(range(len(jobs)))
+        self.deaths = [0] * len(jobs)
+        self.outcomes: list[Outcome | None] = [None] * len(jobs)
+        self.workers: list[Worker] = []
+        self.stopping = False
+
+    def run(self) -> list[Outcome | None]:
+        """The outcome of each job; None where it was not started. Ctrl-C stops all, twice at once."""
+        from genreg.run.loop import stop_signals
+
+        gpus = slots(self.jobs, self.options)
+        context = "spawn" if gpus and uses_cuda(self.jobs) else "fork"
+        if context == "fork":
+            preload(self.jobs)
+        try:
+            with stop_signals() as received, self.table:
+                for gpu in gpus:
+                    self._start(gpu, context)
+                while busy := [worker for worker in self.workers if worker.job is not None]:
+                    for pipe in wait([worker.pipe for worker in busy], timeout=0.25):
+                        self._answer(next(worker for worker in busy if worker.pipe is pipe), context)
+                    if received and not self.stopping:
+                        self._stop()
+                    self.table.show()
+        except KeyboardInterrupt:  # the second
+            for worker in self.workers:
+                worker.process.kill()
+        for worker in self.workers:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                worker.pipe.send(None)  # a closed pipe says nothing: forked workers hold copies of it
+            worker.process.join()
+        return self.outcomes
+
+    def _start(self, gpu: str | None, context: str) -> None:
+        """Start a worker and give it a job, if there is one left."""
+        if self.stopping or not self.waiting:
+            return
+        maker: Any = multiprocessing.get_context(context)
+        ours, theirs = maker.Pipe()
+        options = self.options
+        arguments = (theirs, os.getpid(), options.threads, options.retry_failed)
+        process = maker.Process(target=work, args=arguments, daemon=True)
+        with environment(OMP_NUM_THREADS=str(options.threads), CUDA_VISIBLE_DEVICES=gpu):
+            process.start()
+        theirs.close()
+        worker = Worker(process, ours, gpu)
+        self.workers.append(worker)
+        self._give(worker)
+
+    def _give(self, worker: Worker) -> None:
+        worker.job = None
+        if self.waiting and not self.stopping:
+            worker.job = self.waiting.popleft()
+            self.table.started(self.jobs[worker.job])
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died: its pipe will say so
+                worker.pipe.send(self.jobs[worker.job])
+
+    def _answer(self, worker: Worker, context: str) -> None:
+        """Take a worker's answer and give it the next job; or note its death and replace it."""
+        number = worker.job
+        assert number is not None
+        try:
+            outcome = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self._bury(worker, number)
+            self._start(worker.gpu, context)
+            return
+        self._ended(number, outcome)
+        self._give(worker)
+
+    def _bury(self, worker: Worker, number: int) -> None:
+        """A killed worker's job goes on in another worker, unless it has killed several."""
+        worker.process.join()
+        worker.pipe.close()
+        self.workers.remove(worker)
+        self.deaths[number] += 1
+        if self.stopping:
+            self._ended(number, Outcome("interrupted", "stopped before it could save", 130))
+        elif self.deaths[number] < DEATHS:
+            self.table.put_back(self.jobs[number])
+            self.waiting.appendleft(number)
+        else:
+            code = worker.process.exitcode or 0
+            how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            reason = f"its worker was ended {how}, {DEATHS} times"
+            folder = self.jobs[number].folder
+            with suppress(Exception), folder.lock():
+                folder.write_summary({**folder.summary(), "status": "failed", "reason": reason})
+            self._ended(number, Outcome("failed", reason, 1, folder.summary()))
+
+    def _ended(self, number: int, outcome: Outcome) -> None:
+        self.outcomes[number] = outcome
+        self.table.ended(self.jobs[number], outcome)
+        if outcome.status == "failed" and not self.options.keep_going and not self.stopping:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Start nothing more; running jobs save their state and end."""
+        self.stopping = True
+        for worker in self.workers:
+            if worker.job is not None and worker.process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.process.pid, signal.SIGTERM)
+
+
+def slots(jobs: Sequence[Job], options: Options) -> list[str | None]:
+    """One entry for each worker: the GPU it sees, or None for whatever the launcher sees."""
+    if uses_cuda(jobs) and not any("cuda:" in job.settings.device for job in jobs):
+        import torch
+
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
+        gpus: list[str | None] = [name for _ in range(options.jobs_per_gpu) for name in names]
+        count = len(gpus) if options.workers == "auto" else options.workers
+        return [gpus[i % len(gpus)] for i in range(min(count, len(jobs)))]
+    auto = options.jobs_per_gpu if uses_cuda(jobs) else max(1, cores() // options.threads)
+    count = auto if options.workers == "auto" else options.workers
+    return [None] * min(count, len(jobs))
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def uses_cuda(jobs: Sequence[Job]) -> bool:
+    """Whether any job runs on CUDA; asks how many devices there are without starting CUDA."""
+    if not any(job.settings.device.startswith(("cuda", "auto")) for job in jobs):
+        return False
+    import torch
+
+    return bool(torch.cuda.device_count())
+
+
+def preload(jobs: Sequence[Job]) -> None:
+    """Import what the jobs use, once: workers forked from here start in milliseconds."""
+    import torch
+
+    from genreg.run import loop  # noqa: F401
+    from genreg.run.environment import describe
+
+    describe({}, torch.device("cpu"), {})  # remembers versions and commit
+    for target in {target for job in jobs for target in _targets(job.config)}:
+        with suppress(Exception):  # a wrong target is its job's failure
+            import_module(target.rpartition(".")[0])
+
+
+def _targets(node: Any) -> set[str]:
+    if not isinstance(node, dict):
+        return set()
+    inner = {target for value in node.values() for target in _targets(value)}
+    return inner | ({node["_target_"]} if isinstance(node.get("_target_"), str) else set())

@@ -1,1 +1,0 @@
-"""What a sweep file says, and which of its runs come next. No process is started here."""

@@ -1,3 +1,0 @@
-"""Texts as rows of token numbers."""
-
-from genreg.text.vocabulary import Vocabulary as Vocabulary
