@@ -1,4 +1,4 @@
-"""Tuning, several data sets and wanted differences in a report, against numbers by other ways."""
+"""TuningResult, several data sets and wanted differences in a report, against numbers by other ways."""
 
 import itertools
 import json
@@ -17,18 +17,18 @@ from synthetic import METRICS, SELECTION, part_of
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import matrices
 from genreg.report.judge.statistics import level_at, power
-from genreg.report.judge.tuning import Tuning, read_tuning
+from genreg.report.judge.tuning import TuningResult, read_tuning
 from genreg.report.plan import needed, recommended, seeds_for, upper
 from genreg.report.read.find import read_parts
-from genreg.report.read.parts import Arm, Part, Tried
-from genreg.report.read.runs import Run
+from genreg.run.read import Run
+from genreg.study.model import Arm, Part, Trial, Tuning
 
 Genreg = Callable[..., Result]
 
 
 def tuned(
     scores: dict[float, list[float | None]], fresh: Sequence[float], space: Any, better: str = "max"
-) -> Tuning:
+) -> TuningResult:
     """An arm whose trials lie at these values; None is a failed seed."""
 
     def run(value: float | None, seed: int) -> Run:
@@ -36,12 +36,14 @@ def tuned(
         done = {"status": "done", "last": row, "metrics": {"score": {"better": better}}}
         return Run(Path("t"), seed, "failed" if value is None else "done", {} if value is None else done)
 
-    trials = [({"lr": lr}, [run(v, 100 + k) for k, v in enumerate(own)]) for lr, own in scores.items()]
+    trials = [
+        Trial({"lr": lr}, runs=[run(v, 100 + k) for k, v in enumerate(own)]) for lr, own in scores.items()
+    ]
     arm = Arm(
         "a",
         Path("a"),
-        {k: run(v, k) for k, v in enumerate(fresh)},
-        tuning=Tried("validation/score", len(trials), space, trials),
+        runs={k: run(v, k) for k, v in enumerate(fresh)},
+        tuning=Tuning("validation/score", len(trials), [100, 101], space, trials=trials),
     )
     found = read_tuning(Part("p", [arm], "a", "test/score", "max", None), arm)
     assert found

@@ -32,6 +32,7 @@ from genreg.errors import GenregError, InputError
 from genreg.study import file as sweep_file
 from genreg.study.batch import SweepFailedError
 from genreg.study.job import Job, group, key, merged, of_hydra, value
+from genreg.study.model import Part
 from genreg.study.stages import Stages, run_stages
 from genreg.study.until import DECIDED
 
@@ -114,10 +115,17 @@ def stages_of(
     if not any(key(o) == "output_dir" for o in given):
         given = [*given, f"output_dir=outputs/{name}"]
     known: dict[tuple[str, ...], Job] = {}
-    return Stages(name, chosen, given, partial(compose_jobs, about=about, known=known), command)
+    return Stages(name, chosen, given, partial(compose_jobs, about=about, known=known), command, _judge)
 
 
-def _check_varied(chosen: sweep_file.Sweep, given: list[str]) -> None:
+def _judge(part: Part) -> Any:
+    """The table of a part. With scipy, which only a sweep with stages needs."""
+    from genreg.report.evaluate import evaluate
+
+    return evaluate(part)
+
+
+def _check_varied(chosen: sweep_file.SweepFile, given: list[str]) -> None:
     """InputError for a typed key of which the file tries values: one would stand for all of them."""
     typed = {key(o): o for o in given}
     for name, part in chosen.parts.items():

@@ -7,10 +7,11 @@ from genreg.report.judge.pairs import Rule, compare_arms, is_judged
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
 from genreg.report.judge.tuning import read_tuning
-from genreg.report.read.parts import SECONDS, STEPS, Arm, Part, check_reported
 from genreg.report.read.values import Reach, chosen_row, first_time, outcomes
 from genreg.report.tell.notes import notes
 from genreg.run.metric import Better, Metric
+from genreg.study.check import check_reported
+from genreg.study.model import SECONDS, STEPS, Arm, Part
 
 NEVER = Reach(math.inf, math.inf)
 

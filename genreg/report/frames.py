@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from genreg.errors import InputError
 from genreg.report.read.find import plain_parts
-from genreg.report.read.runs import Run, files_of, short
 from genreg.report.where import flat
 from genreg.run.folder import Row, some_runs
 from genreg.run.identity import hash_in
+from genreg.run.read import Run, files_of, short
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -16,12 +16,12 @@ from rich.table import Table
 
 from genreg.errors import InputError, nearest
 from genreg.report.read.find import plain_parts, value_words
-from genreg.report.read.parts import Arm
-from genreg.report.read.runs import Run, short_commit
 from genreg.report.tell.numbers import as_table, filled, finite, in_text, number, terminal, titled
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, printable, some_runs
 from genreg.run.metric import Metric, judged, metric_of
+from genreg.run.read import Run, short_commit
+from genreg.study.model import Arm
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:
         arms = chosen(arms, where)
     root = folder.resolve()
     for arm in arms:
-        place = arm.folder.resolve()
+        place = (arm.folder or folder).resolve()
         inside = place.relative_to(root) if place.is_relative_to(root) else Path()
         yield Line(arm, printable(inside if inside.parts else place.name))
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.read.runs import Run, read_run
 from genreg.run.folder import Row, is_run, printable
+from genreg.run.read import Run, read_run
 
 
 def show(folder: Path) -> None:

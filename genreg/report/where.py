@@ -12,11 +12,11 @@ import yaml
 
 from genreg.errors import InputError, nearest
 from genreg.installed import CONFIGS
-from genreg.report.read.parts import Arm
-from genreg.report.read.runs import Run
 from genreg.run.factory import GROUPS, KEYED
 from genreg.run.folder import LOADER, Row
 from genreg.run.identity import PLUMBING, Config, experiment_name, option_name
+from genreg.run.read import Run
+from genreg.study.model import Arm
 
 
 def flat(config: Config) -> Row:

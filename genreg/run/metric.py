@@ -77,3 +77,9 @@ def is_described(metrics: object) -> bool:
         and isinstance(found.get("unit", ""), str)
         for found in metrics.values()
     )
+
+
+def in_words(metric: Metric) -> str:
+    """Words on which way is better."""
+    words = {"max": "larger is better", "min": "smaller is better"}
+    return words[metric.better] if metric.better else "neither way is said to be better"

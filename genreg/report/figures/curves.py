@@ -10,9 +10,9 @@ from markupsafe import Markup
 from genreg.report.draw.lines import LETTERS, Line, chart
 from genreg.report.draw.svg import wide_range
 from genreg.report.judge.result import ArmResult, PartResult, drawn
-from genreg.report.read.runs import Run
 from genreg.report.tell.numbers import titled
 from genreg.run import replicas
+from genreg.run.read import Run
 
 SEEDS = 50  # drawn of an arm
 

@@ -7,7 +7,7 @@ from genreg.report.draw.lines import Line, chart, heat_map
 from genreg.report.draw.svg import wide_range
 from genreg.report.figures.curves import Figure, unnamed
 from genreg.report.judge.result import ArmResult, PartResult, drawn
-from genreg.report.judge.tuning import Tuning
+from genreg.report.judge.tuning import TuningResult
 from genreg.report.tell.numbers import number, titled
 
 
@@ -70,7 +70,7 @@ def last(key: str) -> str:
     return key.rsplit(".", 1)[-1]
 
 
-Tuned = tuple[int, str, Tuning]
+Tuned = tuple[int, str, TuningResult]
 """Color and name of an arm, and its trials."""
 
 

@@ -14,9 +14,9 @@ from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import Figure
 from genreg.report.judge.result import PartResult, drawn
-from genreg.report.read.runs import Run
 from genreg.report.read.values import chosen_row
 from genreg.run import replicas
+from genreg.run.read import Run
 
 PATHS = 4  # drawn of an arm
 LEVELS = 9

@@ -11,10 +11,10 @@ from scipy import stats
 
 from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks
-from genreg.report.judge.tuning import Tuning
-from genreg.report.read.parts import Arm, Part
+from genreg.report.judge.tuning import TuningResult
 from genreg.report.read.values import Key, Outcomes, Reach
 from genreg.run.metric import Metric
+from genreg.study.model import Arm, Part
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ArmResult:
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
     time_ranks: Ranks | None = None
-    tuning: Tuning | None = None
+    tuning: TuningResult | None = None
 
     @property
     def values(self) -> dict[Key, float]:

@@ -13,10 +13,10 @@ from genreg.report.draw.forest import interval
 from genreg.report.judge.pairs import is_judged
 from genreg.report.judge.result import ArmResult, PartResult, drawn
 from genreg.report.judge.statistics import Comparison
-from genreg.report.read.runs import Run
 from genreg.report.tell.columns import COLUMNS, Column, columns, p_is
 from genreg.report.tell.notes import best_three, numbers, tuned
 from genreg.report.tell.numbers import number
+from genreg.run.read import Run
 
 ALWAYS = ("arm", "n", "mean", "sd", "difference_mean", "difference_adjusted", "verdict", "remark")
 """The columns that the template puts into every row; all others open below it."""

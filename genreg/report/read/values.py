@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from genreg.errors import InputError
-from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Arm, Part
-from genreg.report.read.runs import Run
 from genreg.run.folder import Row
+from genreg.run.read import Run
 from genreg.run.replicas import last
+from genreg.study.model import PER_STEP, SECONDS, STEPS, Arm, Part
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from typing import Any, Literal, get_args
 
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison
-from genreg.report.read.parts import in_words
 from genreg.report.tell.numbers import PLAIN, in_text, number, titled
-from genreg.run.metric import Metric
+from genreg.run.metric import Metric, in_words
 
 Kind = Literal["name", "number", "time", "difference", "test", "verdict", "text"]
 """From left to right in a table. `time` is for parts with a threshold, `text` where any arm has one."""

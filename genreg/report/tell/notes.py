@@ -5,15 +5,15 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.tuning import Tuning
-from genreg.report.read.parts import Arm, Part, in_words, same_data
-from genreg.report.read.runs import NEUTRAL, Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.report.judge.tuning import TuningResult
 from genreg.report.read.values import Outcomes
 from genreg.report.tell.numbers import number, seeds_in_words
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
 from genreg.run.identity import PLUMBING, normal
-from genreg.run.metric import Metric, metric_of
+from genreg.run.metric import Metric, in_words, metric_of
+from genreg.run.read import NEUTRAL, Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.study.model import Arm, Part, same_data
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
@@ -185,7 +185,7 @@ def tuned(result: ArmResult) -> str:
     return words + (f"; at an end of its range: {', '.join(edges)}" if edges else "")
 
 
-def best_three(tuning: Tuning) -> str:
+def best_three(tuning: TuningResult) -> str:
     """`97.30 (optimizer.lr=0.003); ...`: means over the tuning seeds, so that a near tie is seen."""
     best = [trial for trial in tuning.trials if trial.scores][:3]
     return "; ".join(f"{number(trial.mean, tuning.metric)} ({_values(trial.values)})" for trial in best)

@@ -18,11 +18,11 @@ from genreg.report.judge import FEWEST
 from genreg.report.judge.pairs import compare_arms, is_judged, paired
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, family
-from genreg.report.read.parts import SECONDS, STEPS
 from genreg.report.read.values import Outcomes, outcomes
 from genreg.report.tell.columns import difference, p_is
 from genreg.report.tell.numbers import number
 from genreg.run.metric import Better, Metric
+from genreg.study.model import SECONDS, STEPS
 
 STATUSES = ("seen", "second-hand", "from memory", "by analogy")
 PROTOCOL = {"seeds", "steps"}

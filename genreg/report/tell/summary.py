@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from genreg.report.judge.result import ArmResult, Matrix, PartResult, Row, drawn, matrices
-from genreg.report.read.runs import Run, short_commit
 from genreg.report.tell import text
 from genreg.report.tell.columns import COLUMNS
 from genreg.report.tell.numbers import SIGNS, as_table, finite, number, sign, titled
 from genreg.run.folder import printable
+from genreg.run.read import Run, short_commit
 
 
 def as_csv(results: Sequence[PartResult]) -> str:

@@ -1,4 +1,4 @@
-"""What a report sees of a run: its summary, what became of it, and which data it read."""
+"""A run as its folder records it: its summary, what became of it, and which data it read."""
 
 import operator
 import shlex
