@@ -29,10 +29,10 @@ class GenregLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """What a sweeper of Hydra is told of each of its jobs; it may ask for one twice."""
         from genreg.cli.by_hydra import value
-        from genreg.cli.sweep import compose_jobs
+        from genreg.cli.jobs import Composer
         from genreg.study.batch import SweepFailedError, run_batch
 
-        jobs = compose_jobs([list(overrides) for overrides in job_overrides], self.about)
+        jobs = Composer(self.about).jobs([list(overrides) for overrides in job_overrides])
         chosen = {
             name: self.options.get(name, name == "keep_going") for name in ("retry_failed", "keep_going")
         }

@@ -10,7 +10,7 @@ from conftest import Result, yaml_options
 from omegaconf import OmegaConf
 
 from genreg.cli.compose import configs
-from genreg.cli.sweep import compose_jobs
+from genreg.cli.jobs import Composer
 from genreg.errors import InputError
 from genreg.run.folder import RunFolder
 from genreg.study import file as sweep_file
@@ -199,8 +199,8 @@ def test_sweep_json_says_where_every_run_is(
 def test_a_copied_seed_is_a_composed_seed() -> None:
     with configs():
         lists = [[*TINY, f"seed={seed}"] for seed in (0, 7)]
-        copied = compose_jobs(lists)
-        composed = [compose_jobs([one])[0] for one in lists]
+        copied = Composer().jobs(lists)
+        composed = [Composer().jobs([one])[0] for one in lists]
     assert copied == composed
     assert copied[1].config["seed"] == 7
 

@@ -174,10 +174,13 @@ def hydra_part(cfg: DictConfig, part: str) -> dict[str, Any]:
     return OmegaConf.to_container(cfg.hydra[part])  # type: ignore[return-value]
 
 
+def hydra_parts(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    return {part: hydra_part(cfg, part) for part in ("launcher", "sweeper")}
+
+
 def job_of(cfg: DictConfig, overrides: list[str]) -> Job:
     """The job of a composed configuration, its scalars checked."""
-    hydra_parts = {part: hydra_part(cfg, part) for part in ("launcher", "sweeper")}
-    job = Job(overrides, plain(cfg), surroundings(cfg), hydra=hydra_parts)
+    job = Job(overrides, plain(cfg), surroundings(cfg), hydra=hydra_parts(cfg))
     _ = job.settings  # complains here, not in the middle of a sweep
     return job
 
@@ -189,7 +192,7 @@ def plain(cfg: DictConfig) -> Config:
     chosen file completes with a `_target_`: it is dropped, and the log says so. So is `BY_TASK`.
     """
     with explaining([]):
-        task = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])
+        task = OmegaConf.masked_copy(cfg, [str(n) for n in cfg if n != "hydra"]) if "hydra" in cfg else cfg
         config: Config = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     for keyed in KEYED:
         if not isinstance(config.get(keyed), dict):
