@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from genreg.dataset.cells import missing
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError
-from genreg.parameters import CountOrZero, checked
+from genreg.parameters import CountOrZero, Neutral, checked
 
 log = logging.getLogger("genreg")
 
@@ -50,10 +51,10 @@ def npz(
     path: str = "pictures.npz",
     labeled: CountOrZero | None = 1000,
     validation: Size = 1000,
-    test: Size = 0.2,
-    targets: Targets = "auto",
-    no_label: int | str | None = "ask",
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    targets: Annotated[Targets, Neutral("auto")] = "auto",
+    no_label: Annotated[int | str | None, Neutral("ask", None)] = "ask",
+    stratify: Annotated[bool, Neutral(False)] = False,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:

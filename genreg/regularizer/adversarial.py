@@ -1,5 +1,7 @@
 """Adversarial training on the labeled batch: one gradient step (FGM, FGSM), or several."""
 
+from typing import Annotated
+
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from genreg import streams
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import Norm, Scope, at_tokens, loss_gradient, of_tokens, unit, within
-from genreg.parameters import STRICT, Count, NonNegative, Positive, Share
+from genreg.parameters import STRICT, Count, Neutral, NonNegative, Positive, Share
 from genreg.regularizer.base import Reads, Regularizer, reads_of
 
 
@@ -25,7 +27,7 @@ class FGM(Regularizer):
 
     epsilon: NonNegative = 0.5
     alpha: Share = 0.5
-    scope: Scope = "example"
+    scope: Annotated[Scope, Neutral("example")] = "example"
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

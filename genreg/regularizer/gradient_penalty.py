@@ -1,7 +1,7 @@
 """The gradient penalty, and the input gradient of a chain of layers as the chain of their transposes."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from genreg.forward.classifier import ClassifierForward
 from genreg.forward.critic import CriticForward
 from genreg.forward.perturbation import interpolated, noised
 from genreg.model.gan import Critic
-from genreg.parameters import STRICT, NonNegative
+from genreg.parameters import STRICT, Neutral, NonNegative
 from genreg.regularizer.base import Regularizer, Weight
 
 ADJOINT = (nn.Linear, nn.Conv2d, nn.LeakyReLU, nn.ReLU, nn.Flatten)
@@ -111,9 +111,9 @@ class GradientPenalty(Regularizer):
     weight: Weight = 10.0
     target: NonNegative | None = None
     one_sided: bool = False
-    points: Literal["data", "noised", "interpolated"] = "data"
-    noise: NonNegative = 0.1
-    interpolate: Literal["within", "across"] = "within"
+    points: Annotated[Literal["data", "noised", "interpolated"], Neutral("data")] = "data"
+    noise: Annotated[NonNegative, Neutral(0.1)] = 0.1
+    interpolate: Annotated[Literal["within", "across"], Neutral("within")] = "within"
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"
 
     def penalty(self, forward: Forward) -> Tensor:

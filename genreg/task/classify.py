@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
-from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
+from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
 from genreg.regularizer import Regularizer, penalized
 from genreg.run.metric import GAP, Metric
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
@@ -72,10 +72,12 @@ class Classify(OneOptimizer):
         measure: Mapping[str, Any] | None = None,
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
-        validation_items: Count | None = None,
-        frames: list[CountOrZero] | None = None,
-        label_noise: Fraction = 0.0,
-        corruption: Mapping[Kind, NonNegative] | None = None,
+        validation_items: Annotated[Count | None, Neutral(None)] = None,
+        frames: Annotated[list[CountOrZero] | None, Neutral(None)] = None,
+        label_noise: Annotated[Fraction, Neutral(0)] = 0.0,
+        corruption: Annotated[
+            Mapping[Kind, NonNegative] | None, Neutral({"noise": 0, "blur": 0, "shift": 0})
+        ] = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",

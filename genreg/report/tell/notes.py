@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.tuning import Tuning
 from genreg.report.read.parts import Arm, Part, in_words, same_data
-from genreg.report.read.runs import NEUTRAL, Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.report.read.runs import Data, changed, files_of, flat, in_full, settings_of, short
 from genreg.report.read.values import Outcomes
 from genreg.report.tell.numbers import number, seeds_in_words
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
-from genreg.run.identity import PLUMBING, normal
+from genreg.run.identity import PLUMBING, completed, normal
 from genreg.run.metric import Metric, metric_of
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
@@ -83,7 +83,7 @@ def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
 
 def _keys(config: Row) -> Row:
     """Values that may matter beside method and data, by dotted keys; a group's option under its key."""
-    found = NEUTRAL | flat(normal(config))
+    found = flat(completed(normal(config)))
     data = settings_of(config) or {}
     return {
         key.removesuffix("._target_"): str(value).rpartition(".")[2] if key.endswith("._target_") else value
