@@ -2,7 +2,6 @@
 
 from genreg.measure.base import ClassifierMeasure as ClassifierMeasure
 from genreg.measure.base import Estimate as Estimate
-from genreg.measure.base import ItemsMeasure as ItemsMeasure
 from genreg.measure.base import mean as mean
 from genreg.measure.critic import CriticWasserstein as CriticWasserstein
 from genreg.measure.critic import GradientNorm as GradientNorm

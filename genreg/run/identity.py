@@ -10,15 +10,15 @@ from typing import Any
 from genreg.errors import InputError
 from genreg.run.sources import neutral
 
+Config = dict[str, Any]
+
 PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every")
 """Keys that change where, how fast or how visibly a run is made, but not which experiment it is."""
 
-FIRST_LOSS = ({"_target_": "genreg.loss.CrossEntropy"}, {})
+FIRST_LOSS: tuple[Config, ...] = ({"_target_": "genreg.loss.CrossEntropy"}, {})
 """The node `loss` that means what versions without this group did."""
 
 LONGEST = 240  # bytes of a folder's name before its hash
-
-Config = dict[str, Any]
 
 
 def experiment_hash(config: Config) -> str:

@@ -23,8 +23,9 @@ from genreg.model.text import TextClassifier
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Share, checked
 from genreg.run.metric import Metric
+from genreg.run.task import Task
 from genreg.task.fit import fitting
-from genreg.task.trainer import OneOptimizer, Precision, Trainer, set_precision
+from genreg.task.trainer import Precision, Trainer, set_precision
 
 CPU = torch.device("cpu")
 NONE = -100
@@ -68,7 +69,7 @@ class Question:
     answers: Tensor
 
 
-class Pretrain(OneOptimizer):
+class Pretrain(Task):
     """A language model on the pool; the run's folder is what `model.pretrained` takes.
 
     objective: `masked`, tokens that were hidden (Devlin et al., arXiv:1810.04805, section 3.1: of the chosen,
@@ -111,7 +112,7 @@ class Pretrain(OneOptimizer):
         self.parameters = trainable(self.model)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.trainer = Trainer(self.model, self.optimizer)
+        self.trainer = Trainer(self.model, self.optimizer, self.scheduler)
         self.checksums = {**self.dataset.checksums, **self.encoder.checksums}
         self.items, self.told = self.dataset.items, self.dataset.told
         self.mask = self.vocabulary.mask or 0  # not shown where the next token is asked for
@@ -148,7 +149,7 @@ class Pretrain(OneOptimizer):
                 raise InputError("dataset", f"texts of {name} with a token to ask for", "none")
 
     def step(self, step: int) -> dict[str, Tensor]:
-        return self.trainer.update(self.optimizer, partial(self.losses, step), self.scheduler)
+        return self.trainer.update(partial(self.losses, step))
 
     def losses(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the cross-entropy of the tokens that are asked for."""
@@ -208,5 +209,17 @@ class Pretrain(OneOptimizer):
     def _questions(self, name: str, split: Split) -> Iterator[Question]:
         """The questions of an evaluation about a split, a few texts at a time."""
         draw = streams.generator(0, f"measure/{name}", device=self.device)
-        for index in by_length(self.encoder, split.x):
+        for index in by_length(split.x, self.encoder.mask(split.x)):
             yield self.ask(self.encoder.trimmed(split.x[index]), draw)
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.trainer.weights()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self.trainer.load_weights(weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.trainer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.trainer.load_state_dict(state)

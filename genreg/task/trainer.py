@@ -1,4 +1,4 @@
-"""What every task does around an optimizer's step: attach methods, sum their penalties, project, judge."""
+"""The work of every task around an optimizer's step: attach methods, project, judge, save and load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +13,6 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import Perturbed, evaluation_weights
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, check_state, overrides
-from genreg.run.task import Task
 
 Precision = Literal["fp32", "tf32", "bf16"]
 
@@ -74,7 +73,7 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 class Trainer:
-    """A model, the optimizers that move it, and the methods that act on it.
+    """A model, its optimizer, perhaps a scheduler of the learning rate, and the methods that act on it.
 
     optimizers: all that move the model's parameters, since the noise of each lies on the same weights.
     statistics: those that the model's passes move. average: a copy of the model that is judged in its place,
@@ -82,21 +81,27 @@ class Trainer:
     """
 
     def __init__(
-        self, model: nn.Module, *optimizers: Optimizer, methods: Mapping[str, Regularizer] | None = None,
-        statistics: RunningStatistics | None = None, average: nn.Module | None = None,
+        self, model: nn.Module, optimizer: Optimizer, scheduler: Any = None, *,
+        methods: Mapping[str, Regularizer] | None = None, statistics: RunningStatistics | None = None,
+        average: nn.Module | None = None,
     ) -> None:  # fmt: skip
-        self.model, self.optimizers, self.average = model, list(optimizers), average
+        self.model, self.optimizer, self.scheduler, self.average = model, optimizer, scheduler, average
+        self.optimizers = [optimizer]
         self.methods = dict(methods or {})
         self.projecting = with_hook(self.methods, "project")
         self.statistics = statistics or RunningStatistics(model)
 
     def update(
-        self, optimizer: Optimizer, objective: Callable[[], dict[str, Tensor]], scheduler: Any = None
-    ) -> dict[str, Tensor]:
-        """Make one step of `optimizer` and what follows any step; the detached terms of `forward.update`.
+        self, objective: Callable[[], dict[str, Tensor]], optimizer: Optimizer | None = None,
+        scheduler: Any = None,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Make one step and what follows any step; returns the detached terms of `forward.update`.
 
         In this order: running statistics settle, methods project, the learning rate moves.
+        optimizer, scheduler: others of the same weights than the trainer's own.
         """
+        if optimizer is None:
+            optimizer, scheduler = self.optimizer, self.scheduler
         terms = update(optimizer, objective)
         self.statistics.settle()
         if self.projecting:
@@ -106,6 +111,30 @@ class Trainer:
         if scheduler:
             scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's parameters and buffers, as evaluated."""
+        with self.judged():
+            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up `weights` of another process, to be judged: training ends here."""
+        self.model.load_state_dict(weights)
+        self.end()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, beside its number, the configuration and the methods."""
+        return {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up `state_dict` of another process."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
 
     @contextmanager
     def denoised(self) -> Iterator[None]:
@@ -171,33 +200,3 @@ def exchanged(model: nn.Module, other: nn.Module) -> Iterator[None]:
 def _copy(to: Sequence[Tensor], source: Sequence[Tensor]) -> None:
     for ours, theirs in zip(to, source, strict=True):
         ours.copy_(theirs)
-
-
-class OneOptimizer(Task):
-    """A model, its optimizer and perhaps a scheduler of the learning rate."""
-
-    trainer: Trainer
-    optimizer: torch.optim.Optimizer
-    scheduler: Any = None
-
-    def weights(self) -> dict[str, Tensor]:
-        """The trained model: its parameters and buffers, as evaluated."""
-        with self.trainer.judged():
-            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
-
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        super().load_weights(weights)
-        self.trainer.end()
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside its number and the configuration."""
-        return {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-        }  # fmt: skip
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])
