@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genreg.optimizer.noise import Kind, Noise
-from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
+from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, around
 from genreg.parameters import Count, Fraction, NonNegative, checked
 
 Iterate = Literal["w", "z"]
@@ -125,14 +125,7 @@ def pgd(
     replicas: range | None = None,
 ) -> Perturbed:
     """Perturbed gradient descent: `Perturbed` around torch's `base`, with independent noise."""
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Perturbed(
-        inner, sigma=sigma, anticorrelated=False, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, seed=seed, stream=stream, replicas=replicas,
-    )  # fmt: skip
+    return around(Perturbed, anticorrelated=False, **locals())
 
 
 @checked
@@ -154,11 +147,4 @@ def anti_pgd(
     replicas: range | None = None,
 ) -> Perturbed:
     """Anticorrelated perturbed gradient descent: `Perturbed` around torch's `base`, with noise increments."""
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Perturbed(
-        inner, sigma=sigma, anticorrelated=True, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, evaluate_at=evaluate_at, seed=seed, stream=stream, replicas=replicas,
-    )  # fmt: skip
+    return around(Perturbed, anticorrelated=True, **locals())

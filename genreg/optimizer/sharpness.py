@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genreg.model.passes import power_of_two
-from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
+from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, around
 from genreg.parameters import Fraction, NonNegative, checked
 
 
@@ -89,11 +89,7 @@ def sam(
     replicas: range | None = None,
 ) -> Uphill:
     """Sharpness-aware minimization: `Uphill` with alpha=1 around torch's `base`."""
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive, replicas=replicas)
+    return around(Uphill, alpha=1.0, **locals())
 
 
 @checked
@@ -113,8 +109,5 @@ def gradient_norm(
 
     alpha above 1 extrapolates beyond the uphill gradient.
     """
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Uphill(inner, rho=r, alpha=alpha, adaptive=False, replicas=replicas)
+    options = locals()
+    return around(Uphill, rho=options.pop("r"), adaptive=False, **options)
