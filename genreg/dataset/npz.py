@@ -38,7 +38,7 @@ Parted = tuple[Part, np.ndarray]
 WHOLE, SPLIT = ("X", "y"), ("x_train", "y_train", "x_test", "y_test")
 VALIDATION, UNLABELED = ("x_validation", "y_validation"), "x_unlabeled"
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise for files that are broken in one way or another."""
+"""Errors of numpy and zipfile for broken files."""
 CHANNELS = (1, 3, 4)
 
 SOURCE = Source("npz", 0.0, "your own", "a file of your own: dataset.path")

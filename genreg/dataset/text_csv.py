@@ -19,7 +19,7 @@ from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 JSONL = ".jsonl"
 HALF = re.compile("[\ud800-\udfff]")
-"""What JSON can escape and UTF-8 cannot hold."""
+"""Characters that JSON can escape and UTF-8 cannot hold."""
 
 SOURCE = Source("text_csv", 0.0, "your own", "a file of your own: dataset.path")
 

@@ -51,6 +51,8 @@ class Perturbed(Wrapped):
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Tensor | None:  # type: ignore[override]
         loss: Tensor | None = self.base.step(closure)  # type: ignore[arg-type]
+        # xi_n is taken away with the scale that it was added with: only so do the increments sum to the last
+        # xi where a scheduler moves the scale, and w - xi stays the noise-free iterate
         n = self.param_groups[0]["noise_step"]
         before = [group["noise_scale"] for group in self.param_groups]
         scales = [self._scale(group, n + 1) for group in self.param_groups]
@@ -73,6 +75,7 @@ class Perturbed(Wrapped):
         if not self.anticorrelated or not any(scales):
             yield
             return
+        # copied, not added back: (w - xi) + xi has other last bits, and an evaluation would change the run
         noisy = [p.detach().clone() for p in self._parameters()]
         with torch.no_grad():
             self._add(self.param_groups[0]["noise_step"], [-scale for scale in scales])

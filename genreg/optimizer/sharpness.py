@@ -52,7 +52,7 @@ class Uphill(Wrapped):
         for group, p in groups:
             e_w = p.grad / _broadcast(scale, p) / _broadcast(norm, p)
             p.add_(e_w * p * p if self.adaptive else e_w, alpha=group["rho"])  # climb to w + e(w)
-        evaluate()
+        evaluate()  # writes the gradients at w + e(w) over those at w
         for (group, p), (w, gradient) in zip(groups, before, strict=True):
             p.copy_(w)
             alpha = group["alpha"]
@@ -61,6 +61,8 @@ class Uphill(Wrapped):
 
     def _norm(self, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
         """A power of two and the l2 norm over all parameters in units of it: scalars, or one a replica."""
+        # squares of gradients below 1e-23 are zero in float32; division by a power of two is exact, so that
+        # the length of ordinary gradients keeps the bits of the plain formula
         keep = 1 if self.replicas else 0
         gradients: list[Any] = [p.grad for p in parameters]
         pairs = zip(parameters, gradients, strict=True)

@@ -38,12 +38,10 @@ class FGM(Regularizer):
         return not self.epsilon or self.alpha == 1
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
-        e = forward.embedding
         with forward.fixed_statistics():
-            g = loss_gradient(forward, e)
+            g = loss_gradient(forward, forward.embedding)
         d = at_tokens(forward, unit(of_tokens(forward, g, self.scope), self.scope), self.scope)
-        attacked = forward.loss(forward.at(e + self.epsilon * d), forward.batch)
-        return self.alpha * losses + (1 - self.alpha) * attacked
+        return mixed(forward, losses, self.epsilon * d, self.alpha)
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -65,11 +63,14 @@ class FGSM(Regularizer):
         return not self.epsilon or self.alpha == 1
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
-        e = forward.embedding
         with forward.fixed_statistics():
-            g = loss_gradient(forward, e)
-        attacked = forward.loss(forward.at(e + self.epsilon * g.sign()), forward.batch)
-        return self.alpha * losses + (1 - self.alpha) * attacked
+            g = loss_gradient(forward, forward.embedding)
+        return mixed(forward, losses, self.epsilon * g.sign(), self.alpha)
+
+
+def mixed(forward: ClassifierForward, losses: Tensor, r: Tensor, alpha: float) -> Tensor:
+    """alpha l(e) + (1 - alpha) l(e + r) of each labeled item."""
+    return alpha * losses + (1 - alpha) * forward.loss(forward.at(forward.embedding + r), forward.batch)
 
 
 @dataclass(config=STRICT, kw_only=True)

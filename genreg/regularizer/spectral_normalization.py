@@ -74,7 +74,7 @@ class UnitSpectralNorm(nn.Module):
         if self.training and counts() and weight.requires_grad and torch.is_grad_enabled():
             self._advance(matrix.detach(), self.power_iterations)
         u, v = self.u.clone(), self.v.clone()  # advancing must not touch what backward reads
-        sigma = u @ (matrix @ v)
+        sigma = u @ (matrix @ v)  # its gradient in W, u v^T, is that of the singular value
         return weight / or_one(sigma)
 
     def _advance(self, matrix: Tensor, iterations: int) -> None:

@@ -51,8 +51,8 @@ class LanguageModel(nn.Module):
         """Logits (n, V) at the positions `where` (n,) of the flattened x (B, T)."""
         states = self.encoder.encode(self.encoder.embed(x), self.encoder.mask(x))
         table = self.encoder.table()
-        asked = self.head(states.flatten(0, 1).index_select(0, where))
-        logits: Tensor = asked @ table.T / self.length + self.bias
+        hidden = self.head(states.flatten(0, 1).index_select(0, where))
+        logits: Tensor = hidden @ table.T / self.length + self.bias
         return logits
 
 
@@ -145,7 +145,7 @@ class Pretrain(Task):
         """InputError for a split in which no token is asked for."""
         for name in SPLITS:
             questions = self._questions(name, getattr(self.dataset, name))
-            if not any((asked.answers != NONE).any() for asked in questions):
+            if not any((question.answers != NONE).any() for question in questions):
                 raise InputError("dataset", f"texts of {name} with a token to ask for", "none")
 
     def step(self, step: int) -> dict[str, Tensor]:
@@ -154,17 +154,17 @@ class Pretrain(Task):
     def losses(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the cross-entropy of the tokens that are asked for."""
         x = self.batch.take(self.dataset.unlabeled, step)
-        asked = self.ask(x, streams.generator(self.seed, "noise/pretrain", step, self.device))
+        question = self.ask(x, streams.generator(self.seed, "noise/pretrain", step, self.device))
         streams.begin_pass(streams.derive(self.seed, "dropout/pretrain", step), self.device)
-        total = F.cross_entropy(self.logits(asked), asked.answers, ignore_index=NONE, reduction="sum")
-        loss = total / (asked.answers != NONE).sum().clamp_min(1)  # the next token of texts of one is none
+        total = F.cross_entropy(self.logits(question), question.answers, ignore_index=NONE, reduction="sum")
+        loss = total / (question.answers != NONE).sum().clamp_min(1)  # the next token of texts of one is none
         backward(loss, self.parameters)
         return {"cross_entropy": loss, "loss": loss}
 
-    def logits(self, asked: Question) -> Tensor:
+    def logits(self, question: Question) -> Tensor:
         """(n, V), in full precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits: Tensor = self.model(asked.shown, asked.where)
+            logits: Tensor = self.model(question.shown, question.where)
         return logits.float()
 
     def ask(self, x: Tensor, draw: torch.Generator) -> Question:
@@ -183,9 +183,9 @@ class Pretrain(Task):
         other = self.words[(place[where] + by) % len(self.words)]
         read = torch.where(rank < (0.9 * chosen).round(), other, tokens)
         read = torch.where(rank < (0.8 * chosen).round(), self.mask, read)
-        asked = (rank < chosen) & (place[where] != NONE)
-        shown = x.flatten().index_copy(0, where, torch.where(asked, read, tokens).to(x.dtype))
-        return Question(shown.view(x.shape), where, torch.where(asked, tokens, NONE))
+        predicted = (rank < chosen) & (place[where] != NONE)
+        shown = x.flatten().index_copy(0, where, torch.where(predicted, read, tokens).to(x.dtype))
+        return Question(shown.view(x.shape), where, torch.where(predicted, tokens, NONE))
 
     def evaluate(self) -> dict[str, float]:
         """Judge by tokens of validation and test, the same at every evaluation and for every seed."""
@@ -199,10 +199,10 @@ class Pretrain(Task):
     def _of_split(self, name: str, split: Split) -> dict[str, float]:
         losses, right = [], []
         with evaluation_mode(self.model):
-            for asked in self._questions(name, split):
-                logits, here = self.logits(asked), asked.answers != NONE
-                losses.append(F.cross_entropy(logits[here], asked.answers[here], reduction="none"))
-                right.append((logits[here].argmax(1) == asked.answers[here]).float())
+            for question in self._questions(name, split):
+                logits, here = self.logits(question), question.answers != NONE
+                losses.append(F.cross_entropy(logits[here], question.answers[here], reduction="none"))
+                right.append((logits[here].argmax(1) == question.answers[here]).float())
         found = {"cross_entropy": torch.cat(losses), "accuracy": torch.cat(right)}
         return {f"{name}/{metric}": mean(values).value for metric, values in found.items()}
 

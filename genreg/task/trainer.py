@@ -17,59 +17,7 @@ from genreg.regularizer.base import active, check_state, overrides
 Precision = Literal["fp32", "tf32", "bf16"]
 
 
-def set_precision(precision: Precision) -> None:
-    """Let float32 products use tf32, or forbid it; bf16 is a matter of each pass."""
-    tf32 = precision == "tf32"
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
-
-
 Methods = dict[str, Regularizer]
-
-
-def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
-    """Attach the methods that do anything to a model; they come in the order in which they run.
-
-    Each draws the same random numbers as if it were alone and moves nothing of another, although torch reads
-    a weight when it registers a second parametrization. Those that keep something (a teacher) are attached
-    last, so that their copy of the model has what all others attached. Raises InputError for a method whose
-    state no checkpoint would hold.
-    """
-    chosen = active(methods)
-    for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
-        method.name = name
-        with torch.random.fork_rng(devices=[]), uncounted():
-            method.attach(model)
-        check_state(name, method)
-    return chosen
-
-
-def with_hook(methods: Methods, hook: str) -> Methods:
-    """The methods that have that hook of their own."""
-    return {name: method for name, method in methods.items() if overrides(method, hook)}
-
-
-def saved(methods: Methods) -> dict[str, Any]:
-    """The state of every method that keeps any, for a checkpoint."""
-    for name, method in methods.items():
-        check_state(name, method)
-    return {name: state for name, method in methods.items() if (state := method.state_dict())}
-
-
-def load(methods: Methods, states: Mapping[str, Any], device: torch.device) -> None:
-    """Take up what `saved` gave, on the device of the run."""
-    for name, state in states.items():
-        methods[name].load_state_dict(_moved(state, device))
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: _moved(node, device) for key, node in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(node, device) for node in value)
-    return value
 
 
 class Trainer:
@@ -181,6 +129,58 @@ class Trainer:
         """The copy that is judged in the model's place, or None."""
         own = (getattr(method, method.judged) for method in self.methods.values() if method.judged)
         return next(own, self.average)
+
+
+def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
+    """Attach the methods that do anything to a model; they come in the order in which they run.
+
+    Each draws the same random numbers as if it were alone and moves nothing of another, although torch reads
+    a weight when it registers a second parametrization. Those that keep something (a teacher) are attached
+    last, so that their copy of the model has what all others attached. Raises InputError for a method whose
+    state no checkpoint would hold.
+    """
+    chosen = active(methods)
+    for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
+        method.name = name
+        with torch.random.fork_rng(devices=[]), uncounted():
+            method.attach(model)
+        check_state(name, method)
+    return chosen
+
+
+def with_hook(methods: Methods, hook: str) -> Methods:
+    """The methods that have that hook of their own."""
+    return {name: method for name, method in methods.items() if overrides(method, hook)}
+
+
+def saved(methods: Methods) -> dict[str, Any]:
+    """The state of every method that keeps any, for a checkpoint."""
+    for name, method in methods.items():
+        check_state(name, method)
+    return {name: state for name, method in methods.items() if (state := method.state_dict())}
+
+
+def load(methods: Methods, states: Mapping[str, Any], device: torch.device) -> None:
+    """Take up what `saved` gave, on the device of the run."""
+    for name, state in states.items():
+        methods[name].load_state_dict(_moved(state, device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(node, device) for key, node in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(node, device) for node in value)
+    return value
+
+
+def set_precision(precision: Precision) -> None:
+    """Let float32 products use tf32, or forbid it; bf16 is a matter of each pass."""
+    tf32 = precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 @contextmanager

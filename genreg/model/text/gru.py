@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from genreg.dataset.tokenizer import Vocabulary
 from genreg.model.base import Classifier
-from genreg.model.passes import wanted
+from genreg.model.passes import differentiated_twice
 from genreg.model.text.base import Pooling, TextClassifier, load_pretrained
 from genreg.parameters import Count, Fraction, checked
 
@@ -47,7 +47,8 @@ class GRU(TextClassifier, Classifier):
         load_pretrained(self, pretrained)
 
     def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        fused = self.training and not wanted()  # cuDNN has no backward pass in evaluation, and no second one
+        # cuDNN has no backward pass in evaluation mode, and no second derivative in any
+        fused = self.training and not differentiated_twice()
         with torch.backends.cudnn.flags(enabled=fused):
             forth, _ = self.forth(embedding)
             if self.back is None:

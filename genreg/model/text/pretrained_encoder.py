@@ -124,7 +124,7 @@ def digest(module: nn.Module) -> str:
 
 
 def options(config: Any, attention: Attention) -> dict[str, Any]:
-    """How an encoder is made: its states only, in torch's own precision."""
+    """Arguments that make an encoder of its states only, in torch's own precision."""
     kind = transformers().MODEL_MAPPING.get(type(config), None)
     plain = kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters
     found: dict[str, Any] = {"attn_implementation": attention, "dtype": torch.get_default_dtype()}
