@@ -136,3 +136,26 @@ def test_a_room_imports_nothing_that_it_must_not_know(room: str) -> None:
 
 def within(name: str, parents: set[str]) -> bool:
     return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
+
+
+def test_hierarchies_are_at_most_two_deep() -> None:
+    """A base and what inherits from it: behind a third class nobody sees which method runs."""
+    found = [" > ".join(chain) for chain in map(ancestry, bases()) if len(chain) > 2]
+    assert found == ["Task > Classify > Alternate"]  # the same update, then one of the unlabeled batch
+
+
+@cache
+def bases() -> dict[str, list[str]]:
+    """The names that each class of genreg/ inherits from."""
+    nodes = (node for path in files() for node in ast.walk(ast.parse(path.read_text())))
+    return {
+        node.name: [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
+        for node in nodes
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def ancestry(name: str) -> list[str]:
+    """The longest way from a class of genreg/ that inherits from none to this one."""
+    above = (ancestry(base) for base in bases()[name] if base in bases() and base != name)
+    return [*max(above, key=len, default=[]), name]

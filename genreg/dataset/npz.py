@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from genreg.dataset.cells import missing
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError
-from genreg.parameters import CountOrZero, checked
+from genreg.parameters import CountOrZero, Neutral, checked
 
 log = logging.getLogger("genreg")
 
@@ -37,7 +38,7 @@ Parted = tuple[Part, np.ndarray]
 WHOLE, SPLIT = ("X", "y"), ("x_train", "y_train", "x_test", "y_test")
 VALIDATION, UNLABELED = ("x_validation", "y_validation"), "x_unlabeled"
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise for files that are broken in one way or another."""
+"""Errors of numpy and zipfile for broken files."""
 CHANNELS = (1, 3, 4)
 
 SOURCE = Source("npz", 0.0, "your own", "a file of your own: dataset.path")
@@ -50,10 +51,10 @@ def npz(
     path: str = "pictures.npz",
     labeled: CountOrZero | None = 1000,
     validation: Size = 1000,
-    test: Size = 0.2,
-    targets: Targets = "auto",
-    no_label: int | str | None = "ask",
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    targets: Annotated[Targets, Neutral("auto")] = "auto",
+    no_label: Annotated[int | str | None, Neutral("ask", None)] = "ask",
+    stratify: Annotated[bool, Neutral(False)] = False,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:

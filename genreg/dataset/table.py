@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from genreg.dataset.cells import labels, numbers, read
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError, nearest
-from genreg.parameters import Count, CountOrZero, checked
+from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 log = logging.getLogger("genreg")
 
@@ -31,9 +32,9 @@ def table(
     columns: list[str] | None = None,
     split: str | None = None,
     validation: Size = 0.2,
-    test: Size = 0.2,
-    targets: Targets = "auto",
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    targets: Annotated[Targets, Neutral("auto")] = "auto",
+    stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,

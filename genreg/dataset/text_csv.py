@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -14,11 +15,11 @@ from genreg.dataset.table import named_rows, target_values, with_drawn
 from genreg.dataset.texts import Texts, text_dataset
 from genreg.download import Source, find
 from genreg.errors import InputError, nearest
-from genreg.parameters import Count, CountOrZero, checked
+from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 JSONL = ".jsonl"
 HALF = re.compile("[\ud800-\udfff]")
-"""What JSON can escape and UTF-8 cannot hold."""
+"""Characters that JSON can escape and UTF-8 cannot hold."""
 
 SOURCE = Source("text_csv", 0.0, "your own", "a file of your own: dataset.path")
 
@@ -32,8 +33,8 @@ def text_csv(
     label: str = "label",
     split: str | None = None,
     validation: Size = 0.2,
-    test: Size = 0.2,
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     tokenizer: str = "characters",

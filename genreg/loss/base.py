@@ -33,7 +33,7 @@ class Loss(ABC):
 
     @abstractmethod
     def metrics(self, classes: int) -> tuple[Metric, ...]:
-        """What an evaluation reports; the first chooses the step, on validation, and makes the gap."""
+        """The metrics of an evaluation; the first chooses the step, on validation, and makes the gap."""
 
     @abstractmethod
     def items(self, outputs: Tensor, y: Tensor) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ GROUPS = (
     "unlabeled_optimizer", "scheduler",
     "features", "measure", "logger",
 )  # fmt: skip
-"""What a configuration holds beside its scalars: nodes of which objects are made."""
+"""The groups of a configuration: nodes of which objects are made."""
 
 KEYED = ("regularizer", "measure", "logger")
 """Groups of which several options may be chosen, each keyed by its own name."""

@@ -1,4 +1,4 @@
-"""What is evaluated of a classifier: losses and measures of each split, and the loss on a plane."""
+"""The evaluation of a classifier: losses and measures of each split, and the loss on a plane."""
 
 import logging
 import math

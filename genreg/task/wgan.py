@@ -172,7 +172,7 @@ class WGAN(Task):
         with torch.no_grad():
             fake = self.generate(len(real), "critic", number, y)
         objective = partial(self.critic_objective, number, real, fake, y)
-        return self.critic_trainer.update(self.optimizer, objective)
+        return self.critic_trainer.update(objective)
 
     def critic_objective(
         self, number: int, real: Tensor, fake: Tensor, y: Tensor | None
@@ -190,9 +190,7 @@ class WGAN(Task):
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
         """One update of the generator against the frozen critic, then of the generator's average."""
-        terms = self.generator_trainer.update(
-            self.generator_optimizer, partial(self.generator_objective, step)
-        )
+        terms = self.generator_trainer.update(partial(self.generator_objective, step))
         if self.ema_decay:
             with self.generator_trainer.noise_free():
                 self._move_average()

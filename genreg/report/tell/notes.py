@@ -10,9 +10,9 @@ from genreg.report.read.values import Outcomes
 from genreg.report.tell.numbers import number, seeds_in_words
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
-from genreg.run.identity import PLUMBING, normal
+from genreg.run.identity import PLUMBING, completed, normal
 from genreg.run.metric import Metric, in_words, metric_of
-from genreg.run.read import NEUTRAL, Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.run.read import Data, changed, files_of, flat, in_full, settings_of, short
 from genreg.study.model import Arm, Part, same_data
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
@@ -83,7 +83,7 @@ def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
 
 def _keys(config: Row) -> Row:
     """Values that may matter beside method and data, by dotted keys; a group's option under its key."""
-    found = NEUTRAL | flat(normal(config))
+    found = flat(completed(normal(config)))
     data = settings_of(config) or {}
     return {
         key.removesuffix("._target_"): str(value).rpartition(".")[2] if key.endswith("._target_") else value
