@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genreg.download import write_atomic
 from genreg.errors import InputError
 from genreg.report.judge.tuning import Trial
 from genreg.study.file import Arm, Part
@@ -176,8 +176,7 @@ def write(folder: Path, whole: Json) -> None:
     """Write folder/sweep.json, whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"sweep.json.{os.getpid()}"
-        unfinished.write_text(json.dumps(whole, indent=2) + "\n")
-        unfinished.replace(folder / "sweep.json")
+        with write_atomic(folder / "sweep.json") as file:
+            file.write(json.dumps(whole, indent=2).encode() + b"\n")
     except OSError as error:
         raise InputError("output_dir", "a folder that can be written", str(error)) from error
