@@ -17,7 +17,7 @@ from conftest import REPOSITORY, SMOKE, Result, yaml_options
 from omegaconf import OmegaConf
 from own_files import write_table
 
-from genreg.cli.help import option_of
+from genreg.groups import option_of
 from genreg.run.folder import RunFolder
 from genreg.run.identity import PLUMBING, experiment_hash, run_path, same_run
 

@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 
 from genreg import CONFIGS, regularizer
 from genreg.cli.compose import plain
-from genreg.cli.help import GROUPS, options, text
+from genreg.cli.help import GROUPS, text
 from genreg.errors import InputError
+from genreg.groups import options
 from genreg.measure import GanMeasure
 from genreg.model import Gan, TextClassifier
 from genreg.model.landscape import Landscape

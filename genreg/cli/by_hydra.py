@@ -16,7 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from genreg.cli.compose import check, compose, explaining, hydra_part, plain
 from genreg.errors import InputError, explained, report
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.run.folder import Row
 from genreg.run.metric import judged
 from genreg.run.train import train

@@ -9,8 +9,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from genreg.cli.help import GROUPS, options
+from genreg.cli.help import GROUPS
 from genreg.errors import InputError
+from genreg.groups import options
 
 SCRIPTS = {
     "bash": r"""_genreg() {

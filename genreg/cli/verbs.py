@@ -9,7 +9,7 @@ import typer
 from genreg.cli import completion, data
 from genreg.cli import help as help_page
 from genreg.errors import GenregError, Interrupted, report
-from genreg.installed import __version__
+from genreg.groups import __version__
 
 app = typer.Typer(
     add_completion=False,
@@ -127,20 +127,26 @@ def plan_seeds(
 @app.command("sync")
 def sync_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
-    to: Annotated[str, typer.Option(help="wandb or tensorboard")] = "wandb",
+    to: Annotated[
+        str, typer.Option(metavar="NAME", help="an option of the group logger: wandb, tensorboard, ...")
+    ] = "wandb",
     project: Annotated[str | None, typer.Option(help="of W&B; default: $WANDB_PROJECT, or genreg")] = None,
     entity: Annotated[
         str | None, typer.Option(help="of W&B; default: $WANDB_ENTITY, or the account's own")
     ] = None,
-    mode: Annotated[str, typer.Option(help="of W&B: auto, online or offline")] = "auto",
+    mode: Annotated[
+        str | None, typer.Option(help="of W&B: auto, online or offline", show_default="auto")
+    ] = None,
     artifacts: Annotated[
         bool, typer.Option("--artifacts", help="also weights.pt, curves.png, pictures and config.yaml")
     ] = False,
+    config_dir: data.ConfigDir = None,
 ) -> None:
-    """Write run folders to W&B or TensorBoard afterwards; again, only what is new."""
+    """Write run folders to W&B, TensorBoard or a logger of your own afterwards; again, only what is new."""
     from genreg.logger.sync import sync
 
-    raise typer.Exit(sync(folders, to, artifacts, project=project, entity=entity, mode=mode))
+    options = {"project": project, "entity": entity, "mode": mode}
+    raise typer.Exit(sync(folders, to, config_dir, options, artifacts))
 
 
 @app.command("export")

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from genreg.errors import InputError, nearest
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.report.read.parts import Arm
 from genreg.report.read.runs import Run
 from genreg.run.factory import GROUPS, KEYED

@@ -1,0 +1,64 @@
+"""A logger of one's own: what `genreg sync` needs of it, and that those of genreg have it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Result, yaml_options
+from test_sync import write
+
+Genreg = Callable[..., Result]
+
+OWN = """
+from genreg.run.logger import Logger
+
+
+class Lines(Logger):
+    def __init__(self, entity: str = "nobody") -> None:
+        self.entity = entity
+
+    def start(self, folder, config):
+        self.file = (folder.path / "lines.txt").open("a")
+        print(config["name"], self.entity, file=self.file)
+
+    def show(self, row, pictures):
+        print(row["step"], *pictures, file=self.file)
+
+    def finish(self, summary):
+        self.file.close()
+
+    def clear(self, folder):
+        (folder.path / "lines.txt").unlink(missing_ok=True)
+
+
+class Bare:
+    def __init__(self, entity):
+        pass
+
+    start = show = finish = clear = None
+"""
+
+
+def test_a_logger_of_ones_own(genreg: Genreg, tmp_path: Path) -> None:
+    folder, mine = write(tmp_path / "arm/seed=3"), tmp_path / "mine"
+    (mine / "logger").mkdir(parents=True)
+    (mine / "lines_of_ours.py").write_text(OWN)
+    for name in ("Lines", "Bare"):
+        (mine / "logger" / f"{name.lower()}.yaml").write_text(f"_target_: lines_of_ours.{name}\nentity: me\n")
+    own = ["sync", str(tmp_path), "--config-dir", str(mine), "--to"]
+    for _ in range(2):  # `clear` makes the second time the first
+        assert genreg(*own, "lines", "--entity", "us").out.endswith("\n1 synced\n")
+        assert (folder / "lines.txt").read_text() == "a/b us\n10\n20 samples\n30\n"
+        (folder / "synced.json").unlink()
+    for more, line in (
+        (["lines", "--artifacts"], "--artifacts: expected a logger that takes files"),
+        (["lines", "--mode", "online"], "--mode: expected a logger that has it, not lines"),
+        (["bare"], "--to: expected a logger with add_files, note, place, takes_files"),
+    ):
+        assert genreg(*own, *more).err.startswith(f"genreg: {line}")
+
+
+@pytest.mark.parametrize("name", [name for name in yaml_options("logger") if name != "none"])
+def test_every_logger_is_one_that_sync_can_use(genreg: Genreg, tmp_path: Path, name: str) -> None:
+    write(tmp_path / "seed=3")
+    assert genreg("sync", str(tmp_path), "--to", name).out.startswith("synced ")
