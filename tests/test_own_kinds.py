@@ -1,15 +1,16 @@
-"""A logger of one's own: what `genreg sync` needs of it, and that those of genreg have it."""
+"""A logger and a launcher of one's own: what is needed of them, and that those of genreg have it."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Result, yaml_options
+from test_launcher import VALLEY, status
 from test_sync import write
 
 Genreg = Callable[..., Result]
 
-OWN = """
+LOGGERS = """
 from genreg.run.logger import Logger
 
 
@@ -42,7 +43,7 @@ class Bare:
 def test_a_logger_of_ones_own(genreg: Genreg, tmp_path: Path) -> None:
     folder, mine = write(tmp_path / "arm/seed=3"), tmp_path / "mine"
     (mine / "logger").mkdir(parents=True)
-    (mine / "lines_of_ours.py").write_text(OWN)
+    (mine / "lines_of_ours.py").write_text(LOGGERS)
     for name in ("Lines", "Bare"):
         (mine / "logger" / f"{name.lower()}.yaml").write_text(f"_target_: lines_of_ours.{name}\nentity: me\n")
     own = ["sync", str(tmp_path), "--config-dir", str(mine), "--to"]
@@ -62,3 +63,33 @@ def test_a_logger_of_ones_own(genreg: Genreg, tmp_path: Path) -> None:
 def test_every_logger_is_one_that_sync_can_use(genreg: Genreg, tmp_path: Path, name: str) -> None:
     write(tmp_path / "seed=3")
     assert genreg("sync", str(tmp_path), "--to", name).out.startswith("synced ")
+
+
+LAUNCHER = """
+from genreg.study.job import run
+from hydra_plugins.genreg_launcher import GenregLauncher
+
+
+class Here(GenregLauncher):
+    def run(self, jobs, table):
+        print(len(jobs), "jobs", self.options)
+        return [run(job, retry_failed=False) for job in jobs]
+
+    def workers(self, jobs):
+        return 7
+"""
+
+
+def test_a_launcher_of_ones_own(genreg: Genreg, tmp_path: Path) -> None:
+    for name, content in (
+        ("hydra_plugins/here_of_ours.py", LAUNCHER),
+        ("hydra/launcher/here.yaml", "_target_: hydra_plugins.here_of_ours.Here\nhow: well\n"),
+    ):
+        (path := tmp_path / "mine" / name).parent.mkdir(parents=True)
+        path.write_text(content)
+    own = ["train", "-m", "--config-dir", str(tmp_path / "mine"), *VALLEY, "hydra/launcher=here", "steps=4"]
+    answer = genreg(*own, "seed=0,1")
+    assert answer.code == 0
+    assert "\n2 jobs {'how': 'well'}\n" in answer.out
+    assert status(tmp_path) == ["done", "done"]
+    assert "with 7 at once, from 2 finished" in genreg(*own, "seed=0,1,2", "--dry-run").out
