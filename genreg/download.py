@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import get_ident
 from typing import IO, NamedTuple
 
-from genreg import download
 from genreg.errors import GenregError, InputError, nearest
 
 ATTEMPTS = 3
@@ -188,10 +187,10 @@ class Stamp(NamedTuple):
 
 def of_file(path: Path, like: str = "") -> str:
     """The sha256 of a file; `md5:` and its md5 where `like` is such a one."""
-    what = download.MD5 if like.startswith(download.MD5) else "sha256"
+    what = MD5 if like.startswith(MD5) else "sha256"
     if (found := recall(what, path)) is None:
         began = time.time()
-        found = download.digest_like(path, like)
+        found = digest_like(path, like)
         keep(what, path, found, began)
     return found
 
@@ -260,4 +259,4 @@ def _below(path: Path) -> Iterator[Path]:
 
 def _place(what: str, path: Path) -> Path:
     key = hashlib.sha256(f"{what}\n{os.path.abspath(path)}".encode()).hexdigest()[:32]
-    return download.default_data_dir() / "digests" / f"{key}.json"
+    return default_data_dir() / "digests" / f"{key}.json"

@@ -17,9 +17,10 @@ from genreg.cli import help as help_page
 from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
 from genreg.errors import GenregError, InputError, explained
-from genreg.groups import find_modules_in, option_of, options
+from genreg.groups import default_of, find_modules_in, option_of, options
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
+from genreg.run.sources import attribute_of
 from genreg.run.train import train
 from genreg.study.job import Job, group, key, of_hydra, prepare
 
@@ -34,18 +35,18 @@ def next_command(config: Config, flags: Namespace) -> str:
         named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
         words = ["-m", *named, *typed, "seed=range(10)"]
     else:
-        known = task in (None, "classify") or chosen & {"task", "experiment"}
-        words = _of_a_task([] if known else [f"task={task}"], typed, config, task)
+        known = task in (None, default_of("task")) or chosen & {"task", "experiment"}
+        words = _of_a_task([] if known else [f"task={task}"], typed, config)
     folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
     return shlex.join(["genreg", "train", *folder, *words])
 
 
-def _of_a_task(named: list[str], typed: list[str], config: Config, task: str | None) -> list[str]:
+def _of_a_task(named: list[str], typed: list[str], config: Config) -> list[str]:
     others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
     if config["regularizer"]:
         return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
-    if task == "classify":
-        return [*others, "regularizer=vat"]
+    if suggested := attribute_of(config["task"]["_target_"], "suggests"):
+        return [*others, *suggested]
     return ["-m", *others, "seed=range(5)"]
 
 

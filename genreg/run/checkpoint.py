@@ -14,7 +14,6 @@ from torch import Tensor
 
 from genreg.download import write_atomic
 from genreg.errors import InputError
-from genreg.run import checkpoint
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
 
@@ -73,7 +72,7 @@ def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
     Raises InputError, with nothing changed, where rows are missing to each, or the newest is of other code.
     """
     unusable: dict[Path, InputError] = {}
-    for path, state in checkpoint.valid(folder.path):
+    for path, state in valid(folder.path):
         if missing := _missing_rows(folder.path, path, state):
             unusable[path] = missing
             continue

@@ -22,8 +22,8 @@ class Launcher(Protocol):
     """Starts jobs somewhere: `hydra/launcher=NAME`, whose class is the `_target_` of its YAML.
 
     Hydra wants that class in a module below `hydra_plugins`, and one that inherits from `GenregLauncher`
-    there. `retry_failed` and `keep_going` of its YAML are heard by `run_batch`. A launcher of Hydra that is not
-    of this kind is given the overrides of each job, and composes it again.
+    there. `run_batch` obeys `retry_failed` and `keep_going` of its YAML. A launcher of Hydra that is not of
+    this kind is given the overrides of each job, and composes it again.
     """
 
     def run(self, jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
