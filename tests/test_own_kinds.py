@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Result, yaml_options
-from test_launcher import VALLEY, status
+from test_launcher import VALLEY, finish, status
 from test_sync import write
 
 Genreg = Callable[..., Result]
@@ -80,16 +80,17 @@ class Here(GenregLauncher):
 """
 
 
-def test_a_launcher_of_ones_own(genreg: Genreg, tmp_path: Path) -> None:
+def test_a_launcher_of_ones_own(tmp_path: Path) -> None:
+    """In processes of their own: Hydra looks for plugins once."""
     for name, content in (
         ("hydra_plugins/here_of_ours.py", LAUNCHER),
         ("hydra/launcher/here.yaml", "_target_: hydra_plugins.here_of_ours.Here\nhow: well\n"),
     ):
         (path := tmp_path / "mine" / name).parent.mkdir(parents=True)
         path.write_text(content)
-    own = ["train", "-m", "--config-dir", str(tmp_path / "mine"), *VALLEY, "hydra/launcher=here", "steps=4"]
-    answer = genreg(*own, "seed=0,1")
+    own = ["--config-dir", str(tmp_path / "mine"), *VALLEY, "hydra/launcher=here", "steps=4"]
+    answer = finish(tmp_path, *own, "seed=0,1")
     assert answer.code == 0
     assert "\n2 jobs {'how': 'well'}\n" in answer.out
     assert status(tmp_path) == ["done", "done"]
-    assert "with 7 at once, from 2 finished" in genreg(*own, "seed=0,1,2", "--dry-run").out
+    assert "with 7 at once, from 2 finished" in finish(tmp_path, *own, "seed=0,1,2", "--dry-run").out
