@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from genreg.dataset import cache, image_folder, texts
-from genreg.dataset.tokenizer import tokenizer
+from genreg.dataset.texts import tokenizer
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.dataset.zh_sentiment_ngram import cached_vectors, vectorize
 
@@ -209,7 +209,7 @@ def test_an_error_of_what_makes_it_is_no_matter_of_the_cache(usable: bool, folde
 PROCESS = """
 import sys, time, numpy as np
 from pathlib import Path
-from genreg import cache
+from genreg.dataset import cache
 def make():
     with Path(sys.argv[1]).open("a") as file:
         file.write("made\\n")

@@ -43,6 +43,17 @@ def room_of(path: Path) -> str:
     return "genreg" if first == "__init__" else first
 
 
+def module_named(name: str) -> Path | None:
+    """The file that an import of this name runs; None outside of genreg."""
+    while name:
+        path = REPOSITORY.joinpath(*name.split("."))
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_relative_to(PACKAGE) and file.exists():
+                return file
+        name = name.rpartition(".")[0]
+    return None
+
+
 def room_named(name: str) -> str | None:
     """The room of an imported name; what lies in no room (`genreg.CONFIGS`) is the package's own."""
     top, _, rest = name.partition(".")
@@ -84,6 +95,20 @@ def cycles(rooms: dict[str, dict[str, Where]]) -> list[str]:
 
 def test_packages_import_downward_only() -> None:
     found = cycles(graph())
+    assert not found, "\n".join(found)
+
+
+def test_no_two_files_import_each_other() -> None:
+    graph: dict[str, dict[str, Where]] = {}
+    for path in files():
+        own = graph.setdefault(str(path.relative_to(PACKAGE)), {})
+        for name, where in imports(path):
+            found = module_named(name)
+            own_package = found and found.name == "__init__.py" and path.is_relative_to(found.parent)
+            if found and found != path and not own_package:  # a method may import its base as users do
+                own.setdefault(str(found.relative_to(PACKAGE)), where)
+    assert graph["run/loop.py"].keys() >= {"run/logger.py", "errors.py"}
+    found = cycles(graph)
     assert not found, "\n".join(found)
 
 

@@ -16,11 +16,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from genreg.cli.compose import check, compose, explaining, hydra_part, plain
 from genreg.errors import InputError, explained, report
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.run.folder import Row
 from genreg.run.metric import judged
 from genreg.run.train import train
 from genreg.study import batch, job
+from genreg.study.batch import Launcher
 from genreg.study.job import Job, Outcome, key
 from genreg.study.table import Table
 
@@ -120,12 +121,13 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
     retry_failed = retries(master)
 
     def run(jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
-        if hasattr(launcher, "run"):
-            return list(launcher.run(jobs, table))
+        if isinstance(launcher, Launcher):
+            return launcher.run(jobs, table)
         return [ended.return_value for ended in launcher.launch([job.overrides for job in jobs], 0)]
 
     if dry_run:
-        batch.dry_run(jobs, getattr(launcher, "workers", lambda _jobs: 1), retry_failed)
+        workers = launcher.workers if isinstance(launcher, Launcher) else lambda _jobs: 1
+        batch.dry_run(jobs, workers, retry_failed)
     else:
         batch.run_batch(
             jobs, run, retry_failed=retry_failed, keep_going=keeps_going(master), again=again, whole=whole

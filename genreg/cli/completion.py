@@ -9,8 +9,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from genreg.cli.help import GROUPS, options
+import typer
+
+from genreg.cli import verbs
+from genreg.cli.help import GROUPS
 from genreg.errors import InputError
+from genreg.groups import options
 
 SCRIPTS = {
     "bash": r"""_genreg() {
@@ -32,7 +36,6 @@ compdef _genreg genreg""",
 """What `eval` makes of a shell; a candidate that ends with a space is a whole word."""
 
 VALUES = {
-    "--to": ("wandb", "tensorboard"),
     "--mode": ("auto", "online", "offline"),
     "--format": ("html", "markdown", "csv", "json", "latex", "summary", "table"),
     "--until": ("decided",),
@@ -65,6 +68,8 @@ def candidates(line: str) -> list[str]:
     words = [each for each in before[1:] if each]
     if words and words[-1] in FOLDER:
         return []
+    if words[:1] == ["sync"] and words[-1] == "--to":
+        return _whole(options("logger", _extra(words)).keys() - {"none"}, word)
     if words and words[-1] in VALUES:
         return _whole(VALUES[words[-1]], word)
     if words[:1] == ["train"]:
@@ -78,11 +83,7 @@ def _whole(found: Iterable[str], word: str) -> list[str]:
 
 def _of_commands(words: list[str], word: str) -> list[str]:
     """Verbs, and the options of the one that was typed."""
-    import typer
-
-    from genreg.cli.verbs import app
-
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(verbs.app)
     for name in words:
         command = getattr(command, "commands", {}).get(name, command)
     flags = [flag for each in command.params for flag in each.opts if flag.startswith("-")]

@@ -15,9 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from genreg.cli.help import GROUPS, options
+from genreg.cli.help import GROUPS
 from genreg.errors import GenregError, InputError, nearest
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS, options
 from genreg.run.factory import KEYED
 from genreg.run.folder import finished_runs
 from genreg.run.identity import Config, experiment_name
@@ -75,8 +75,6 @@ def _keys(overrides: list[str]) -> list[str]:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from genreg.installed import CONFIGS
-
     single = [o for o in overrides if "," not in value(o) or "[" in value(o)]
     chosen = [o for o in single if group(o) in GROUPS or key(o) == "hydra.searchpath"]
     inside = GlobalHydra.instance().is_initialized()
@@ -123,8 +121,6 @@ def about_hydra(flags: Namespace) -> list[str]:
     given = [o for o in flags.overrides if of_hydra(o)]
     if flags.config_dir is None:
         return given
-    if not Path(flags.config_dir).is_dir():
-        raise InputError("--config-dir", "an existing folder", flags.config_dir)
     search = [f"file://{Path(flags.config_dir).resolve()}"]
     for override in (o for o in given if key(o) == "hydra.searchpath"):
         with explaining([override]):

@@ -16,10 +16,11 @@ from genreg.cli import compose
 from genreg.cli import help as help_page
 from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
-from genreg.cli.help import option_of, options
 from genreg.errors import GenregError, InputError, explained
+from genreg.groups import default_of, find_modules_in, option_of, options
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
+from genreg.run.sources import attribute_of
 from genreg.run.train import train
 from genreg.study.job import Job, group, key, of_hydra, prepare
 
@@ -34,18 +35,18 @@ def next_command(config: Config, flags: Namespace) -> str:
         named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
         words = ["-m", *named, *typed, "seed=range(10)"]
     else:
-        known = task in (None, "classify") or chosen & {"task", "experiment"}
-        words = _of_a_task([] if known else [f"task={task}"], typed, config, task)
+        known = task in (None, default_of("task")) or chosen & {"task", "experiment"}
+        words = _of_a_task([] if known else [f"task={task}"], typed, config)
     folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
     return shlex.join(["genreg", "train", *folder, *words])
 
 
-def _of_a_task(named: list[str], typed: list[str], config: Config, task: str | None) -> list[str]:
+def _of_a_task(named: list[str], typed: list[str], config: Config) -> list[str]:
     others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
     if config["regularizer"]:
         return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
-    if task == "classify":
-        return [*others, "regularizer=vat"]
+    if suggested := attribute_of(config["task"]["_target_"], "suggests"):
+        return [*others, *suggested]
     return ["-m", *others, "seed=range(5)"]
 
 
@@ -61,10 +62,10 @@ def main(arguments: list[str]) -> None:
     """Run `genreg train` with these arguments. Raises GenregError or KeyboardInterrupt."""
     arguments = [_without_dashes(argument) for argument in arguments]
     flags = parse(arguments)
-    if flags.config_dir:
-        sys.path.append(str(Path(flags.config_dir).resolve()))  # last: nothing else is found differently
+    extra = Path(flags.config_dir) if flags.config_dir else None
+    find_modules_in(extra)
     if flags.help:
-        print(help_page.text(Path(flags.config_dir) if flags.config_dir else None))
+        print(help_page.text(extra))
         return
     sys.argv = ["genreg", *arguments]  # what environment.json records
     keys = [key(override) for override in flags.overrides]
@@ -157,11 +158,11 @@ def _train(config: Config, flags: Namespace) -> None:
 def _tell_agent(config: Config, folder: RunFolder, summary: Row) -> None:
     """A trial that was finished before is shown to the W&B agent that asks for it again."""
     from genreg.run.build import build_each
-    from genreg.run.loop import Guarded
+    from genreg.run.logger import SafeLogger
 
     for name, logger in build_each({"logger": config["logger"]}, "logger").items():
         if name == "wandb":
-            view = Guarded(name, logger)
+            view = SafeLogger(name, logger)
             view.start(folder, config)
             view.finish(summary)
 

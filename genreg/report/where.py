@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from genreg.errors import InputError, nearest
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.run.factory import GROUPS, KEYED
 from genreg.run.folder import LOADER, Row
 from genreg.run.identity import PLUMBING, Config, experiment_name, option_name

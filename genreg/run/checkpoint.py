@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genreg.download import write_atomic
 from genreg.errors import InputError
-from genreg.run import checkpoint
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
 
@@ -27,7 +26,8 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     torch.save(state, buffer)
     payload = buffer.getbuffer()
     digest = hashlib.sha256(payload).hexdigest()[:16]
-    write_atomic(folder / f"checkpoint-{step:09d}-{digest}.pt", payload)
+    with write_atomic(folder / f"checkpoint-{step:09d}-{digest}.pt", durable=True) as file:
+        file.write(payload)
     for path in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
         path.unlink()
 
@@ -49,31 +49,15 @@ def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
     """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
-    buffer = io.BytesIO()
-    torch.save({key: weight.cpu() for key, weight in weights.items()}, buffer)
-    write_atomic(folder / name, buffer.getbuffer())
+    with write_atomic(folder / name, durable=True) as file:
+        torch.save({key: weight.cpu() for key, weight in weights.items()}, file)
 
 
 def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
     """Save tensors as a compressed npz file, folder/name, for programs without torch."""
-    buffer = io.BytesIO()
     named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
-    np.savez_compressed(buffer, **named)
-    write_atomic(folder / name, buffer.getbuffer())
-
-
-def write_atomic(path: Path, payload: bytes | memoryview) -> None:
-    """Write and fsync a temporary file beside `path`, then rename it: `path` is never half written."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with write_atomic(folder / name, durable=True) as file:
+        np.savez_compressed(file, **named)
 
 
 log = logging.getLogger("genreg")
@@ -88,7 +72,7 @@ def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
     Raises InputError, with nothing changed, where rows are missing to each, or the newest is of other code.
     """
     unusable: dict[Path, InputError] = {}
-    for path, state in checkpoint.valid(folder.path):
+    for path, state in valid(folder.path):
         if missing := _missing_rows(folder.path, path, state):
             unusable[path] = missing
             continue

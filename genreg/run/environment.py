@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from genreg.installed import __version__
+from genreg.groups import __version__
 from genreg.run import code
 from genreg.run.identity import Config
 

@@ -33,6 +33,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from genreg.download import UNFINISHED, write_atomic
 from genreg.errors import FolderInUseError, InputError
 from genreg.run import rows
 from genreg.run.metric import is_described
@@ -106,6 +107,8 @@ class RunFolder:
             message = f"{self.path}: in use by another process; wait for it to end, or stop it"
             raise FolderInUseError(message) from error
         try:
+            for unfinished in self.path.glob(f"*{UNFINISHED}"):  # of a process that was killed
+                unfinished.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -260,6 +263,5 @@ def _read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(value, indent=2) + "\n")
-    unfinished.replace(path)
+    with write_atomic(path) as file:
+        file.write(json.dumps(value, indent=2).encode() + b"\n")

@@ -101,6 +101,18 @@ def _absolute(name: str, module: str) -> str:
     return ".".join((*home, rest)).strip(".")
 
 
+def attribute_of(target: str, name: str) -> Any:
+    """The literal that the class `target` assigns to `name` in its own body; None if it assigns none."""
+    module, _, kind = target.rpartition(".")
+    module, kind = _home(module, kind)
+    for statement in _statements(module):
+        if isinstance(statement, ast.ClassDef) and statement.name == kind:
+            for line in statement.body:
+                if isinstance(line, ast.Assign) and name in map(ast.unparse, line.targets):
+                    return ast.literal_eval(line.value)
+    return None
+
+
 def module_file(module: str) -> Path | None:
     """The file of a dotted module, found without importing it or what it lies in."""
     name, *rest = module.split(".")

@@ -20,12 +20,14 @@ class Task(ABC):
     that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
     while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
     for its metrics to mean anything. sizes: what the memory of a step grows with, by its key. items: how many
-    each split of its data has. told: of data of one's own, one line of what was read. frames: the steps at
+    each split of its data has. told: of data of one's own, one line of what was read. suggests: overrides
+    for a first run with a method, a literal: `genreg train` reads it without an import. frames: the steps at
     which its pictures are drawn, 0 before the first update; None: at every evaluation.
     """
 
     groups: ClassVar[frozenset[str]]
     trains: ClassVar[tuple[type, str]]
+    suggests: ClassVar[tuple[str, ...]] = ()
     metrics: Sequence[Metric] = ()
     model: nn.Module
     selection: tuple[str, str] | None

@@ -114,14 +114,14 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.run import environment, loop
     from genreg.run.build import build_each, build_task, choose_device
-    from genreg.run.loop import Guarded
+    from genreg.run.logger import SafeLogger
     from genreg.run.task import Task
 
     device, began = choose_device(settings.device), time.time()
     task: Task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
-    loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
+    loggers = [SafeLogger(name, logger) for name, logger in build_each(config, "logger").items()]
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     if again:
         folder.set_aside()

@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from genreg.errors import FolderInUseError, GenregError, InputError, Interrupted, report
 from genreg.run import data
@@ -13,7 +14,27 @@ from genreg.study.job import Job, Outcome, finished
 from genreg.study.table import Table, clock
 
 Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
-"""What a launcher does: the outcome of each job, None where it was not started."""
+"""`Launcher.run`, or what stands in for it with a launcher that composes each job for itself."""
+
+
+@runtime_checkable
+class Launcher(Protocol):
+    """Starts jobs somewhere: `hydra/launcher=NAME`, whose class is the `_target_` of its YAML.
+
+    Hydra wants that class in a module below `hydra_plugins`, and one that inherits from `GenregLauncher`
+    there. `run_batch` obeys `retry_failed` and `keep_going` of its YAML. A launcher of Hydra that is not of
+    this kind is given the overrides of each job, and composes it again.
+    """
+
+    def run(self, jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
+        """Run jobs that are left and return the outcome of each, None where it was not started.
+
+        Each start and end is said to the table. Ctrl-C stops jobs that cannot go on without the launcher.
+        """
+
+    def workers(self, jobs: list[Job]) -> int:
+        """Return how many of these jobs run at once, for the time that a dry run expects."""
+
 
 SHOWN = 5  # first commands of a dry run
 COMMANDS = 3  # of jobs that failed for one reason

@@ -1,11 +1,11 @@
 """The file sweep.json, in which a study stands for its reports and its next start: one reader, one writer."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from genreg.download import write_atomic
 from genreg.errors import InputError
 from genreg.run.folder import Row, printable
 from genreg.study.check import check_select
@@ -94,9 +94,8 @@ def write(study: Study) -> None:
     }  # fmt: skip
     try:
         study.root.mkdir(parents=True, exist_ok=True)
-        unfinished = study.root / f"{FILE}.{os.getpid()}"
-        unfinished.write_text(json.dumps(content, indent=2) + "\n")
-        unfinished.replace(study.root / FILE)
+        with write_atomic(study.root / FILE) as file:
+            file.write(json.dumps(content, indent=2).encode() + b"\n")
     except OSError as error:
         raise InputError("output_dir", "a folder that can be written", str(error)) from error
 

@@ -58,6 +58,7 @@ class Classify(Task):
     measures = (ClassifierMeasure, "a measure of a classifier")
     model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
+    suggests = ("regularizer=vat",)
 
     @checked
     def __init__(

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from genreg.installed import __version__
+from genreg.groups import __version__
 from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures

@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from genreg.errors import InputError
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.report.judge import FEWEST
 from genreg.report.judge.pairs import compare_arms, is_judged, paired
 from genreg.report.judge.result import ArmResult, PartResult
