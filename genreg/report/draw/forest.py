@@ -117,15 +117,15 @@ class Layout:
 
 WIDE = Layout(920, 250, 640, 22, 30, False)
 NARROW = Layout(380, 8, 372, 38, 19, True)
-HEADER, BOTTOM = 26, 66
+HEADER, FOOT = 26, 66
 
 
 def forest(title: str, groups: Sequence[Group], layout: Layout) -> Markup:
     """A header for each group, a row for each effect; those beyond the scale end in an arrow."""
     reach = _reach([effect for group in groups for effect in group.effects])
     x = Axis([-reach, reach], layout.start, layout.end)
-    height = HEADER * len(groups) + layout.pitch * sum(len(g.effects) for g in groups) + BOTTOM
-    marks, top = _scale(x, height - BOTTOM), 0.0
+    height = HEADER * len(groups) + layout.pitch * sum(len(g.effects) for g in groups) + FOOT
+    marks, top = _scale(x, height - FOOT), 0.0
     for group in groups:
         words = write(short(group.name, int(layout.width / 8.2)), 0, top + 18, "start", "label group")
         marks.append(tag("a", words, href=group.link))

@@ -138,7 +138,7 @@ def _last(line: Line) -> float:
     return next((b for b in reversed(line.y) if math.isfinite(b)), 0.0)
 
 
-LEFT, BOTTOM = 70, 44
+SIDE, FOOT = 70, 44  # of a heat map, whose names need more room
 
 Cells = Mapping[tuple[int, int], tuple[float, str]]
 """The value of a (column, row), and its text."""
@@ -148,16 +148,16 @@ def heat_map(
     title: str, x_label: str, y_label: str, x: Sequence[str], y: Sequence[str], values: Cells
 ) -> Markup:
     """Cells with their texts; darker is larger."""
-    width, height = (WIDTH - LEFT - RIGHT) / len(x), (HEIGHT - TOP - BOTTOM) / len(y)
+    width, height = (WIDTH - SIDE - RIGHT) / len(x), (HEIGHT - TOP - FOOT) / len(y)
     numbers = [value for value, _ in values.values()]
     low, spread = min(numbers), (max(numbers) - min(numbers)) or 1.0
     marks: list[Markup] = []
     for (column, row), (value, text) in values.items():
-        place = (LEFT + column * width, TOP + row * height)
+        place = (SIDE + column * width, TOP + row * height)
         marks += _cell(*place, width, height, (value - low) / spread, text)
-    marks += [write(name, LEFT + (k + 0.5) * width, HEIGHT - BOTTOM + 16) for k, name in enumerate(x)]
-    marks += [write(name, LEFT - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(y)]
-    middle = ((LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2)
+    marks += [write(name, SIDE + (k + 0.5) * width, HEIGHT - FOOT + 16) for k, name in enumerate(x)]
+    marks += [write(name, SIDE - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(y)]
+    middle = ((SIDE + WIDTH - RIGHT) / 2, (TOP + HEIGHT - FOOT) / 2)
     return frame(title, WIDTH, HEIGHT, [*marks, *labels(x_label, y_label, *middle, HEIGHT - 5)])
 
 
