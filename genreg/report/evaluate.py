@@ -26,8 +26,8 @@ def evaluate(part: Part) -> PartResult:
     base = result.find(part.baseline)
     if base:
         _compare_all(result, base)
-    if part.metric.startswith("validation") and result.metric.better:  # ranking arms is what it is for
-        sign = -1 if result.metric.better == "max" else 1
+    if metric.chooses and metric.better:  # ranking arms is what it is for
+        sign = -1 if metric.better == "max" else 1
         # a failure is the worst value
         arms.sort(key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean))
     result.notes += notes(result, base)
@@ -45,7 +45,7 @@ def _reported(part: Part) -> dict[str, Metric]:
 
 
 def _has_replicas(part: Part) -> bool:
-    if not part.metric.startswith(("w/", "z/")):
+    if not part.describe(part.metric).family.of_replicas:
         return False
     runs = [run for arm in part.arms for run in arm.done]
     return bool(runs) and all((run.path / "replicas.npz").exists() for run in runs)

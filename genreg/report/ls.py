@@ -60,8 +60,8 @@ class Line:
     @property
     def test(self) -> str | None:
         """The same measure on test."""
-        split, _, name = (self.metric or "").partition("/")
-        return f"test/{name}" if split.startswith("validation") else None
+        found = self.metric and self.describe(self.metric)
+        return f"{found.family.reported}/{found.name}" if found and found.chooses else None
 
     @cached_property
     def seconds(self) -> float | None:

@@ -47,15 +47,12 @@ def curves(result: PartResult) -> list[Figure]:
     part, seen = result.part, set[str]()
     found = []
     for metric in filter(None, (part.metric, part.select, (part.threshold or {}).get("metric"))):
-        figure = None if _name(metric) in seen else _curves(result, metric)
+        name = part.describe(metric).name
+        figure = None if name in seen else _curves(result, metric)
         if figure:  # test and validation look alike: the first that there are rows of
             found.append(figure)
-            seen.add(_name(metric))
+            seen.add(name)
     return found
-
-
-def _name(metric: str) -> str:
-    return metric.partition("/")[2] or metric
 
 
 def _curves(result: PartResult, metric: str) -> Figure | None:

@@ -32,7 +32,7 @@ def paths(result: PartResult) -> Figure | None:
     legend, names, folders = [], list[str](), []
     for color, arm in drawn(result):
         run = next(iter(arm.arm.done), None)
-        names = (replicas.coordinates(run.path) if run else []) or names
+        names = (replicas.coordinates(run.path, run.summary.get("metrics")) if run else []) or names
         arrays = replicas.arrays(run.path, names) if run and len(names) == 2 else None
         if run and arrays:
             legend.append((color, arm.arm.name))

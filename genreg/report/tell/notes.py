@@ -139,7 +139,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
             found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
     if not result.metric.better:
         found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
-    if part.metric.startswith("validation"):
+    if result.metric.chooses:
         orders = " (and orders the arms)" if result.metric.better else ""
         found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
     return found
