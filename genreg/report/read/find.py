@@ -12,10 +12,7 @@ from genreg.report.read.parts import Arm, Part, Tried, check_select, same_data, 
 from genreg.report.read.runs import Run, flat, in_full, labels, of_one_data, read_run
 from genreg.run.folder import SEED, Row, find_runs, printable
 from genreg.run.identity import PLUMBING
-from genreg.run.metric import Better
-
-BASELINES = ("none", "supervised", "gd", "sgd", "clip")
-"""Arms that others are compared with where nobody says which."""
+from genreg.run.metric import Better, baselines, to_report
 
 ARM_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}")
 
@@ -68,21 +65,17 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     _name_by_values(arms)
     tell_apart(part)
     names = [arm.name for arm in arms]
-    part.baseline = next((name for name in BASELINES if name in names), names[0])
+    known = dict.fromkeys(name for run in runs for name in baselines(run.summary))
+    part.baseline = next((name for name in known if name in names), names[0])
     arms.sort(key=lambda arm: arm.name != part.baseline)
     return part
 
 
 def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
-    """The metric to report: the selected measure on test, else the trace, else the first that there is.
-
-    With it, which way the selection says that it is better.
-    """
-    names = next((list(run.last) for run in runs if run.last), [])
-    wanted = ["test/" + selection[0].split("/", 1)[1]] if selection else ["w/trace"]
-    left = [name for name in names if name.startswith("test/")] + [name for name in names if name != "step"]
-    metric = next((name for name in [*wanted, *left] if name in names), wanted[0])
-    if not selection or metric != wanted[0]:
+    """The metric to report, and which way it is better where the selection says it of the same measure."""
+    first = next((run.summary for run in runs if run.last), {"last": {}})
+    metric = to_report(list(first["last"]), selection, first.get("metrics"))
+    if not selection or metric.partition("/")[2] != selection[0].partition("/")[2]:
         return metric, None
     return metric, "max" if selection[1] == "max" else "min"
 
