@@ -13,7 +13,7 @@ from scipy import stats
 from synthetic import METRICS, SELECTION, part_of, write_run, write_sweep
 
 from genreg.report.evaluate import evaluate
-from genreg.report.tell.reference import judge
+from genreg.report.output.claims import judge
 from genreg.run import display, loop
 from genreg.run.display import print_line
 from genreg.run.folder import RunFolder

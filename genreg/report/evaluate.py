@@ -1,16 +1,15 @@
-"""Reads what a part shows: each arm's values, and each arm against the baseline."""
+"""The results of a part: each arm's values, and each arm against the baseline."""
 
 import math
 
-from genreg.report.judge import FEWEST
-from genreg.report.judge.pairs import Rule, compare_arms, is_judged
+from genreg.report.judge.pairs import Rule, compare_arms, is_judged, verdict
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
+from genreg.report.judge.statistics import Ranks, compare_ranks, family
 from genreg.report.judge.tuning import read_tuning
+from genreg.report.output.notes import notes
 from genreg.report.read.parts import SECONDS, STEPS, Arm, Part, check_reported
 from genreg.report.read.values import Reach, chosen_row, first_time, outcomes
-from genreg.report.tell.notes import notes
-from genreg.run.metric import Better, Metric
+from genreg.run.metric import Metric
 
 NEVER = Reach(math.inf, math.inf)
 
@@ -91,22 +90,3 @@ def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:
     if len(both) < 2:
         return None
     return compare_ranks([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
-
-
-def verdict(found: Comparison | None, better: Better | None, goes_on: bool = False) -> str:
-    """better, worse (differs, where nothing says which), equivalent, or no difference shown; 0.05 after Holm.
-
-    Or why there is none: too few pairs, failed runs that nothing says how to rank; or not decided, where
-    seeds are added until it is (`goes_on`).
-    """
-    if found is None or found.pairs < FEWEST:
-        return "too few pairs"
-    if not is_judged(found):
-        return "not judged"
-    if found.adjusted >= LEVEL:
-        if found.equivalent < LEVEL:
-            return "equivalent"
-        return "not decided" if goes_on else "no difference shown"
-    if better is None:
-        return "differs"
-    return "better" if (found.sign > 0) == (better == "max") else "worse"

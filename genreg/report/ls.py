@@ -15,13 +15,38 @@ from typing import Any
 from rich.table import Table
 
 from genreg.errors import InputError, nearest
+from genreg.report.output.numbers import as_table, filled, finite, in_text, number, terminal, titled
 from genreg.report.read.find import plain_parts, value_words
 from genreg.report.read.parts import Arm
 from genreg.report.read.runs import Run, short_commit
-from genreg.report.tell.numbers import as_table, filled, finite, in_text, number, terminal, titled
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, printable, some_runs
 from genreg.run.metric import Metric, judged, metric_of
+
+FORMATS = ("table", "csv", "json")
+
+
+def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
+    """Print a line for each arm at or below `folder`, as a table, CSV or JSON.
+
+    Raises InputError for a folder without runs, an unknown format, and a key or a metric that no run has.
+    """
+    if form not in FORMATS:
+        raise InputError("--format", f"one of {', '.join(FORMATS)}", form, nearest(form, FORMATS))
+    key = (sort or "name").removeprefix("-")
+    columns = COLUMNS
+    if key not in SORTS:
+        columns = [*COLUMNS, Column(key, lambda line: line.mean(key), key, of=lambda line: key)]
+    lines = list(_lines(folder, where))
+    if sort:
+        lines = _sorted(lines, key, backwards=sort.startswith("-"))
+    rows = [{c.key: c.value(line) for c in columns} for line in lines] if form != "table" else []
+    if form == "json":
+        print(json.dumps(finite(rows), indent=1))
+    elif form == "csv":
+        print(as_table(rows), end="")
+    else:
+        terminal().print(_table(lines, columns) if lines else f"no run has {', '.join(where)}", markup=False)
 
 
 @dataclass(frozen=True)
@@ -121,6 +146,31 @@ class Column:
     last: bool = False
 
 
+COLUMNS = [
+    Column("arm", lambda line: line.name, "arm"),
+    Column("folder", lambda line: str(line.arm.folder)),
+    Column("values", lambda line: line.arm.values, "values", lambda line: ", ".join(value_words(line.arm))),
+    Column("status", lambda line: line.status, "runs", lambda line: line.status_words),
+    Column("seeds", lambda line: line.seeds, "seeds"),
+    Column("metric", lambda line: line.metric),
+    Column("mean", lambda line: line.mean(line.metric), "metric", of=lambda line: line.metric),
+    Column("sd", lambda line: line.sd(line.metric)),
+    Column("test_mean", lambda line: line.mean(line.test), "on test", of=lambda line: line.test),
+    Column("test_sd", lambda line: line.sd(line.test)),
+    Column("seconds", lambda line: line.seconds, "seconds", last=True),
+    Column("code", lambda line: line.code, "code", last=True),
+    Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
+           lambda line: _age(line.touched), last=True),
+]  # fmt: skip
+"""In the order of CSV and JSON, which others read: a new one goes to the end."""
+
+SORTS: dict[str, Callable[[Line], Any]] = {
+    "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
+    "seconds": lambda line: line.seconds, "touched": lambda line: line.touched,
+}  # fmt: skip
+"""The order of lines beside that by a metric, smallest first."""
+
+
 def _code(run: Run) -> tuple[str, str]:
     """Commit and digest of what the last start of a run recorded."""
     starts = run.folder.environments()
@@ -141,56 +191,6 @@ def _age(time: datetime | None) -> str:
     seconds = (datetime.now(UTC) - time).total_seconds() if time else math.nan
     units = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
     return next((f"{seconds / (unit or 1):.0f} {word}" for unit, word in units if seconds >= unit), "")
-
-
-COLUMNS = [
-    Column("arm", lambda line: line.name, "arm"),
-    Column("folder", lambda line: str(line.arm.folder)),
-    Column("values", lambda line: line.arm.values, "values", lambda line: ", ".join(value_words(line.arm))),
-    Column("status", lambda line: line.status, "runs", lambda line: line.status_words),
-    Column("seeds", lambda line: line.seeds, "seeds"),
-    Column("metric", lambda line: line.metric),
-    Column("mean", lambda line: line.mean(line.metric), "metric", of=lambda line: line.metric),
-    Column("sd", lambda line: line.sd(line.metric)),
-    Column("test_mean", lambda line: line.mean(line.test), "on test", of=lambda line: line.test),
-    Column("test_sd", lambda line: line.sd(line.test)),
-    Column("seconds", lambda line: line.seconds, "seconds", last=True),
-    Column("code", lambda line: line.code, "code", last=True),
-    Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
-           lambda line: _age(line.touched), last=True),
-]  # fmt: skip
-"""In the order of CSV and JSON, which others read: a new one goes to the end."""
-
-
-FORMATS = ("table", "csv", "json")
-SORTS: dict[str, Callable[[Line], Any]] = {
-    "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
-    "seconds": lambda line: line.seconds, "touched": lambda line: line.touched,
-}  # fmt: skip
-"""The order of lines beside that by a metric, smallest first."""
-
-
-def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
-    """Print a line for each arm at or below `folder`, as a table, CSV or JSON.
-
-    Raises InputError for a folder without runs, an unknown format, and a key or a metric that no run has.
-    """
-    if form not in FORMATS:
-        raise InputError("--format", f"one of {', '.join(FORMATS)}", form, nearest(form, FORMATS))
-    key = (sort or "name").removeprefix("-")
-    columns = COLUMNS
-    if key not in SORTS:
-        columns = [*COLUMNS, Column(key, lambda line: line.mean(key), key, of=lambda line: key)]
-    lines = list(_lines(folder, where))
-    if sort:
-        lines = _sorted(lines, key, backwards=sort.startswith("-"))
-    rows = [{c.key: c.value(line) for c in columns} for line in lines] if form != "table" else []
-    if form == "json":
-        print(json.dumps(finite(rows), indent=1))
-    elif form == "csv":
-        print(as_table(rows), end="")
-    else:
-        terminal().print(_table(lines, columns) if lines else f"no run has {', '.join(where)}", markup=False)
 
 
 def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:

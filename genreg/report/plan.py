@@ -14,17 +14,31 @@ from genreg.report.evaluate import evaluate
 from genreg.report.judge import FEWEST
 from genreg.report.judge.result import PartResult
 from genreg.report.judge.statistics import LEVEL, POWER, level_at, power
+from genreg.report.output.numbers import number, terminal
 from genreg.report.read.find import read_parts
-from genreg.report.tell.numbers import number, terminal
+
+
+def plan(folder: Path, difference: float) -> None:
+    """Print what the difference takes in each part of `folder`; in points of a share, else in the own unit.
+
+    Raises InputError for a folder without runs, or in which no arm has two pairs yet.
+    """
+    if difference <= 0:
+        raise InputError("--difference", "a number above 0", difference)
+    results = [evaluate(part) for part in read_parts([folder])]
+    rows = [(r, one) for r in results for one in needed(r, difference / r.metric.scale)]
+    if not rows:
+        raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
+                         str(folder))  # fmt: skip
+    _show(rows, difference)
+
 
 MOST = 10_000  # seeds, beyond which nobody waits
-
 SURE = 0.8
 """How often the spread is at most its upper bound, and so how often the seeds have the power that is said.
 
 After Browne (Statistics in Medicine 14, 1995): with a pilot's spread taken as it is, half of them or fewer.
 """
-
 COLUMNS = ("part", "arm", "against", "pairs so far", "sd so far", "sd at most", "seeds", "minutes",
            "if sd so far")  # fmt: skip
 
@@ -94,21 +108,6 @@ def _level(result: PartResult) -> float:
     """The level of one comparison: with a plan, that of its last look."""
     plan = result.rule.plan
     return level_at(plan[-1], plan, LEVEL) if plan else LEVEL
-
-
-def plan(folder: Path, difference: float) -> None:
-    """Print what the difference takes in each part of `folder`; in points of a share, else in the own unit.
-
-    Raises InputError for a folder without runs, or in which no arm has two pairs yet.
-    """
-    if difference <= 0:
-        raise InputError("--difference", "a number above 0", difference)
-    results = [evaluate(part) for part in read_parts([folder])]
-    rows = [(r, one) for r in results for one in needed(r, difference / r.metric.scale)]
-    if not rows:
-        raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
-                         str(folder))  # fmt: skip
-    _show(rows, difference)
 
 
 def _show(rows: Sequence[tuple[PartResult, Needed]], difference: float) -> None:

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from genreg.report.draw.lines import LETTERS, Line, chart
 from genreg.report.draw.svg import wide_range
-from genreg.report.judge.result import ArmResult, PartResult, drawn
+from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
+from genreg.report.output.numbers import titled
 from genreg.report.read.runs import Run
-from genreg.report.tell.numbers import titled
 from genreg.run import replicas
 
 SEEDS = 50  # drawn of an arm
@@ -58,7 +58,7 @@ def curves(result: PartResult) -> list[Figure]:
 def _curves(result: PartResult, metric: str) -> Figure | None:
     described = result.part.describe(metric)
     found = []
-    for color, arm in drawn(result):
+    for color, arm in plotted_arms(result):
         runs = arm.arm.done[:SEEDS]
         x, y = _of_replicas(runs, metric) if result.replicas else _of_runs(runs, metric)
         if len(x) > 1:
@@ -114,7 +114,7 @@ def _of_replicas(runs: Sequence[Run], metric: str) -> History:
 def times(result: PartResult) -> Figure | None:
     """A line for each arm, up by one run at its first evaluation beyond the threshold."""
     threshold = result.part.threshold
-    found = [(color, arm) for color, arm in drawn(result) if arm.times]
+    found = [(color, arm) for color, arm in plotted_arms(result) if arm.times]
     if not threshold or not any(arm.reached for _, arm in found):
         return None
     end = max(_last_step(arm) for _, arm in found)

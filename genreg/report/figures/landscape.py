@@ -13,7 +13,7 @@ from markupsafe import Markup
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import Figure
-from genreg.report.judge.result import PartResult, drawn
+from genreg.report.judge.result import PartResult, plotted_arms
 from genreg.report.read.runs import Run
 from genreg.report.read.values import chosen_row
 from genreg.run import replicas
@@ -30,7 +30,7 @@ def paths(result: PartResult) -> Figure | None:
     """Paths of the first replicas of each arm's first run."""
     lines: list[Line] = []
     legend, names, folders = [], list[str](), []
-    for color, arm in drawn(result):
+    for color, arm in plotted_arms(result):
         run = next(iter(arm.arm.done), None)
         names = (replicas.coordinates(run.path, run.summary.get("metrics")) if run else []) or names
         arrays = replicas.arrays(run.path, names) if run and len(names) == 2 else None
@@ -107,7 +107,7 @@ def samples(result: PartResult) -> list[Samples]:
     the step that was chosen, or the newest.
     """
     found = []
-    for _, arm in drawn(result):
+    for _, arm in plotted_arms(result):
         run = next((run for run in arm.arm.done if _files(run)), None)
         if run:
             which, path = _shown(run, chosen_row(result.part, run) or {})

@@ -1,4 +1,4 @@
-"""Two arms by their pairs of runs: which test decides between them, and what must be said of it."""
+"""Two arms by their pairs of runs: the verdict, the test that decides it, and remarks on that test."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,27 @@ from genreg.run.metric import Better
 OTHER_WAY = "by rank, the medians say the other way"
 
 
+def verdict(found: Comparison | None, better: Better | None, goes_on: bool = False) -> str:
+    """Return better or worse (differs, where no way is better), equivalent, or no difference shown.
+
+    The level is 0.05 after Holm. A comparison without a verdict has too few pairs, or is not judged: a run
+    failed, and no way is better by which to rank it. goes_on: seeds are added until it is decided.
+    """
+    if found is None or found.pairs < FEWEST:
+        return "too few pairs"
+    if not is_judged(found):
+        return "not judged"
+    if found.adjusted >= LEVEL:
+        if found.equivalent < LEVEL:
+            return "equivalent"
+        return "not decided" if goes_on else "no difference shown"
+    if better is None:
+        return "differs"
+    return "better" if (found.sign > 0) == (better == "max") else "worse"
+
+
 def is_judged(found: Comparison | None) -> bool:
-    """Whether a test decides: enough pairs, and a direction to rank failures by."""
+    """True if a test decides: there are enough pairs, and a way to rank failed runs."""
     return found is not None and found.pairs >= FEWEST and not math.isnan(found.p)
 
 
@@ -85,9 +104,7 @@ def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better
 def paired(arm: Outcomes, base: Outcomes) -> list[Key]:
     """The keys of which at least one run finished, and the other finished or failed."""
     keys = arm.values.keys() | base.values.keys()
-    return sorted(
-        (k for k in keys if arm.knows(k) and base.knows(k) and not (arm.lost(k) and base.lost(k))), key=str
-    )
+    return sorted((k for k in keys if arm.knows(k) and base.knows(k)), key=str)
 
 
 def _estimate(differences: Sequence[float], margin: float, level: float) -> Comparison:

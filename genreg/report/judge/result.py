@@ -104,8 +104,11 @@ class PartResult:
 COLORS = 8
 
 
-def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
-    """The baseline and the best other arms, as many as there are colors, in the table's order."""
+def plotted_arms(result: PartResult) -> list[tuple[int, ArmResult]]:
+    """The arms that pictures show, each with its color: the baseline and the best others, in table order.
+
+    The baseline has color 0, which no other arm takes in its place.
+    """
     base = result.find(result.part.baseline)
     others = [arm for arm in result.arms if arm.arm.runs and arm is not base]
     best = [id(arm) for arm in sorted(others, key=lambda arm: _rank(result, arm))[: COLORS - 1]]

@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from genreg.report.draw.forest import interval
 from genreg.report.judge.pairs import is_judged
-from genreg.report.judge.result import ArmResult, PartResult, drawn
+from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
 from genreg.report.judge.statistics import Comparison
+from genreg.report.output.columns import COLUMNS, Column, columns, p_is
+from genreg.report.output.notes import best_three, numbers, tuned
+from genreg.report.output.numbers import number
 from genreg.report.read.runs import Run
-from genreg.report.tell.columns import COLUMNS, Column, columns, p_is
-from genreg.report.tell.notes import best_three, numbers, tuned
-from genreg.report.tell.numbers import number
 
 ALWAYS = ("arm", "n", "mean", "sd", "difference_mean", "difference_adjusted", "verdict", "remark")
 """The columns that the template puts into every row; all others open below it."""
@@ -59,7 +59,7 @@ class Row:
 
 def rows(number_of: int, result: PartResult, base: Path) -> list[Row]:
     """The rows of a part, in the table's order."""
-    colors = {id(arm): color for color, arm in drawn(result)}
+    colors = {id(arm): color for color, arm in plotted_arms(result)}
     reach = _reach(result)
     hidden = [one for one in columns(result) if one.column.key not in ALWAYS]
     return [

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison
+from genreg.report.output.numbers import PLAIN, in_text, number, titled
 from genreg.report.read.parts import in_words
-from genreg.report.tell.numbers import PLAIN, in_text, number, titled
 from genreg.run.metric import Metric
 
 Kind = Literal["name", "number", "time", "difference", "test", "verdict", "text"]

@@ -6,19 +6,58 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.tuning import Tuning
+from genreg.report.output.numbers import number, seeds_in_words
 from genreg.report.read.parts import Arm, Part, in_words, same_data
 from genreg.report.read.runs import NEUTRAL, Data, changed, files_of, flat, in_full, settings_of, short
 from genreg.report.read.values import Outcomes
-from genreg.report.tell.numbers import number, seeds_in_words
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
 from genreg.run.identity import PLUMBING, normal
 from genreg.run.metric import Metric, metric_of
 
+
+def notes(result: PartResult, base: ArmResult | None) -> list[str]:
+    """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
+    part = result.part
+    found = [
+        *part.notes,
+        *_looks(part),
+        *_margin(part),
+        *_labels(result),
+        *_contradictions(part),
+        *_codes(part),
+        *beside_method(result, base),
+    ]
+    if not base:
+        found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
+    elif not base.values and not base.outcomes.failed:
+        found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
+    for arm in result.arms:
+        found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
+        found += _run_notes(arm)
+        done = len(arm.arm.done)
+        if done and not arm.values:
+            found.append(f"{arm.arm.name}: no run has {part.metric}")
+        added = part.looks and part.planned  # an arm that is decided gets no more seeds
+        if (
+            base
+            and base.values
+            and not (added or arm.apart)
+            and (alone := _alone(arm.outcomes, base.outcomes))
+        ):
+            both = f"{arm.arm.name} and {part.baseline}"
+            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
+    if not result.metric.better:
+        found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
+    if result.metric.chooses:
+        orders = " (and orders the arms)" if result.metric.better else ""
+        found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
+    return found
+
+
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
 """What arms may differ in without a word: the methods under study, and how weights are moved."""
-
 NO_MATTER = ("name", "measure", "features", "log_every", "task.frames", *PLUMBING)
 """What changes no result, or is told elsewhere: features stand in the rows."""
 
@@ -77,8 +116,8 @@ def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
         if len(arms) > 1 and not _within(key, told):
             told.add(key)
             most = max(arms, key=lambda value: len(arms[value]))
-            others = (f"{_plain(value)} in {', '.join(own)}" for value, own in arms.items() if value != most)
-            yield printable(key), f"{_plain(most)}, but {'; '.join(others)}"
+            others = (f"{_typed(value)} in {', '.join(own)}" for value, own in arms.items() if value != most)
+            yield printable(key), f"{_typed(most)}, but {'; '.join(others)}"
 
 
 def _keys(config: Row) -> Row:
@@ -97,52 +136,13 @@ def _within(key: str, others: Collection[str]) -> bool:
     return any(key == other or key.startswith(f"{other}.") for other in others)
 
 
-def _plain(value: str) -> str:
+def _typed(value: str) -> str:
     """JSON as one types it."""
     return printable(value.strip('"'))
 
 
 def _names(arms: Iterable[Arm]) -> str:
     return ", ".join(arm.name for arm in arms)
-
-
-def notes(result: PartResult, base: ArmResult | None) -> list[str]:
-    """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
-    part = result.part
-    found = [
-        *part.notes,
-        *_looks(part),
-        *_margin(part),
-        *_labels(result),
-        *_contradictions(part),
-        *_codes(part),
-        *beside_method(result, base),
-    ]
-    if not base:
-        found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
-    elif not base.values and not base.outcomes.failed:
-        found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
-    for arm in result.arms:
-        found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
-        found += _run_notes(arm)
-        done = len(arm.arm.done)
-        if done and not arm.values:
-            found.append(f"{arm.arm.name}: no run has {part.metric}")
-        added = part.looks and part.planned  # an arm that is decided gets no more seeds
-        if (
-            base
-            and base.values
-            and not (added or arm.apart)
-            and (alone := _alone(arm.outcomes, base.outcomes))
-        ):
-            both = f"{arm.arm.name} and {part.baseline}"
-            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
-    if not result.metric.better:
-        found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
-    if result.metric.chooses:
-        orders = " (and orders the arms)" if result.metric.better else ""
-        found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
-    return found
 
 
 def _looks(part: Part) -> list[str]:
