@@ -190,8 +190,8 @@ def test_the_summary_is_a_format(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_tuning_and_looks_are_told_below_the_table(study: list[PartResult]) -> None:
     notes = study[0].notes
     assert (
-        "seeds are added until every comparison is decided: looks at 5, 6, ..., 10; p is over all looks, "
-        "an interval has the level of the last one"
+        "seeds are added until every comparison is decided: looks at 5, 6, ..., 10; p accounts for all "
+        "looks, and an interval is at the level of the last look"
     ) in notes
     assert "a difference below 1 points is not worth having (margin)" in notes
     tuned = study[0].arms[2].tuning

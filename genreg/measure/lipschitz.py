@@ -78,7 +78,7 @@ def _pads_with_zeros(layer: nn.Module) -> bool:
 def input_shapes(
     layers: Sequence[nn.Module], critic: Callable[[Tensor], Tensor], x: Tensor
 ) -> dict[nn.Module, tuple[int, ...]]:
-    """What shape each layer is given, without the batch, when the critic scores x."""
+    """The shape that each layer is given, without the batch, when the critic scores x."""
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -122,7 +122,7 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
 
 
 def weight_of(layer: nn.Module) -> Tensor:
-    """As evaluated: a spectrally normalized weight is read without advancing its power iteration."""
+    """The weight as evaluated: a spectrally normalized one is read without advancing its power iteration."""
     with evaluation_mode(layer):
         weight = layer.weight
     assert isinstance(weight, Tensor)
@@ -156,14 +156,14 @@ def layer_norm(layer: nn.Module, shape: Sequence[int], generator: torch.Generato
 
 
 def _plain(layer: nn.MaxPool2d | nn.AvgPool2d) -> bool:
-    """Whether every window is a block of inputs, and an average is over all of it."""
+    """True if every window is a block of inputs, and an average is over all of it."""
     if isinstance(layer, nn.AvgPool2d) and (any(_pair(layer.padding)) or layer.divisor_override):
         return False
     return not layer.ceil_mode and set(_pair(getattr(layer, "dilation", 1))) == {1}
 
 
 def _windows(layer: nn.MaxPool2d | nn.AvgPool2d) -> tuple[int, int]:
-    """How many windows of a pooling an input may stand in, and how many inputs a window has."""
+    """The number of windows of a pooling that an input may stand in, and of inputs in a window."""
     pairs = [_pair(layer.kernel_size), _pair(layer.stride)]
     return math.prod(-(-k // s) for k, s in zip(*pairs, strict=True)), math.prod(pairs[0])
 

@@ -1,4 +1,4 @@
-"""How often a classifier is right beside its data, as options of `measure=`."""
+"""Accuracies of a classifier in the neighborhood of its data, as options of `measure=`."""
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -17,7 +17,7 @@ from genreg.run.metric import Metric
 
 
 def withstood(function: Function, e: Tensor, y: Tensor, *, epsilon: float, steps: int, norm: Norm) -> Tensor:
-    """Whether each item is right at e and at every point that an attack visits, (B,).
+    """True for each item that is right at e and at every point that an attack visits, (B,).
 
     steps=1: the fast gradient sign method, e + epsilon sign(grad L) (Goodfellow et al., arXiv:1412.6572,
     section 4), or along the gradient for l2; more: projected ascent of the cross-entropy (Madry et al.,
@@ -34,7 +34,7 @@ def withstood(function: Function, e: Tensor, y: Tensor, *, epsilon: float, steps
 
 
 def _right_and_uphill(function: Function, e: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each item is right, and the gradient of its cross-entropy in its embedding."""
+    """True for each item that is right, and the gradient of its cross-entropy in its embedding."""
     e = e.detach().requires_grad_()
     logits = function(e)
     total = CrossEntropy().against(logits, y, "sum")

@@ -1,4 +1,4 @@
-"""How fast a classifier changes with its input, as options of `measure=`: at items, and where it is worst."""
+"""The slope of a classifier in its input, as options of `measure=`: at items, and where it is worst."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -44,6 +44,7 @@ def _reported(part: Part) -> dict[str, Metric]:
 
 
 def _has_replicas(part: Part) -> bool:
+    """True if values are of single replicas: those of one number share their noise, so they are pairs."""
     if not part.describe(part.metric).family.of_replicas:
         return False
     runs = [run for arm in part.arms for run in arm.done]
@@ -54,10 +55,10 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
     found = outcomes(part, arm, part.metric, replicas)
     rows = [chosen_row(part, run) or {} for run in arm.done] if part.select else []
     chosen = [row[part.select] for row in rows if part.select in row]
-    inside = found.failed - {(run.seed, None) for run in arm.failed}
+    inside = found.failed - {(run.seed, None) for run in arm.failed}  # replicas that died in a finished run
     unfinished = len(arm.runs) - len(arm.done) - len(arm.failed)
     times = {run.seed: reach for run in arm.done if (reach := first_time(part, run))}
-    if part.threshold:
+    if part.threshold:  # a failed run never gets there, which is later than every time
         times |= {run.seed: NEVER for run in arm.failed}
     tuning = read_tuning(part, arm)
     return ArmResult(

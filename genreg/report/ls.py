@@ -84,7 +84,7 @@ class Line:
 
     @property
     def test(self) -> str | None:
-        """The same measure on test."""
+        """The same measure in the family that is reported."""
         found = self.metric and self.describe(self.metric)
         return f"{found.family.reported}/{found.name}" if found and found.chooses else None
 
@@ -94,7 +94,7 @@ class Line:
 
     @cached_property
     def values(self) -> dict[str, list[float]]:
-        """Each metric of the finished runs, at the step that validation chose or at the last one."""
+        """The values of each metric in finished runs, at the step that validation chose or at the last."""
         found: dict[str, list[float]] = {}
         for run in self.arm.done:
             for name, value in (run.best or run.last or {}).items():
@@ -132,10 +132,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Column:
-    """One thing to say of each line: under `key` to machines, under `title` to people.
+    """One thing about each line: `key` in CSV and JSON, `title` in the table.
 
-    text: where that is not the value. of: the metric whose mean and sd people see. last: they see it after
-    every metric.
+    text: in the table, where that is not the value. of: the metric whose mean and sd the table shows. last:
+    it stands behind every metric there.
     """
 
     key: str
@@ -162,7 +162,7 @@ COLUMNS = [
     Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
            lambda line: _age(line.touched), last=True),
 ]  # fmt: skip
-"""In the order of CSV and JSON, which others read: a new one goes to the end."""
+"""The order is that of CSV and JSON, which others read: a new one goes to the end."""
 
 SORTS: dict[str, Callable[[Line], Any]] = {
     "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
@@ -208,7 +208,7 @@ def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:
 
 
 def _sorted(lines: list[Line], key: str, backwards: bool) -> list[Line]:
-    """Best first as the runs say, or smallest first; lines without a value last in any case."""
+    """Sort by a metric, best first, or by a column, smallest first; lines without a value come last."""
     known = {*SORTS, *(name for line in lines for name in line.values)}
     if lines and key not in known:
         raise InputError("--sort", "a column or a metric of the runs", key, nearest(key, known))

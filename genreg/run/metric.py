@@ -86,7 +86,7 @@ def _said(one: Metric | Family) -> dict[str, Any]:
 
 
 GAP = "generalization_gap"
-"""How much worse a metric is outside than on labeled items."""
+"""The name of how much worse a metric is outside than on labeled items."""
 
 VALIDATION = Family("validation", reported="test")
 
@@ -186,6 +186,5 @@ FAMILIES = {
     )
 }
 NO_COORDINATES = ("loss", "gradient_squared", "trace")
-"""What folders of earlier versions meant, which do not say it: the arms that others were compared with, the
-headline, metrics (of every other the smaller was better), families, and the values of replicas that were no
-coordinates."""
+"""The meaning of folders of earlier versions, which do not say it: baselines, the headline, metrics (of every
+other the smaller was better), families, and the values of replicas that were no coordinates."""

@@ -19,7 +19,7 @@ MARKERS = (
 """A shape for each color."""
 
 Back = Callable[[Axis, Axis], Sequence[Markup]]
-"""What is drawn below the lines, given both axes."""
+"""Draws what lies below the lines, given both axes."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def mark(color: int, x: float, y: float, title: str = "") -> Markup:
 
 
 def chip(color: int) -> Markup:
-    """What a legend shows of a line."""
+    """The picture of a line in a legend."""
     line = tag("line", x1=0, x2=30, y1=6, y2=6, class_=f"line c{color}")
     return tag("svg", line + mark(color, 15, 6), viewBox="0 0 30 12", class_="chip", aria_hidden="true")
 
@@ -121,7 +121,7 @@ def _band(line: Line, x: Axis, y: Axis) -> Markup:
 
 
 def _names(lines: Sequence[Line], x: Axis, y: Axis) -> list[Markup]:
-    """Each name beside the end of its line, moved where two would meet; a thread leads to those moved."""
+    """Names beside the ends of their lines, moved where two would meet; a thread leads to those moved."""
     found = sorted((y.inside(_last(line)), k) for k, line in enumerate(lines))
     marks, right = [], x.end
     for (place, k), moved in zip(found, apart([p for p, _ in found], 14, y.start), strict=True):

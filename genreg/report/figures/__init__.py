@@ -8,7 +8,7 @@ from genreg.report.judge.result import PartResult
 
 
 def figures(result: PartResult) -> list[Figure]:
-    """Most telling first."""
+    """All figures of a part, the most telling first."""
     single = (paired_dots(result), times(result), against_seeds(result), paths(result))
     pairs, reached, seeds, went = ([figure] if figure else [] for figure in single)
     return [*grids(result), *pairs, *curves(result), *reached, *seeds, *went, *tuning(result)]

@@ -27,8 +27,8 @@ class Figure:
 
 
 def some_of(shown: int, result: PartResult) -> str:
-    """What a caption says where not all arms are drawn."""
-    return f"; {shown} of {len(result.arms)} arms, the best" if shown < len(result.arms) else ""
+    """The end of a caption where not all arms are shown."""
+    return f"; the best {shown} of {len(result.arms)} arms are shown" if shown < len(result.arms) else ""
 
 
 def unnamed(found: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
@@ -78,7 +78,7 @@ def _curves(result: PartResult, metric: str) -> Figure | None:
 
 
 def _crosses_zero(y: np.ndarray) -> bool:
-    """Whether one standard deviation below the mean of values that are never negative is."""
+    """True if a band of one standard deviation would reach below zero where no value does."""
     return len(y) > 1 and bool((y >= 0).all() and (y.mean(0) < y.std(0, ddof=1)).any())
 
 
@@ -94,7 +94,7 @@ def _line(color: int, name: str, x: np.ndarray, y: np.ndarray, robust: bool, ban
 
 
 def _of_runs(runs: Sequence[Run], metric: str) -> History:
-    """At the steps that all runs have."""
+    """The values of each run, at the steps that all of them have."""
     found = [{row["step"]: row[metric] for row in run.folder.rows_with(metric)} for run in runs]
     found = [row for row in found if row]
     common = sorted(set.intersection(*(set(row) for row in found))) if found else []
@@ -103,7 +103,7 @@ def _of_runs(runs: Sequence[Run], metric: str) -> History:
 
 
 def _of_replicas(runs: Sequence[Run], metric: str) -> History:
-    """Those of all runs that stayed finite; none where runs were evaluated at different steps."""
+    """The replicas of all runs that stayed finite; none where runs were evaluated at different steps."""
     found = [a for run in runs if (a := replicas.arrays(run.path, ["step", metric]))]
     if len({a["step"].tobytes() for a in found}) != 1:
         return np.zeros(0), np.zeros((0, 0))

@@ -33,7 +33,7 @@ def _varies(key: str, arms: Sequence[ArmResult]) -> bool:
 
 
 def are_numbers(values: Sequence[object]) -> bool:
-    """Whether they can stand on an axis."""
+    """True if all are numbers that can stand on an axis."""
     return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
 
 

@@ -78,7 +78,7 @@ def contours(folders: Sequence[Path], names: Sequence[str]) -> list[Contour]:
 
 
 def _inside(at: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Which of these are within another grid, by a step at least: so that lines of both meet."""
+    """True for each that is within another grid by a step at least, so that lines of both meet."""
     step = at[1] - at[0]
     found: np.ndarray = (at >= other[0] + step) & (at <= other[-1] - step)
     return found
@@ -103,8 +103,9 @@ class Samples:
 
 
 def samples(result: PartResult) -> list[Samples]:
-    """Of each arm that is drawn, of its first finished run: all steps in one picture if there is one, else
-    the step that was chosen, or the newest.
+    """Pictures of samples from the first finished run of each plotted arm.
+
+    All steps in one picture if there is one, else the step that was chosen, or the newest.
     """
     found = []
     for _, arm in plotted_arms(result):
@@ -117,7 +118,7 @@ def samples(result: PartResult) -> list[Samples]:
 
 
 def _shown(run: Run, row: dict[str, Any]) -> tuple[str, Path]:
-    """Which of its pictures the run is shown by, in words and as a file."""
+    """The picture that stands for a run, in words and as a file."""
     if (together := run.path / "samples.png").is_file():
         return "", together
     files = _files(run)

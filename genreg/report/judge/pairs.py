@@ -48,7 +48,7 @@ def is_judged(found: Comparison | None) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """How pairs are judged.
+    """The rule by which pairs are judged.
 
     margin: a difference smaller than that is not worth having; NaN: none is said. plan: the numbers of
     seeds, in the order of `seeds`, at which a comparison is looked at; empty: once, at all of them.
@@ -59,7 +59,7 @@ class Rule:
     seeds: tuple[int, ...] = ()
 
     def looks(self, arm: Outcomes, base: Outcomes) -> list[int]:
-        """Those for which all runs are over, of which it can be said what became of them."""
+        """The looks that can be taken: all runs of their seeds have finished or failed, in both arms."""
         over, of_base = ({seed for seed, _ in one.values.keys() | one.failed} for one in (arm, base))
         left = (n for n, seed in enumerate(self.seeds) if seed not in over & of_base)
         first = next(left, len(self.seeds))
@@ -81,6 +81,7 @@ def compare_arms(
     if not rule.plan:
         return _compare(arm, base, pairs, better, timed, rule.margin) if len(pairs) > 1 else None
     looks = rule.looks(arm, base)
+    # seeds beyond the last complete look are not read: the levels are for the numbers of the plan
     seen = [k for k in pairs if looks and k[0] in rule.seeds[: looks[-1]]]
     if len(seen) < FEWEST:
         return None
@@ -93,6 +94,7 @@ def compare_arms(
 
 def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None, timed: bool,
              margin: float, level: float = LEVEL) -> Comparison:  # fmt: skip
+    # leaving failed runs out would favor the arm that fails where it is bad: with them only ranks can decide
     both = [key for key in pairs if key in arm.values and key in base.values]
     differences = [arm.values[key] - base.values[key] for key in both]
     found = _estimate(differences, margin, level)
@@ -119,7 +121,7 @@ def _estimate(differences: Sequence[float], margin: float, level: float) -> Comp
 def _ranked(
     found: Comparison, arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None
 ) -> Comparison:
-    """Decided by ranks, with failed runs as the worst."""
+    """The comparison as ranks decide it, with failed runs as the worst."""
     failed = [sum(map(one.lost, pairs)) for one in (arm, base)]
     words = f"failed: {failed[0]} against {failed[1]} of {len(pairs)} pairs"
     if better is None:
@@ -138,14 +140,15 @@ def _ranked(
 
 
 def _ranks(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better) -> tuple[int, Ranks]:
-    """Ranks of scores of which the smaller is better, and what a score is multiplied with to be a value."""
+    """Ranks of scores, of which the smaller is better, and the sign that turns a score into a value."""
+    # a failed run is worse than any value, so scores are turned such that infinity is the worst
     way = 1 if better == "min" else -1
     first, second = ([math.inf if one.lost(k) else way * one.values[k] for k in pairs] for one in (arm, base))
     return way, compare_ranks(first, second)
 
 
 def _remark(found: Comparison, differences: Sequence[float]) -> str:
-    """Why a test of differences must be read with care."""
+    """The reasons to read a test of differences with care."""
     if found.n < FEWEST:
         return ""
     if found.by == "signs":

@@ -117,7 +117,7 @@ def plotted_arms(result: PartResult) -> list[tuple[int, ArmResult]]:
 
 
 def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
-    """The best first; a failure is the worst value there is. Where no way is better, as they stand.
+    """A key that sorts the best arm first; a failure is the worst value. Without a better way, as they stand.
 
     Arms of other data than the baseline's come last: their values say nothing beside its own.
     """
@@ -188,7 +188,7 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
 
 
 def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
-    """(arms, data sets): the place of each arm's mean, 1 the best; NaN where not all arms have values."""
+    """The place of each arm's mean, 1 the best, (arms, data sets); NaN where not all arms have values."""
     columns = []
     for result in results:
         found = [result.find(name) for name in names]
@@ -207,10 +207,11 @@ def average(arms: Sequence[ArmResult]) -> Average | None:
     means = np.array([one.mean for one in found if one])
     errors = np.array([one.sd**2 / one.n for one in found if one])
     n = np.array([one.n for one in found if one])
+    # each data set counts once, however many seeds it has: the question is about data sets, not about seeds
     mean, error = float(means.mean()), math.sqrt(errors.sum()) / len(means)
     freedom = float(errors.sum() ** 2 / (errors**2 / (n - 1)).sum()) if errors.any() else 1.0
     half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    wide = math.nan
+    wide = math.nan  # of two data sets the t interval has one degree of freedom and says nothing
     if len(means) > 2:
         wide = float(stats.t.ppf(1 - LEVEL / 2, len(means) - 1) * stats.sem(means))
     return Average(mean, mean - half, mean + half, mean - wide, mean + wide)

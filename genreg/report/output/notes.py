@@ -1,4 +1,4 @@
-"""Remarks under a table: what is missing, what else arms differ in, what deserves doubt."""
+"""Notes below a table: runs that are missing, other differences between arms, reasons to doubt."""
 
 import json
 import math
@@ -57,13 +57,13 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
-"""What arms may differ in without a word: the methods under study, and how weights are moved."""
+"""Keys in which arms may differ without a note: the methods under study, and how weights are moved."""
 NO_MATTER = ("name", "measure", "features", "log_every", "task.frames", *PLUMBING)
-"""What changes no result, or is told elsewhere: features stand in the rows."""
+"""Keys that change no result, or that another note is about: rows name their features."""
 
 
 def beside_method(result: PartResult, base: ArmResult | None) -> Iterator[str]:
-    """A line for each arm that left runs out, one where data differ, one where configurations do."""
+    """Notes on differences beside the method: runs left out, other data, other configurations."""
     for arm in result.part.arms:
         yield from _left_out(arm)
         yield from _tuned_elsewhere(arm)
@@ -100,7 +100,7 @@ def _tuned_elsewhere(arm: Arm) -> Iterator[str]:
 
 
 def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
-    """Each key in which arms differ, and its values: the most common one, and in which arms it is another.
+    """Keys in which arms differ, each with its most common value and the arms in which it is another.
 
     Not those that every arm's values name, or that were tuned; of other options of a group the option alone.
     """
@@ -137,7 +137,7 @@ def _within(key: str, others: Collection[str]) -> bool:
 
 
 def _typed(value: str) -> str:
-    """JSON as one types it."""
+    """A value in JSON, as one types it."""
     return printable(value.strip('"'))
 
 
@@ -146,15 +146,15 @@ def _names(arms: Iterable[Arm]) -> str:
 
 
 def _looks(part: Part) -> list[str]:
-    """A note on how the seeds came about, where not all of them were asked for at once."""
+    """A note on how the seeds came about, where they were not all planned at once."""
     if not part.looks:
         return []
     at = f"looks at {numbers(part.looks)}"
     if part.planned:
         how = f"seeds are added until every comparison is decided: {at}"
-        return [f"{how}; p is over all looks, an interval has the level of the last one"]
+        return [f"{how}; p accounts for all looks, and an interval is at the level of the last look"]
     how = f"the number of seeds was changed by hand when results could be seen: {at}"
-    return [f"{how}; p is over these looks, not over those that might have followed"]
+    return [f"{how}; p accounts for these looks, not for others that might have followed"]
 
 
 def _margin(part: Part) -> list[str]:
@@ -209,7 +209,7 @@ def _alone(arm: Outcomes, base: Outcomes) -> list[int]:
 
 
 def _labels(result: PartResult) -> list[str]:
-    """Notes on what the rows name for their metrics to mean anything, and where that is not the same."""
+    """Notes on the conditions that rows name (as features), and where these are not the same."""
     found: dict[str, set[str]] = {}
     for run in (run for arm in result.arms if not arm.apart for run in arm.arm.done):
         for name, value in (run.last or {}).items():

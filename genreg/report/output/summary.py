@@ -1,4 +1,4 @@
-"""Results for programs: CSV, JSON and a summary in plain words."""
+"""Results as a summary in plain words, and for programs as CSV and JSON."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ CLAIMS = {"reproduced": "reproduced", "not reproduced": "not", "not decided": "n
 
 
 def summary(results: Sequence[PartResult]) -> str:
-    """Markdown that is also read as it stands."""
+    """A summary in Markdown, which can also be read as it stands."""
     about = overview(results)
     parts = ", ".join(result.part.name for result in results)
     lines = [f"# {_escaped(' '.join(about.questions) or f'genreg report: {parts}')}", ""]
@@ -54,7 +54,7 @@ def as_csv(results: Sequence[PartResult]) -> str:
 
 
 def as_json(results: Sequence[PartResult]) -> str:
-    """Everything, down to each run's value, folder and the command that makes it."""
+    """All results, down to the value, folder and command of each run."""
     groups = [
         {"group": found.group, "datasets": found.datasets, "friedman_p": found.friedman,
          "arms": [{"name": row.arm, "mean_rank": row.rank,
@@ -106,7 +106,7 @@ def _run_rows(arm: ArmResult) -> list[dict[str, Any]]:
 
 
 def _plain_value(result: PartResult, arm: ArmResult) -> dict[str, Any]:
-    """Every column, and first where the line belongs."""
+    """The value of every column, behind the part, arm and metric that it is about."""
     part = {"part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric}
     return part | {column.key: column.value(arm) for column in COLUMNS}
 
@@ -122,7 +122,7 @@ class Overview:
 
 
 def overview(results: Sequence[PartResult]) -> Overview:
-    """Everything that concerns no part alone."""
+    """The facts that concern no part alone."""
     parts = [result.part for result in results]
     return Overview(
         questions=list(dict.fromkeys(part.question for part in parts if part.question)),

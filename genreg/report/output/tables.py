@@ -72,12 +72,12 @@ def matrix_titles(matrix: Matrix) -> list[str]:
 
 
 def matrix_rows(matrix: Matrix) -> list[list[str]]:
-    """For each arm its differences with the signs of their verdicts, its mean rank, and the average."""
+    """A row for each arm: its differences with the signs of their verdicts, its mean rank, its average."""
     return [_row(matrix, row) for row in matrix.rows]
 
 
 def matrix_caption(matrix: Matrix) -> str:
-    """The words above the matrix: what it shows, and which interval says what."""
+    """The words above the matrix: its metric, and the meaning of both intervals."""
     part, metric = matrix.results[0].part, matrix.results[0].metric
     words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
     words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"

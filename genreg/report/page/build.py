@@ -56,7 +56,7 @@ class Forest:
 
 
 def effects(results: Sequence[PartResult]) -> Forest | None:
-    """None where nothing is compared."""
+    """All effects of all parts in one picture; None where nothing is compared."""
     most = max(1, ROWS // max(1, len(results)))
     many = sum(len(result.arms) for result in results) > ROWS
     found = [(n, r, _arms(r, most if many else None)) for n, r in enumerate(results)]

@@ -1,4 +1,4 @@
-"""A row of a part's table: what is always seen, and what opens below it: columns, tests and runs."""
+"""The rows of a part's table on the page: the cells of each, and the tests and runs that it opens."""
 
 import math
 import os
@@ -94,7 +94,7 @@ def _picture(result: PartResult, arm: ArmResult, reach: float) -> Markup | None:
 
 
 def tests(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
-    """Terms and texts."""
+    """The terms below a row, each with its text: the tests, and the tuning."""
     found = arm.comparison
     if found:
         yield from _compared(result, arm, found)
@@ -169,7 +169,7 @@ def _items(result: PartResult) -> int:
 
 
 def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
-    """By seed; links are relative to `base`."""
+    """The runs of an arm, by seed; links are relative to `base`."""
     values: dict[int, list[float]] = {}
     for (seed, _), value in arm.values.items():
         values.setdefault(seed, []).append(value)

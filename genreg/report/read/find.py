@@ -73,8 +73,9 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
 
 def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
     """The metric to report, and which way it is better where the selection says it of the same measure."""
-    first = next((run.summary for run in runs if run.last), {"last": {}})
-    metric = to_report(list(first["last"]), selection, first.get("metrics"))
+    first = next((run for run in runs if run.last), None)
+    keys, metrics = (list(first.last or ()), first.summary.get("metrics")) if first else ([], None)
+    metric = to_report(keys, selection, metrics)
     if not selection or metric.partition("/")[2] != selection[0].partition("/")[2]:
         return metric, None
     return metric, "max" if selection[1] == "max" else "min"
