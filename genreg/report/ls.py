@@ -168,7 +168,7 @@ SORTS: dict[str, Callable[[Line], Any]] = {
     "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
     "seconds": lambda line: line.seconds, "touched": lambda line: line.touched,
 }  # fmt: skip
-"""The order of lines beside that by a metric, smallest first."""
+"""Orders of lines other than by a metric, smallest first."""
 
 
 def _code(run: Run) -> tuple[str, str]:

@@ -81,7 +81,7 @@ def _options(group: str) -> dict[str, Config]:
 
 
 def _name(config: Config) -> str | None:
-    """The experiment's name; None of a configuration that is not whole."""
+    """The experiment's name; None of an incomplete configuration."""
     try:
         return experiment_name(config)
     except (InputError, KeyError, TypeError, AttributeError):

@@ -51,7 +51,7 @@ def chart(
 ) -> Markup:
     """Lines over x.
 
-    log_y: None is where their values ask for it. within: what y shows beside the lines; None is their bands,
+    log_y: None is where their values ask for it. within: what y shows other than the lines; None is their bands,
     which are otherwise cut. rings: color and point of each.
     """
     ends = [v for line in lines for v in (*line.low, *line.high)] if within is None else within
@@ -121,7 +121,7 @@ def _band(line: Line, x: Axis, y: Axis) -> Markup:
 
 
 def _names(lines: Sequence[Line], x: Axis, y: Axis) -> list[Markup]:
-    """Names beside the ends of their lines, moved where two would meet; a thread leads to those moved."""
+    """Names at the ends of their lines, moved where two would meet; a thread leads to those moved."""
     found = sorted((y.inside(_last(line)), k) for k, line in enumerate(lines))
     marks, right = [], x.end
     for (place, k), moved in zip(found, apart([p for p, _ in found], 14, y.start), strict=True):

@@ -32,7 +32,7 @@ def short(text: str, letters: int) -> str:
 
 
 def frame(title: str, width: float, height: float, inside: Iterable[Markup], **attributes: object) -> Markup:
-    """The whole picture; what it shows is said to those who do not see it."""
+    """The picture of these marks; what it shows is said to those who do not see it."""
     content = tag("title", title) + Markup("").join(inside)
     given = {"role": "img", "aria_label": title, "class_": "chart"} | attributes
     return tag("svg", content, viewBox=f"0 0 {width:g} {height:g}", **given)

@@ -14,7 +14,7 @@ from genreg.report.output.numbers import titled
 from genreg.report.read.runs import Run
 from genreg.run import replicas
 
-SEEDS = 50  # drawn of an arm
+SEEDS = 50  # shown of an arm
 
 
 @dataclass(frozen=True)

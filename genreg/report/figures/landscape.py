@@ -18,7 +18,7 @@ from genreg.report.read.runs import Run
 from genreg.report.read.values import chosen_row
 from genreg.run import replicas
 
-PATHS = 4  # drawn of an arm
+PATHS = 4  # shown of an arm
 LEVELS = 9
 DECADES = 4  # below the highest contour
 
@@ -56,7 +56,7 @@ def _paths(color: int, x: np.ndarray, y: np.ndarray) -> list[Line]:
 
 
 def contours(folders: Sequence[Path], names: Sequence[str]) -> list[Contour]:
-    """Lines of equal loss, at levels common to all runs: of the widest grid, then of what lies beside it."""
+    """Lines of equal loss, at levels common to all runs: of the widest grid, then of what the others add."""
     found = [g for folder in folders if (g := replicas.contours(folder, names))]
     found.sort(key=lambda grid: -float(np.ptp(grid[0]) * np.ptp(grid[1])))
     if not found:

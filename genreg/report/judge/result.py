@@ -119,7 +119,7 @@ def plotted_arms(result: PartResult) -> list[tuple[int, ArmResult]]:
 def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
     """A key that sorts the best arm first; a failure is the worst value. Without a better way, as they stand.
 
-    Arms of other data than the baseline's come last: their values say nothing beside its own.
+    Arms of other data than the baseline's come last: their values cannot be compared with its own.
     """
     sign = {"max": -1, "min": 1, None: 0}[result.metric.better]
     return arm.apart, math.isnan(arm.mean), arm.failed if sign else 0, sign * arm.mean if arm.values else 0
@@ -183,8 +183,10 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
         rows.append(Row(name, cells, rank, average([cell for cell in cells if cell])))
-    whole = not np.isnan(ranks).any() and min(ranks.shape) > 2
-    return Matrix(group, results, rows, float(stats.friedmanchisquare(*ranks).pvalue) if whole else math.nan)
+    complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
+    return Matrix(
+        group, results, rows, float(stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
+    )
 
 
 def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:

@@ -75,7 +75,7 @@ FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
 
 @cache
 def references() -> list[dict[str, Any]]:
-    """Every reference file. Raises InputError, naming the file, for one that is not whole."""
+    """Every reference file. Raises InputError, naming the file, for one that is incomplete."""
     found: list[dict[str, Any]] = []
     for path in sorted((CONFIGS / "reference").glob("*.yaml")):
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
@@ -83,8 +83,8 @@ def references() -> list[dict[str, Any]]:
             raise InputError(path.name, "seeds and steps of every pattern of parts", content["parts"])
         for claim in content["claims"]:
             entries = [claim, *(claim.get("figures") or [])]
-            whole = set(REQUIRED) <= claim.keys() and all(set(FIGURE) <= f.keys() for f in entries[1:])
-            if not whole or any(entry["status"] not in STATUSES for entry in entries):
+            complete = set(REQUIRED) <= claim.keys() and all(set(FIGURE) <= f.keys() for f in entries[1:])
+            if not complete or any(entry["status"] not in STATUSES for entry in entries):
                 raise InputError(path.name, f"{', '.join(REQUIRED)} of every claim", claim)
         found.append(content)
     return found
@@ -135,8 +135,8 @@ def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -
     fewest = max(FEWEST, protocol["seeds"])
     if found is None or not is_judged(found) or found.pairs < fewest:
         pairs = len(paired(better, than))
-        needed = f"{pairs} pairs of runs that have {metric}, too few: {fewest} are needed"
-        return Judged(claim, metric, "not tested", needed)
+        too_few = f"{pairs} pairs of runs that have {metric}, too few: {fewest} are needed"
+        return Judged(claim, metric, "not tested", too_few)
     return Judged(claim, metric, "", "", found)
 
 

@@ -26,7 +26,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         *_labels(result),
         *_contradictions(part),
         *_codes(part),
-        *beside_method(result, base),
+        *other_differences(result, base),
     ]
     if not base:
         found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
@@ -62,8 +62,8 @@ NO_MATTER = ("name", "measure", "features", "log_every", "task.frames", *PLUMBIN
 """Keys that change no result, or that another note is about: rows name their features."""
 
 
-def beside_method(result: PartResult, base: ArmResult | None) -> Iterator[str]:
-    """Notes on differences beside the method: runs left out, other data, other configurations."""
+def other_differences(result: PartResult, base: ArmResult | None) -> Iterator[str]:
+    """Notes on differences other than the method: runs left out, other data, other configurations."""
     for arm in result.part.arms:
         yield from _left_out(arm)
         yield from _tuned_elsewhere(arm)
@@ -104,24 +104,24 @@ def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
 
     Not those that every arm's values name, or that were tuned; of other options of a group the option alone.
     """
-    told = set.intersection(*(set(arm.values) for arm in part.arms))
-    told |= {key for arm in part.arms if arm.tuning for key in arm.tuning.space}
+    known = set.intersection(*(set(arm.values) for arm in part.arms))
+    known |= {key for arm in part.arms if arm.tuning for key in arm.tuning.space}
     options = {(arm.data.settings or {}).get("dataset._target_") for arm in part.arms if arm.config}
-    told |= {"dataset"} if len(options) > 1 else set()
+    known |= {"dataset"} if len(options) > 1 else set()
     configs = {arm.name: _keys(arm.config) for arm in part.arms if arm.config}
     for key in sorted({key for config in configs.values() for key in config}):  # a group before what is in it
         arms: dict[str, list[str]] = {}
         for name, config in configs.items():
             arms.setdefault(json.dumps(config.get(key), default=str), []).append(name)
-        if len(arms) > 1 and not _within(key, told):
-            told.add(key)
+        if len(arms) > 1 and not _within(key, known):
+            known.add(key)
             most = max(arms, key=lambda value: len(arms[value]))
             others = (f"{_typed(value)} in {', '.join(own)}" for value, own in arms.items() if value != most)
             yield printable(key), f"{_typed(most)}, but {'; '.join(others)}"
 
 
 def _keys(config: Row) -> Row:
-    """Values that may matter beside method and data, by dotted keys; a group's option under its key."""
+    """Values that may matter other than method and data, by dotted keys; a group's option under its key."""
     found = NEUTRAL | flat(normal(config))
     data = settings_of(config) or {}
     return {

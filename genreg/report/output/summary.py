@@ -61,8 +61,8 @@ def as_json(results: Sequence[PartResult]) -> str:
                    "average": row.average and dataclasses.asdict(row.average)} for row in found.rows]}
         for found in matrices(results)
     ]  # fmt: skip
-    whole = {"parts": [_part_rows(result) for result in results], "groups": groups}
-    return json.dumps(finite(whole), indent=1, allow_nan=False) + "\n"
+    content = {"parts": [_part_rows(result) for result in results], "groups": groups}
+    return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
 
 
 def _part_rows(result: PartResult) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _cell(column: Column, result: PartResult, arm: ArmResult) -> Cell:
 
 
 def _reach(result: PartResult) -> float:
-    """The largest distance of a drawn interval's end from zero."""
+    """The largest distance of an interval's end from zero."""
     found = [arm.comparison for arm in result.arms if arm.comparison]
     ends = [abs(v) for one in found for v in (one.low, one.high) if math.isfinite(v)]
     return max(ends, default=1.0) or 1.0
