@@ -120,7 +120,7 @@ def test_rooms_within_the_report_import_downward_only() -> None:
             inner = name.removeprefix("genreg.report.").split(".")[0]
             if name.startswith("genreg.report.") and inner != room:
                 rooms.setdefault(room, {}).setdefault(inner, where)
-    assert {"judge", "tell", "page"} <= rooms.keys()
+    assert {"judge", "output", "page"} <= rooms.keys()
     found = cycles(rooms)
     assert not found, "\n".join(found)
 

@@ -130,8 +130,9 @@ class WandB(Logger):
         """Tell W&B what each new name is drawn over, and whether its largest or smallest value is best."""
         described = self.folder.summary().get("metrics") if names else None
         for name in sorted(names):
-            better = None if "_stderr/" in name else metric_of(name, described or {}).better
-            self.run.define_metric(name, step_metric="step", summary=better)
+            metric = metric_of(name, described or {})
+            best = None if metric.family.stderr_of else metric.better
+            self.run.define_metric(name, step_metric="step", summary=best)
         self.defined |= names
 
     def add_files(self, folder: RunFolder) -> None:

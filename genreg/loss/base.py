@@ -37,4 +37,4 @@ class Loss(ABC):
 
     @abstractmethod
     def items(self, outputs: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Each metric of each item, (N,), from the targets of a split."""
+        """The value of each metric for each item, (N,), from the targets of a split."""

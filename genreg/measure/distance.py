@@ -107,7 +107,7 @@ WITHIN = 3  # standard deviations; 98.9 % of a Gaussian in the plane
 
 
 def high_quality(x: Tensor, modes: Modes) -> tuple[Tensor, Tensor]:
-    """For each item the number of its nearest center, and whether it lies within 3 sigma of it."""
+    """The number of the center nearest to each item, and True where it lies within 3 sigma of it."""
     distance, nearest = torch.cdist(x, modes.centers.to(x)).min(1)
     return nearest, distance <= WITHIN * modes.sigma
 

@@ -122,7 +122,7 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
 
 
 def weight_of(layer: nn.Module) -> Tensor:
-    """As evaluated: a spectrally normalized weight is read without advancing its power iteration."""
+    """The weight as evaluated: a spectrally normalized one is read without advancing its power iteration."""
     with evaluation_mode(layer):
         weight = layer.weight
     assert isinstance(weight, Tensor)

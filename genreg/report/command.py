@@ -7,10 +7,10 @@ from pathlib import Path
 from genreg.errors import InputError, nearest
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import PartResult
+from genreg.report.output.claims import judge
+from genreg.report.output.summary import as_csv, as_json, summary
+from genreg.report.output.tables import latex, markdown, show
 from genreg.report.read.find import read_parts
-from genreg.report.tell.reference import judge
-from genreg.report.tell.summary import as_csv, as_json, summary
-from genreg.report.tell.text import latex, markdown, show
 from genreg.study.check import check_select
 from genreg.study.model import Part
 

@@ -102,7 +102,8 @@ def print_line(summary: Row, path: str) -> None:
     chosen = summary.get("best") or summary.get("last") or {}
     names = [name.rsplit("/", 1)[-1] for name in (summary.get("selection") or [])[:1]]
     told = _told(chosen, summary)
-    judged = [key for key in told if key.rsplit("/", 1)[-1] in names and "_stderr/" not in key]
+    found = {key: metric_of(key, summary.get("metrics")) for key in told}
+    judged = [key for key, one in found.items() if one.name in names and not one.family.stderr_of]
     metrics = "  ".join(f"{key} {chosen[key]:.4f}" for key in judged)
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 
@@ -132,7 +133,9 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
 
     best = summary["best"]
     panels: dict[str, dict[str, str]] = {}  # title -> label -> metric
-    for name in sorted({name for row in rows for name in row if "/" in name and "_stderr/" not in name}):
+    for name in sorted({name for row in rows for name in row if "/" in name}):
+        if metric_of(name, summary.get("metrics")).family.stderr_of:
+            continue
         split, metric = name.split("/", 1)
         title, label = ("training terms", metric) if split == "train" else (metric, split)
         panels.setdefault(title, {})[label] = name

@@ -24,7 +24,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
 from genreg.regularizer import Regularizer, penalized
-from genreg.run.metric import GAP, Metric
+from genreg.run.metric import GAP, VALIDATION, Metric
 from genreg.run.task import Task
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
@@ -56,6 +56,7 @@ class Classify(Task):
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
     measures = (ClassifierMeasure, "a measure of a classifier")
+    families = (VALIDATION, replace(VALIDATION, name="validation_clean"))
     model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
     suggests = ("regularizer=vat",)

@@ -9,13 +9,15 @@ from torch import Tensor
 from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed, build_optimizer, trainable
 from genreg.parameters import checked
-from genreg.run.metric import Metric
+from genreg.run.metric import Family, Metric
 from genreg.run.task import Task
 from genreg.task.trainer import Trainer
 
 CPU = torch.device("cpu")
 SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
 ALIVE = Metric("alive", "max")
+W = Family("w", of_replicas=True)
+Z = Family("z", of_replicas=True, otherwise="w")  # without anticorrelated noise, z is w
 
 
 class Minimize(Task):
@@ -35,6 +37,7 @@ class Minimize(Task):
     groups = frozenset({"model", "optimizer", "scheduler"})
     trains = (Landscape, "a landscape")
     model: Landscape
+    families = (W, Z, W.errors, Z.errors)
     selection = None
     progress = ("w/trace", "replicas/alive")
 
@@ -66,8 +69,7 @@ class Minimize(Task):
     @classmethod
     def reports(cls, **parts: Any) -> dict[str, Metric]:
         observed = _observed(parts["model"](seed=0))
-        iterates = ("w", "w_stderr", "z", "z_stderr")
-        return {f"{of}/{metric.name}": metric for of in iterates for metric in observed} | {
+        return {f"{of.name}/{metric.name}": metric for of in cls.families for metric in observed} | {
             f"replicas/{ALIVE.name}": ALIVE
         }
 
@@ -150,8 +152,11 @@ class Minimize(Task):
 @torch.no_grad()
 def _observed(model: Landscape) -> list[Metric]:
     """The metrics that are recorded of each replica."""
-    named = {"loss", "gradient_squared", "trace", *model.coordinates()}
-    return [Metric(name, "min" if name in SMALLER else None) for name in sorted(named)]
+    places = model.coordinates()
+    return [
+        Metric(name, "min" if name in SMALLER else None, headline=name == "trace", coordinate=name in places)
+        for name in sorted({"loss", "gradient_squared", "trace", *places})
+    ]
 
 
 SIDE = 48  # points of the grid each way

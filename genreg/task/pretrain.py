@@ -22,7 +22,7 @@ from genreg.model.passes import evaluation_mode
 from genreg.model.text import TextClassifier
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Share, checked
-from genreg.run.metric import Metric
+from genreg.run.metric import VALIDATION, Metric
 from genreg.run.task import Task
 from genreg.task.fit import fitting
 from genreg.task.trainer import Precision, Trainer, set_precision
@@ -82,6 +82,7 @@ class Pretrain(Task):
     groups = frozenset({"dataset", "model", "optimizer", "scheduler"})
     trains = (TextClassifier, "a classifier of texts")
     metrics = (Metric("cross_entropy", "min", "nats a token"), Metric("accuracy", "max", "%"))
+    families = (VALIDATION,)
     selection = ("validation/cross_entropy", "min")
     progress = ("cross_entropy", "validation/cross_entropy")
 

@@ -24,7 +24,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer, penalized
-from genreg.run.metric import Metric
+from genreg.run.metric import VALIDATION, Family, Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
 from genreg.task.generation import LOSSES, GanEvaluation, LossName, reported, signed
@@ -52,6 +52,8 @@ class WGAN(Task):
     )
     trains = (Gan, "a generator and a critic")
     measures = (GanMeasure, "a measure of a generator, for task=wgan")
+    families = (VALIDATION, VALIDATION.errors, Family("test").errors)
+    baselines = (*Task.baselines, "clip")
     model: Gan
 
     @checked

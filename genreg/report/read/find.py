@@ -9,13 +9,10 @@ from pathlib import Path
 from genreg.errors import InputError
 from genreg.run.folder import SEED, Row, find_runs, printable
 from genreg.run.identity import PLUMBING
-from genreg.run.metric import Better
+from genreg.run.metric import Better, baselines, to_report
 from genreg.run.read import Run, flat, in_full, labels, of_one_data, read_run
 from genreg.study import record
 from genreg.study.model import Arm, Part, same_data, tell_apart
-
-BASELINES = ("none", "supervised", "gd", "sgd", "clip")
-"""Arms that others are compared with where nobody says which."""
 
 ARM_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}")
 
@@ -68,21 +65,18 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     _name_by_values(arms)
     tell_apart(part)
     names = [arm.name for arm in arms]
-    part.baseline = next((name for name in BASELINES if name in names), names[0])
+    known = dict.fromkeys(name for run in runs for name in baselines(run.summary))
+    part.baseline = next((name for name in known if name in names), names[0])
     arms.sort(key=lambda arm: arm.name != part.baseline)
     return part
 
 
 def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
-    """The metric to report: the selected measure on test, else the trace, else the first that there is.
-
-    With it, which way the selection says that it is better.
-    """
-    names = next((list(run.last) for run in runs if run.last), [])
-    wanted = ["test/" + selection[0].split("/", 1)[1]] if selection else ["w/trace"]
-    left = [name for name in names if name.startswith("test/")] + [name for name in names if name != "step"]
-    metric = next((name for name in [*wanted, *left] if name in names), wanted[0])
-    if not selection or metric != wanted[0]:
+    """The metric to report, and which way it is better where the selection says it of the same measure."""
+    first = next((run for run in runs if run.last), None)
+    keys, metrics = (list(first.last or ()), first.summary.get("metrics")) if first else ([], None)
+    metric = to_report(keys, selection, metrics)
+    if not selection or metric.partition("/")[2] != selection[0].partition("/")[2]:
         return metric, None
     return metric, "max" if selection[1] == "max" else "min"
 

@@ -43,7 +43,7 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
         reach = first_time(part, run)
         return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
     row = chosen_row(part, run) or {}
-    for name in (metric, metric.replace("z/", "w/", 1)):  # without anticorrelated noise, z is w
+    for name in part.describe(metric).family.keys(metric):
         if replicas and (found := last(run.path, name)):
             return {(run.seed, replica): value for replica, value in found.items()}
         if name in row:

@@ -10,10 +10,61 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.report.judge.result import ArmResult, Average, Matrix, PartResult, Row, matrices
-from genreg.report.tell.columns import Shown, caption, columns, difference
-from genreg.report.tell.numbers import filled, number, sign, terminal, titled
-from genreg.report.tell.reference import Judged
+from genreg.report.output.claims import Judged
+from genreg.report.output.columns import Shown, caption, columns, difference
+from genreg.report.output.numbers import filled, number, sign, terminal, titled
 from genreg.run.metric import Metric
+
+TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
+
+
+def show(results: Sequence[PartResult], console: Console | None = None) -> None:
+    """Print every part: on a terminal as wide as it is, elsewhere a line for each arm and nothing cut."""
+    console = console or terminal()
+    for result in results:
+        console.print(Text(f"{result.part.name}: {caption(result)}", style="italic"))
+        for table in layout(columns(result), console):
+            console.print(table)
+        for judged in result.claims:
+            word = (judged.verdict, STYLES.get(judged.verdict, "yellow"))
+            console.print(Text.assemble(word, f": {_claim(judged)}"))
+        for note in result.notes:
+            console.print(Text(f"note: {note}", style="dim"))
+        console.print()
+    for one in matrices(results):
+        console.print(Text(matrix_caption(one), style="italic"))
+        console.print(filled(Table(), matrix_titles(one), matrix_rows(one)))
+        console.print()
+
+
+def markdown(results: Sequence[PartResult]) -> str:
+    """Tables in Markdown."""
+    lines = []
+    for result in results:
+        found = columns(result)
+        lines += [f"## {_md(result.part.name)}", "", f"{_md(caption(result))}.", ""]
+        lines += _md_table([one.title for one in found], zip(*(one.texts for one in found), strict=True))
+        lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
+        lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
+    for one in matrices(results):
+        lines += [f"## {_md(one.group)}", "", f"{_md(matrix_caption(one))}.", ""]
+        lines += [*_md_table(matrix_titles(one), matrix_rows(one)), ""]
+    return "\n".join(lines)
+
+
+def latex(results: Sequence[PartResult]) -> str:
+    """One booktabs table a part."""
+    lines = []
+    for result in results:
+        found = columns(result)
+        sides = "".join("r" if one.numeric else "l" for one in found)
+        lines += [r"\begin{table}", rf"\caption{{{_tex(f'{result.part.name}: {caption(result)}')}}}"]
+        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
+        lines += [_tex_row([one.title for one in found]), r"\midrule"]
+        lines += map(_tex_row, zip(*(one.texts for one in found), strict=True))
+        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+        lines += [*(f"% {_tex(note)}" for note in result.notes), ""]
+    return "\n".join(lines)
 
 
 def matrix_titles(matrix: Matrix) -> list[str]:
@@ -21,12 +72,12 @@ def matrix_titles(matrix: Matrix) -> list[str]:
 
 
 def matrix_rows(matrix: Matrix) -> list[list[str]]:
-    """For each arm its differences with the signs of their verdicts, its mean rank, and the average."""
+    """A row for each arm: its differences with the signs of their verdicts, its mean rank, its average."""
     return [_row(matrix, row) for row in matrix.rows]
 
 
 def matrix_caption(matrix: Matrix) -> str:
-    """The words above the matrix: what it shows, and which interval says what."""
+    """The words above the matrix: its metric, and the meaning of both intervals."""
     part, metric = matrix.results[0].part, matrix.results[0].metric
     words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
     words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"
@@ -55,7 +106,6 @@ def average(of: Average, metric: Metric) -> list[str]:
     return [f"{mean} [{low}, {high}]", f"[{wide_low}, {wide_high}]" if wide_low else ""]
 
 
-TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
 REMARK = 24  # columns that a remark has at least
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
 LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
@@ -64,25 +114,6 @@ LATEX |= {
     for c, name in zip("\\~^", ("backslash", "asciitilde", "asciicircum"), strict=True)
 }
 MARKDOWN = {ord(c): "\\" + c for c in "|`*["} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
-
-
-def show(results: Sequence[PartResult], console: Console | None = None) -> None:
-    """Print every part: on a terminal as wide as it is, elsewhere a line for each arm and nothing cut."""
-    console = console or terminal()
-    for result in results:
-        console.print(Text(f"{result.part.name}: {caption(result)}", style="italic"))
-        for table in layout(columns(result), console):
-            console.print(table)
-        for judged in result.claims:
-            word = (judged.verdict, STYLES.get(judged.verdict, "yellow"))
-            console.print(Text.assemble(word, f": {_claim(judged)}"))
-        for note in result.notes:
-            console.print(Text(f"note: {note}", style="dim"))
-        console.print()
-    for one in matrices(results):
-        console.print(Text(matrix_caption(one), style="italic"))
-        console.print(filled(Table(), matrix_titles(one), matrix_rows(one)))
-        console.print()
 
 
 def layout(found: Sequence[Shown], console: Console) -> list[RenderableType]:
@@ -132,39 +163,9 @@ def _styled(text: str) -> Text:
     return Text(text, style=STYLES.get(text, ""))
 
 
-def markdown(results: Sequence[PartResult]) -> str:
-    """Tables in Markdown."""
-    lines = []
-    for result in results:
-        found = columns(result)
-        lines += [f"## {_md(result.part.name)}", "", f"{_md(caption(result))}.", ""]
-        lines += _md_table([one.title for one in found], zip(*(one.texts for one in found), strict=True))
-        lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
-        lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
-    for one in matrices(results):
-        lines += [f"## {_md(one.group)}", "", f"{_md(matrix_caption(one))}.", ""]
-        lines += [*_md_table(matrix_titles(one), matrix_rows(one)), ""]
-    return "\n".join(lines)
-
-
 def _md_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     head, *lines = ("| " + " | ".join(map(_md, row)) + " |" for row in (titles, *rows))
     return [head, "|" + "---|" * len(titles), *lines]
-
-
-def latex(results: Sequence[PartResult]) -> str:
-    """One booktabs table a part."""
-    lines = []
-    for result in results:
-        found = columns(result)
-        sides = "".join("r" if one.numeric else "l" for one in found)
-        lines += [r"\begin{table}", rf"\caption{{{_tex(f'{result.part.name}: {caption(result)}')}}}"]
-        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
-        lines += [_tex_row([one.title for one in found]), r"\midrule"]
-        lines += map(_tex_row, zip(*(one.texts for one in found), strict=True))
-        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-        lines += [*(f"% {_tex(note)}" for note in result.notes), ""]
-    return "\n".join(lines)
 
 
 def _tex_row(texts: Sequence[str]) -> str:
