@@ -82,6 +82,7 @@ def test_a_report_inside_of_a_run_folder_is_of_that_run(
     assert (part["name"], part["arms"][0]["arm"], part["arms"][0]["runs"][0]["seed"]) == ("digits", "vat", 5)
 
 
+@pytest.mark.full
 def test_a_page_is_made_from_the_results_in_docs(tmp_path: Path) -> None:
     """Its differences, seeds and verdicts are those that README has from the runs themselves."""
     script = [sys.executable, "scripts/page_of_results.py", "docs/findings.json", str(tmp_path)]
