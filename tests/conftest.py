@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,29 @@ class Result:
     code: int
     out: str
     err: str
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked `pairs`, leave as many combinations as show each value once; mark the others `full`."""
+    tests: dict[Any, list[Any]] = {}
+    for item in items:
+        if item.get_closest_marker("pairs"):
+            tests.setdefault((item.parent, item.originalname), []).append(item)  # type: ignore[attr-defined]
+    for cases in tests.values():
+        values = {case: {(name, repr(v)) for name, v in case.callspec.params.items()} for case in cases}
+        for case in set(cases) - covering(values):
+            case.add_marker("full")
+
+
+def covering(values: dict[Any, set[tuple[str, str]]]) -> set[Any]:
+    """Cases that hold every value between them: each adds the most new ones, or else those used least."""
+    chosen, used = set[Any](), Counter[tuple[str, str]]()
+    while unseen := set().union(*values.values()) - used.keys():
+        best = max(values, key=lambda c: (len(values[c] & unseen), -sum(used[v] for v in values[c])))
+        chosen.add(best)
+        used.update(values[best])
+    return chosen
 
 
 @pytest.fixture(autouse=True)

@@ -219,6 +219,7 @@ assert cache.kept("things/abc", make)["x"].sum() == 199_999 * 100_000.0
 """
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("damaged", [False, True])
 def test_of_processes_at_once_one_makes_it(damaged: bool, folder: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"

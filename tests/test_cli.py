@@ -84,6 +84,7 @@ def test_more_steps_are_a_run_of_their_own_and_say_so(genreg: Genreg, tmp_path: 
         assert "starts from the beginning" not in genreg("train", *SMOKE, *other).out, other
 
 
+@pytest.mark.full
 def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
     """Nor does a look at its data."""
     given = [*SMOKE, "dataset=table", "dataset.labeled=20", f"data_dir={write_table(tmp_path)}"]
@@ -93,6 +94,7 @@ def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 0
 
 
+@pytest.mark.full
 def test_a_dry_run_needs_no_torch(tmp_path: Path) -> None:
     code = "import sys; from genreg.__main__ import main; main(); assert 'torch' not in sys.modules"
     command = [sys.executable, "-c", code, "train", "sweep=smoke", "--dry-run"]

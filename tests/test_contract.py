@@ -136,8 +136,6 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["task=wgan"]
     if option == "conditional_wasserstein":
         given += ["task.conditional=true"]
-    if option == "wasserstein":
-        given += ["measure.wasserstein.samples=100"]
     if option in ("fid", "kid", "precision_recall"):
         given += ["features=random"]
     if option in ("fid", "kid", "precision_recall") or group == "features" or option in SMALL:
@@ -157,7 +155,10 @@ def download_of(option: str) -> str | None:
     return name if name in tiny.SIZES else None
 
 
-@pytest.mark.parametrize(("group", "option"), CASES)
+@pytest.mark.parametrize(
+    ("group", "option"),
+    [pytest.param(*case, marks=pytest.mark.full if case[0] == "experiment" else ()) for case in CASES],
+)
 def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
     config = composed(*overrides_for(group, option))
     source = source_of(config["dataset"] or {})
@@ -180,6 +181,8 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     if "PretrainedEncoder" in config["model"]["_target_"]:
         folder = encoder(request.getfixturevalue("tmp_path"))
         config["model"]["name"] = config["dataset"]["tokenizer"] = folder
+    for node in config["measure"].values():
+        node |= {"samples": 100} if "samples" in node else {}
     Settings.of(config)
     if group == "features" and option in MISSING:
         with pytest.raises(InputError, match=MISSING[option]):
@@ -258,6 +261,7 @@ def expected_metrics(config: dict[str, Any]) -> set[str]:
     return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("option", yaml_options("optimizer"))
 @pytest.mark.parametrize("scheduler", yaml_options("scheduler"))
 def test_state_survives_a_round_trip_bit_for_bit(option: str, scheduler: str) -> None:

@@ -74,6 +74,7 @@ def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: f
                                    msg=lambda text, name=name: f"{name}: {text}")  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_an_option_keeps_to_its_device(name: str, pictures: Path, tmp_path: Path) -> None:
     """Three steps without a wait, the same again whatever chance says, and a checkpoint to either device."""

@@ -28,6 +28,7 @@ def chosen(name: str) -> dict[str, Any]:
     return methods([] if name == "none" else [name])
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("task", "name", "by"), EVERY)
 def test_a_frozen_layer_stays_bit_for_bit(task: str, name: str, by: str) -> None:
     made = build(task, chosen(name), by=by, model=partial(with_frozen_layer, task))
@@ -98,6 +99,7 @@ def with_unused(task: str, **given: Any) -> nn.Module:
     )
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("task", "name", "by"), EVERY)
 def test_an_unused_parameter_stops_nothing(task: str, name: str, by: str) -> None:
     made = build(task, chosen(name), by=by, model=partial(with_unused, task))
@@ -128,6 +130,7 @@ KINDS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("attached", ["none", "spectral_normalization", "weight_noise"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", measures())

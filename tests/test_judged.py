@@ -65,6 +65,7 @@ def assert_near(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
         torch.testing.assert_close(w, b[name], rtol=0, atol=2e-7, msg=name)
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("name", PROJECTING)
 @pytest.mark.parametrize("task", TASKS)
@@ -80,6 +81,7 @@ def test_a_projection_holds_of_what_is_judged_after_every_step(task: str, name: 
         assert_near(weights(made), weights(after(task, "gd", {name: method(name, **PROJECTING[name])})))
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("second", PERTURBED)
 @pytest.mark.parametrize("first", PERTURBED)
 def test_noise_of_both_optimizers_is_taken_from_what_is_judged(first: str, second: str) -> None:
@@ -99,6 +101,7 @@ def test_each_optimizer_says_what_it_is_judged_by(iterate: str) -> None:
     assert deviations == pytest.approx(0.05, rel=0.3)  # one of both noises, of sigma 0.05
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", PERTURBED)
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_the_average_of_a_generator_is_without_noise(by: str, decay: float) -> None:

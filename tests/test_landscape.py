@@ -95,6 +95,7 @@ def test_minima_are_where_they_are_said_to_be() -> None:
     assert (values > 1e-9).sum() == 2
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", LANDSCAPES)
 def test_replica_k_of_many_is_replica_k_alone_bit_for_bit(name: str, optimizer: str) -> None:
@@ -109,6 +110,7 @@ def test_replica_k_of_many_is_replica_k_alone_bit_for_bit(name: str, optimizer: 
             assert torch.equal(ours[k], theirs[0])
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("name", [n for n in LANDSCAPES if n != "matrix_sensing_tiled"])
 def test_resumed_in_the_middle_ends_with_the_same_bits(name: str, optimizer: str, tmp_path: Path) -> None:
@@ -208,6 +210,7 @@ def valley_reference(arm: str, steps: int, replicas: int) -> np.ndarray:
     return (u**2).sum(1) + d * v[:, 0] ** 2
 
 
+@pytest.mark.full
 def test_valley_has_the_published_ordering_and_agrees_with_numpy() -> None:
     """2,000 steps, 100 replicas: trace Anti-PGD < GD < PGD, each within 4 errors of the reference."""
     traces = {}
@@ -222,6 +225,7 @@ def test_valley_has_the_published_ordering_and_agrees_with_numpy() -> None:
     assert traces["anti_pgd"].max() < traces["gd"].min() < traces["gd"].max() < traces["pgd"].min()
 
 
+@pytest.mark.full
 def test_killed_and_started_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "genreg", "train", "experiment=anti_pgd_valley/anti_pgd", "logger=none",
                "model.replicas=20", "steps=2000", "checkpoint_every=100", "eval_every=70", "log_every=30",

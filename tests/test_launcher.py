@@ -120,6 +120,7 @@ def test_bad_input_of_one_job_leaves_no_folder(genreg: Genreg, tmp_path: Path) -
     assert len([path for path in (tmp_path / "outputs").rglob("*") if path.name == "seed=0"]) == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_and_started_again(
     undisturbed: dict[str, tuple[bytes, str]], tmp_path: Path, number: int
@@ -138,6 +139,7 @@ def test_stopped_and_started_again(
     assert results(tmp_path) == undisturbed
 
 
+@pytest.mark.full
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     """Workers that do not answer (stopped here) do not keep a person waiting."""
     process = start(tmp_path, *LONG, "seed=range(4)", "hydra.launcher.workers=2")
@@ -154,6 +156,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert not any(map(alive, children))
 
 
+@pytest.mark.full
 def test_a_killed_worker_is_replaced(undisturbed: dict[str, tuple[bytes, str]], tmp_path: Path) -> None:
     process = start(tmp_path, *LONG, "seed=range(4)", "hydra.launcher.workers=2")
     wait_until(lambda: list(tmp_path.rglob("checkpoint-*.pt")))
@@ -163,6 +166,7 @@ def test_a_killed_worker_is_replaced(undisturbed: dict[str, tuple[bytes, str]], 
     assert results(tmp_path) == undisturbed
 
 
+@pytest.mark.full
 def test_a_job_that_kills_its_workers_fails(tmp_path: Path) -> None:
     """Three workers die of it (out of memory, say); it is recorded, and the other job is not held up."""
     process = start(tmp_path, *LONG, "steps=20000,30", "hydra.launcher.workers=1")
@@ -179,6 +183,7 @@ def test_a_job_that_kills_its_workers_fails(tmp_path: Path) -> None:
     assert sorted(status(tmp_path)) == ["done", "failed"]
 
 
+@pytest.mark.full
 def test_a_killed_launcher_takes_its_workers_along(
     undisturbed: dict[str, tuple[bytes, str]], tmp_path: Path
 ) -> None:
@@ -193,6 +198,7 @@ def test_a_killed_launcher_takes_its_workers_along(
     assert results(tmp_path) == undisturbed
 
 
+@pytest.mark.full
 def test_two_launchers_share_a_sweep(undisturbed: dict[str, tuple[bytes, str]], tmp_path: Path) -> None:
     both = [start(tmp_path, *LONG, "seed=range(4)", "hydra.launcher.workers=1") for _ in range(2)]
     answers = [process.communicate(timeout=200) for process in both]
@@ -220,6 +226,7 @@ def test_gpus_are_dealt_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert local.slots(on_cpu, local.Options(threads=99)) == [None]
 
 
+@pytest.mark.full
 def test_spawned_workers_see_their_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way of CUDA, without one: fresh processes, each with its CUDA_VISIBLE_DEVICES and threads."""
     monkeypatch.setattr(local, "uses_cuda", lambda _jobs: True)

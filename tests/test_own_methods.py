@@ -189,6 +189,7 @@ def test_yaml_lists_every_parameter_with_its_default(path: Path) -> None:
     assert vars(factory(node, "a")()).keys() == node.keys() - {"_target_"}
 
 
+@pytest.mark.full
 def test_the_command_of_the_readme(tmp_path: Path) -> None:
     command = "genreg train --config-dir examples/my_method regularizer=mine"
     assert command in (FOLDER / "my_method" / "README.md").read_text()

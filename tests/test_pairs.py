@@ -41,6 +41,7 @@ TOGETHER = [(task, a, b) for task, (a, b) in product(TASKS, PAIRS) if fits(task,
 # A method draws from a stream of its own name.
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("task", "a", "b"), TOGETHER)
 def test_two_methods_leave_each_other_alone(task: str, a: str, b: str) -> None:
     """What the first starts from and draws does not depend on a second, nor anything on their order."""
@@ -96,6 +97,7 @@ def watched(task: Any) -> tuple[dict[str, Tensor], dict[str, bytes]]:
     return terms, {name: g.get_state().numpy().tobytes() for name, g in generators.items()}
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("first", ["spectral_normalization", "weight_clipping"])
@@ -116,6 +118,7 @@ def test_the_draws_of_methods_are_watched() -> None:
 # A state goes through a checkpoint.
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_method_with_a_state_resumes_bit_for_bit(task: str, by: str) -> None:
@@ -130,6 +133,7 @@ def test_a_method_with_a_state_resumes_bit_for_bit(task: str, by: str) -> None:
     assert same(through.weights(), second.weights())
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("task", "name"), ALONE)
 def test_every_method_resumes_bit_for_bit(task: str, name: str) -> None:
     through, first, second = (build(task, methods([name])) for _ in range(3))
@@ -181,6 +185,7 @@ def test_every_method_can_be_without_effect() -> None:
     assert {name for name in METHODS if not list(knobs(name))} == setting
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("task", "name", "zero"), WITHOUT_EFFECT)
 def test_strength_zero_is_the_baseline_beside_any_method(
     task: str, name: str, zero: dict[str, float]

@@ -27,6 +27,7 @@ def train(root: Path, folder: Path, *more: str) -> str:
     return rows.read_text()
 
 
+@pytest.mark.full
 def test_its_rows_are_the_same_from_a_folder_and_inside_the_package(tmp_path: Path) -> None:
     (own := tmp_path / "own" / "regularizer").mkdir(parents=True)
     (own.parent / "confidence_penalty.py").write_text(CODE)

@@ -252,6 +252,7 @@ def test_show_says_what_a_run_was(genreg: Run, runs: Path) -> None:
     assert "seed=0" in wrong.err.splitlines()[1]
 
 
+@pytest.mark.full
 def test_report_and_show_never_import_torch_or_hydra(runs: Path) -> None:
     code = (
         "import sys; from genreg.__main__ import main\n"

@@ -1,15 +1,20 @@
 """What a run folder is, and how it is read back."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result
+from conftest import REPOSITORY, Result
 from omegaconf import OmegaConf
 from synthetic import write_run
 
+from genreg.report.evaluate import evaluate
+from genreg.report.read.find import read_parts
 from genreg.run.folder import RunFolder, find_runs
 
 CONFIG: dict[str, Any] = {
@@ -75,3 +80,18 @@ def test_a_report_inside_of_a_run_folder_is_of_that_run(
     monkeypatch.chdir(write_run(tmp_path / "digits/vat-0123abcd/seed=5", 0.9))
     (part,) = json.loads(genreg("report", ".", "--format", "json").out)["parts"]
     assert (part["name"], part["arms"][0]["arm"], part["arms"][0]["runs"][0]["seed"]) == ("digits", "vat", 5)
+
+
+@pytest.mark.full
+def test_a_page_is_made_from_the_results_in_docs(tmp_path: Path) -> None:
+    """Its differences, seeds and verdicts are those that README has from the runs themselves."""
+    script = [sys.executable, "scripts/page_of_results.py", "docs/findings.json", str(tmp_path)]
+    subprocess.run(script, check=True, cwd=REPOSITORY)
+    cells = r"(\+|-)(\d+\.\d+) \[.*?\], (\d+) \| (better|worse|not decided)"
+    table = re.findall(cells, (REPOSITORY / "README.md").read_text())[:5]
+    for part, (sign, size, seeds, verdict) in zip(read_parts([tmp_path]), table, strict=False):
+        vat = evaluate(part).find("vat")
+        assert vat
+        assert vat.comparison
+        assert vat.comparison.mean * 100 == pytest.approx(float(sign + size), abs=0.011), part.name
+        assert (len(vat.values), vat.verdict) == (int(seeds), verdict), part.name

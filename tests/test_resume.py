@@ -19,6 +19,8 @@ import torch
 
 from genreg.run.folder import RunFolder
 
+pytestmark = pytest.mark.full  # each starts several processes
+
 COMMAND = [sys.executable, "-m", "genreg", "train", "regularizer=[vat,entropy]", "model.batch_norm=true",
            "model.dropout=0.3", "model.widths=[32]", "scheduler=cosine", "device=cpu", "logger=none",
            "steps=1200", "log_every=7", "eval_every=50", "checkpoint_every=25", "quiet=true"]  # fmt: skip

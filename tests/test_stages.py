@@ -85,6 +85,7 @@ def test_both_stages_by_one_command(genreg: Genreg, tmp_path: Path) -> None:
     assert report["arms"][1]["verdict"] in again.out
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("mine")
 def test_stopped_anywhere_it_ends_the_same(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -139,6 +140,7 @@ def test_killed_anywhere_it_ends_the_same(tmp_path: Path, mine: None) -> None:
     assert ends["whole"] == ends["killed"]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("mine")
 def test_seeds_raised_by_hand_are_named(genreg: Genreg, tmp_path: Path) -> None:
     path = tmp_path / "mine/sweep/own.yaml"
@@ -159,6 +161,7 @@ def test_seeds_raised_by_hand_are_named(genreg: Genreg, tmp_path: Path) -> None:
     assert report["arms"][1]["verdict"] != "not decided"  # nothing goes on by itself
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("mine")
 def test_a_limit_raised_by_hand_goes_on_and_is_named(genreg: Genreg, tmp_path: Path) -> None:
     limit = "sweep.until={margin: 0.001 points, most: 5}"
@@ -199,6 +202,7 @@ def test_a_run_that_fails_in_tuning_is_the_worst_trial(genreg: Genreg, tmp_path:
     assert "diverged" in answer.err
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("mine")
 def test_what_was_done_by_hand_is_not_forgotten_by_a_kill(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -132,6 +132,7 @@ def test_the_environment_names_another_place(
     assert run["project"] == "other"
 
 
+@pytest.mark.full
 def test_killed_and_resumed(genreg: Genreg, tmp_path: Path) -> None:
     """Synced after the kill, and again when the run is done: every step once, as the folder has it."""
     process = start(tmp_path)

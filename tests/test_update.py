@@ -38,6 +38,7 @@ PERTURBATIONS = {
 }
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("kind", PERTURBATIONS)
 @pytest.mark.parametrize("attached", ["spectral_normalization", "weight_noise"])
@@ -69,6 +70,7 @@ def penalties_of(watched: Regularizer) -> list[Tensor]:
     return found
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", ["gd", "sam"])
 @pytest.mark.parametrize(("task", "name"), ALONE)
 def test_all_passes_of_an_update_see_the_same_weights(task: str, name: str, by: str) -> None:
@@ -86,6 +88,7 @@ def test_all_passes_of_an_update_see_the_same_weights(task: str, name: str, by: 
             weights.clear()
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_power_iterations_advance_once_in_an_update(
@@ -112,6 +115,7 @@ def test_power_iterations_advance_once_in_an_update(
         assert not advanced
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("chosen", ["none", "all"])
 @pytest.mark.parametrize("task", TASKS)
@@ -133,6 +137,7 @@ def test_statistics_of_a_generator_move_as_under_gradient_descent(by: str) -> No
     assert same(*(buffers(made.generator) for made in found))
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize(("task", "name"), [
     *(case for case in ALONE if case[0] != "wgan"), ("classify", "none"), ("wgan_batch_norm", "none"),
