@@ -38,7 +38,7 @@ class Result:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked `pairs`, leave as many combinations as show each value once; mark the others `full`."""
+    """Of a test marked `pairs`, leave combinations that show each value once; mark the others `full`."""
     tests: dict[Any, list[Any]] = {}
     for item in items:
         if item.get_closest_marker("pairs"):

@@ -51,8 +51,8 @@ def chart(
 ) -> Markup:
     """Lines over x.
 
-    log_y: None is where their values ask for it. within: what y shows other than the lines; None is their
-    bands, which are otherwise cut. rings: color and point of each.
+    log_y: None is where their values ask for it. within: values that y shows besides the lines; None is
+    their bands, which are otherwise cut. rings: color and point of each.
     """
     ends = [v for line in lines for v in (*line.low, *line.high)] if within is None else within
     values = [v for line in lines for v in line.y]

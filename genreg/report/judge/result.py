@@ -184,9 +184,8 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
         rows.append(Row(name, cells, rank, average([cell for cell in cells if cell])))
     complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
-    return Matrix(
-        group, results, rows, float(stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
-    )
+    friedman = float(stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
+    return Matrix(group, results, rows, friedman)
 
 
 def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
