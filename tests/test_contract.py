@@ -101,9 +101,8 @@ SMALL = {
 
 def is_of_a_generator(group: str, option: str) -> bool:
     """True if only task=wgan can use it: by the class that it names, or since it has no labels."""
-    if group == "features" or (
-        group == "dataset" and "labeled" not in nodes(group)[option] and option != "none"
-    ):
+    unlabeled = group == "dataset" and option != "none" and "labeled" not in nodes(group)[option]
+    if group == "features" or unlabeled:
         return True
     target = target_of(group, option) if group in ("model", "measure") else None
     return isinstance(target, type) and issubclass(target, (Gan, GanMeasure))

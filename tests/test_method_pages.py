@@ -20,13 +20,10 @@ def test_a_page_is_short_and_names_every_parameter(method: str) -> None:
     page, yaml = FOLDER / f"{method}.md", CONFIGS / "regularizer" / f"{method}.yaml"
     parameters = set(OmegaConf.load(yaml)) - {"_target_"}
     if not page.is_file():
-        pytest.fail(
-            f"no docs/methods/{method}.md: write at most 46 lines, the first `# {method}`, then the update "
-            "in a formula, a table with a line `| `KEY` | unit, range | meaning |` for "
-            f"{', '.join(sorted(parameters))}, the parts {', '.join(f'**{part}**' for part in PARTS)}, "
-            "and a command; entropy.md is a short one",
-            pytrace=False,
-        )
+        rows = " ".join(f"| `{name}` | unit, range | meaning |" for name in sorted(parameters))
+        parts = ", ".join(f"**{part}**" for part in PARTS)
+        message = f"is missing: write in at most 46 lines `# {method}`, a formula, {parts}, a table"
+        pytest.fail(f"docs/methods/{method}.md {message} with {rows} and a command", pytrace=False)
     text = page.read_text()
     assert len(text.splitlines()) <= 46
     assert text.startswith(f"# {method}\n")
