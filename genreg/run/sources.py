@@ -55,7 +55,7 @@ def _neutral(target: str, _path: tuple[str, ...]) -> Mapping[str, tuple[Any, ...
         text = "" if module.partition(".")[0] in FOREIGN else _text(module)
         if "Neutral" not in text and f"class {name}(" not in text:  # saves a skip a third of its parsing
             return found
-        definition = next((s for s in _statements(module) if getattr(s, "name", None) == name), None)
+        definition = next((s for s in _parsed(text, module) if getattr(s, "name", None) == name), None)
     except InputError:  # no Python: said where the module is imported
         return found
     if isinstance(definition, ast.ClassDef):
@@ -129,9 +129,10 @@ def module_file(module: str) -> Path | None:
 
 def _home(module: str, name: str) -> tuple[str, str]:
     """The module that defines what `module` calls `name`, and its name there; `from` imports are followed."""
-    if module.partition(".")[0] in FOREIGN or re.search(rf"^(class|def) {name}\b", _text(module), re.M):
+    text = "" if module.partition(".")[0] in FOREIGN else _text(module)
+    if not text or re.search(rf"^(class|def) {name}\b", text, re.M):
         return module, name
-    for statement in _statements(module):
+    for statement in _parsed(text, module):
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
                 if name == (alias.asname or alias.name) and (home := _imported(statement, module)) != module:
@@ -148,7 +149,7 @@ def _imported(statement: ast.ImportFrom, module: str) -> str:
 
 def _declared(module: str, constant: str) -> list[Source]:
     """Every `Source(...)` in what `module` assigns to `constant`."""
-    for statement in _statements(module):
+    for statement in _parsed(_text(module), module):
         if isinstance(statement, ast.Assign) and constant in map(ast.unparse, statement.targets):
             return [_source(call, module) for call in ast.walk(statement.value) if isinstance(call, ast.Call)]
     return []
@@ -165,20 +166,15 @@ def _source(call: ast.Call, module: str) -> Source:
 
 
 def _text(module: str) -> str:
-    """The source of a module; empty without a file, or of one that is not UTF-8."""
+    """The source of a module; empty without a file."""
     path = module_file(module)
     return path.read_text(encoding="utf-8", errors="ignore") if path else ""
 
 
-def _statements(module: str) -> list[ast.stmt]:
-    """The top level of a module; nothing of one without a file."""
-    path = module_file(module)
-    return _parsed(path, path.stat().st_mtime_ns) if path else []
-
-
 @lru_cache(100)
-def _parsed(path: Path, _changed: int) -> list[ast.stmt]:
+def _parsed(text: str, module: str) -> list[ast.stmt]:
+    """The top level of a module; InputError for what is no Python."""
     try:
-        return ast.parse(path.read_bytes()).body
+        return ast.parse(text).body
     except (SyntaxError, ValueError) as error:
-        raise InputError(str(path), "a module of Python", error) from error
+        raise InputError(str(module_file(module)), "a module of Python", error) from error
