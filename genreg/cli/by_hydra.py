@@ -1,4 +1,4 @@
-"""What Hydra does itself: --cfg, --info, completion, sweepers of another kind, launchers by their plugin."""
+"""Hands over to Hydra: --cfg, --info, completion, sweepers of another kind, launchers by their plugin."""
 
 import os
 import sys
@@ -61,7 +61,7 @@ def _job(cfg: DictConfig) -> float | None:
 
 
 def value(summary: Row, sweeper: DictConfig) -> float | None:
-    """What a sweeper is told of a run: what chose its step. InputError if it looks the other way."""
+    """The value of a run for a sweeper: what chose its step. InputError if that looks the other way."""
     found = judged(summary)
     if found is None:
         return None
@@ -100,12 +100,12 @@ def agree(jobs: list[Job], master: DictConfig, about: Sequence[str]) -> None:
 
 
 def retries(master: DictConfig) -> bool:
-    """Whether the launcher runs again what has failed."""
+    """True if the launcher runs again what has failed."""
     return bool(hydra_part(master, "launcher").get("retry_failed", False))
 
 
 def keeps_going(master: DictConfig) -> bool:
-    """Whether the launcher goes on after a failure."""
+    """True if the launcher goes on after a failure."""
     return bool(hydra_part(master, "launcher").get("keep_going", True))
 
 

@@ -1,4 +1,4 @@
-"""From what was typed to configurations, by Hydra; its errors in one line that names the key."""
+"""Makes configurations of what was typed, by Hydra; its errors in one line that names the key."""
 
 import logging
 import os
@@ -112,7 +112,7 @@ BY_TASK = ("generator_optimizer", "unlabeled_optimizer")
 
 
 def configs() -> Any:
-    """Where Hydra finds the groups, for as long as this context lasts."""
+    """Let Hydra find the groups, for as long as this context lasts."""
     return hydra.initialize_config_dir(str(CONFIGS), job_name="train", version_base="1.3")
 
 
@@ -154,7 +154,7 @@ def check(node: DictConfig, output_dir: str) -> None:
 
 
 def surroundings(cfg: DictConfig) -> Surroundings:
-    """What a composed configuration asks of the process of its run."""
+    """The variables and the log that a composed configuration asks of the process of its run."""
     with explaining([]):
         log: Any = OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)
         variables: Any = OmegaConf.to_container(cfg.hydra.job.env_set, resolve=True)

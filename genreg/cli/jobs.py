@@ -110,7 +110,7 @@ def _is_choice(override: str) -> bool:
 
 @cache
 def _parsed(override: str) -> Override | None:
-    """What Hydra reads in an override; None where it reads nothing, which a composition says best."""
+    """An override as Hydra reads it; None where it reads nothing, which a composition says best."""
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException:

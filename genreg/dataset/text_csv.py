@@ -9,7 +9,7 @@ import numpy as np
 
 from genreg import download
 from genreg.dataset import cells
-from genreg.dataset.arrays import Part, Size, class_numbers, strata, told, wrong
+from genreg.dataset.arrays import Items, Size, class_numbers, strata, told, wrong
 from genreg.dataset.base import Dataset, Subset
 from genreg.dataset.table import named_rows, target_values, with_drawn
 from genreg.dataset.texts import Texts, text_dataset
@@ -57,7 +57,7 @@ def text_csv(
     *rows, more = rows_of(columns[split] if split else None, labels, lines)
     y = target_values(label, labels, lines, more, "classes")
     rows = with_drawn(rows, validation, test, strata(y, "classes") if stratify else None)
-    items = Part(texts, y, lambda row: f"line {lines[row]}, column {label}")
+    items = Items(texts, y, lambda row: f"line {lines[row]}, column {label}")
     parts = (items[rows[0]], items[rows[1]], items[rows[2]])
     ys, names = class_numbers(parts, real=False)
     train, held_out, tested = (Texts(part.x.tolist(), y.numpy()) for part, y in zip(parts, ys, strict=True))

@@ -66,7 +66,7 @@ class Forward(ABC):
     @property
     @abstractmethod
     def points(self) -> Tensor:
-        """Where a slope is penalized, batch first, without history."""
+        """Points at which a slope is penalized, batch first, without history."""
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
 
 
 def _missing_rows(folder: Path, path: Path, state: dict[str, Any]) -> InputError | None:
-    """What a file of rows that is shorter than at the checkpoint lacks: cut back, it would be lengthened."""
+    """Words on a file of rows shorter than at the checkpoint: cutting would lengthen it with zeros."""
     for key, name in FILES.items():
         file, size = folder / name, state[key]
         found = file.stat().st_size if file.exists() else 0

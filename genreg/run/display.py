@@ -48,7 +48,7 @@ class Display(AbstractContextManager["Display"]):
         return Progress(*columns, console=self.console, transient=True)
 
     def _fit(self, values: Sequence[str], speed: str = "") -> str:
-        """As many of the values, from the first on, as the line has room for; the bar takes its share."""
+        """The values, from the first on, for which the line has room; the bar takes its share."""
         room = self.console.width - 2 * len(str(self.steps)) - 1 - max(SPEED, len(speed)) - LEFT - GAPS
         self.gauge.bar_width = max(3, min(BAR, room, max(10, room // 3)))
         kept = list(values)

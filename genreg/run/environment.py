@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The record of what a run was made with."""
 
 import platform
 import subprocess

@@ -1,4 +1,4 @@
-"""From the plain values of a YAML node to an object, by its `_target_`; a bad value is said with its key."""
+"""Makes an object of the plain values of a YAML node, by its `_target_`; a bad value is said with its key."""
 
 from collections.abc import Callable
 from functools import cache, update_wrapper

@@ -55,7 +55,7 @@ def run(
 
 @contextmanager
 def recorded(state: State) -> Iterator[None]:
-    """Whatever ends the run inside stands in its summary."""
+    """Write into the summary whatever ends the run inside."""
     try:
         yield
     except KeyboardInterrupt:

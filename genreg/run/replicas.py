@@ -11,7 +11,7 @@ from genreg.run.metric import Described, metric_of
 
 
 def arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Those arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
+    """The named arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
     try:
         with np.load(folder / "replicas.npz") as found:
             return {name: found[name] for name in names}
@@ -41,7 +41,7 @@ def coordinates(folder: Path, metrics: Described | None) -> list[str]:
 
 
 def contours(folder: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Where on both coordinates the loss is known, (X,) and (Y,), and the loss there, (Y, X)."""
+    """The loss over a grid of both coordinates: (X,), (Y,) and the loss, (Y, X)."""
     try:
         with np.load(folder / "contours.npz") as found:
             x, y, loss = (found[name].astype(float) for name in (*names, "loss"))

@@ -105,7 +105,7 @@ def attribute_of(target: str, name: str) -> Any:
     """The literal that the class `target` assigns to `name` in its own body; None if it assigns none."""
     module, _, kind = target.rpartition(".")
     module, kind = _home(module, kind)
-    for statement in _statements(module):
+    for statement in _parsed(_text(module), module):
         if isinstance(statement, ast.ClassDef) and statement.name == kind:
             for line in statement.body:
                 if isinstance(line, ast.Assign) and name in map(ast.unparse, line.targets):

@@ -38,7 +38,7 @@ class Settings:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Self:
-        """Those of a configuration; InputError names the first bad key, also one that nobody knows."""
+        """The settings of a configuration; InputError names the first bad key, also one that nobody knows."""
         with blame("", cls):
             return cls(**{key: value for key, value in config.items() if key not in GROUPS})
 

@@ -1,4 +1,4 @@
-"""What a part of a study may name: metrics that its runs report, of which those of validation choose."""
+"""Checks the metrics that a part names: its runs report them, and those that choose are of validation."""
 
 from collections.abc import Mapping
 

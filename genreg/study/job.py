@@ -56,7 +56,7 @@ def environment(**values: str | None) -> Iterator[None]:
 
 
 def key(override: str) -> str:
-    """What an override sets: `a.b` of `++a.b=3`, `optimizer@other` of `optimizer@other=adam`."""
+    """The key that an override sets: `a.b` of `++a.b=3`, `optimizer@other` of `optimizer@other=adam`."""
     return override.partition("=")[0].lstrip("+~")
 
 
@@ -71,7 +71,7 @@ def value(override: str) -> str:
 
 
 def of_hydra(override: str) -> bool:
-    """Whether it is about Hydra itself, not about what is run."""
+    """True if it is about Hydra itself, not about what is run."""
     return key(override).startswith(("hydra.", "hydra/"))
 
 
@@ -116,7 +116,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. exit_code: what `genreg train` answers to it. summary: that of its folder."""
+    """The end of a job. exit_code: what `genreg train` answers to it. summary: that of its folder."""
 
     status: Status
     reason: str = ""
@@ -125,7 +125,7 @@ class Outcome:
 
 
 def finished(job: Job) -> Outcome | None:
-    """What the folder says of a job that is over, or None; a failed run is over."""
+    """The outcome of a job that is over, by its folder; None of others. A failed run is over."""
     summary = job.folder.summary()
     if summary.get("status") == "done":
         return Outcome("done", summary=summary)

@@ -229,7 +229,7 @@ def cores() -> int:
 
 
 def uses_cuda(jobs: Sequence[Job]) -> bool:
-    """Whether any job runs on CUDA; asks how many devices there are without starting CUDA."""
+    """True if any job runs on CUDA; counts devices without starting CUDA."""
     if not any(job.settings.device.startswith(("cuda", "auto")) for job in jobs):
         return False
     import torch

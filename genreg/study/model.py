@@ -190,7 +190,7 @@ def _runs(folder: Path | None, seeds: Sequence[int]) -> dict[int, Run]:
 
 @dataclass
 class Study:
-    """What a sweep file asks for. root: the folder of sweep.json and of all runs. command: what was typed."""
+    """All parts of a sweep file. root: the folder of sweep.json and of all runs. command: as it was typed."""
 
     name: str
     parts: list[Part]

@@ -43,7 +43,7 @@ class Options:
 
 
 class OnNode:
-    """What SLURM runs: one job, in the process that submitit starts on the node."""
+    """The call that SLURM makes: one job, in the process that submitit starts on the node."""
 
     def __init__(self, options: Options) -> None:
         self.options, self.path = options, sys.path
@@ -165,7 +165,7 @@ def _queue() -> dict[str, str] | None:
 
 
 def _outcome(job: Job, task: str, records: Path) -> Outcome:
-    """What became of a job that has left the queue: its folder says, or what its process returned."""
+    """The outcome of a job that has left the queue, by its folder or by what its process returned."""
     if outcome := finished(job):
         return outcome
     try:

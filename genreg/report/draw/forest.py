@@ -32,7 +32,7 @@ def interval(
 
 
 @dataclass(frozen=True)
-class Row:
+class DotRow:
     """A name with the values of keys that rows have in common; texts are shown where a pointer rests."""
 
     color: int
@@ -41,7 +41,7 @@ class Row:
     texts: Mapping[int, str] = field(default_factory=dict)
 
 
-def dots(title: str, x_label: str, rows: Sequence[Row]) -> Markup:
+def dots(title: str, x_label: str, rows: Sequence[DotRow]) -> Markup:
     """A dot for each value and a bar at the row's mean; a thread joins the dots of one key."""
     height = TOP + PITCH * len(rows) + BOTTOM
     x = Axis([v for row in rows for v in row.values.values()], LEFT, WIDTH - RIGHT)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from genreg.report.draw.forest import Row, dots
+from genreg.report.draw.forest import DotRow, dots
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import SEEDS, Figure, some_of, unnamed
@@ -26,7 +26,7 @@ def paired_dots(result: PartResult) -> Figure | None:
     base = next((values for _, arm, values in found if arm.arm.name == result.part.baseline), {})
     scale = result.metric.scale
     rows = [
-        Row(color, arm.arm.name, {seed: v * scale for seed, v in values.items()},
+        DotRow(color, arm.arm.name, {seed: v * scale for seed, v in values.items()},
             {seed: _words(result, arm.arm.name, seed, v, base) for seed, v in values.items()})
         for color, arm, values in found
     ]  # fmt: skip

@@ -141,7 +141,7 @@ class Average:
 
 
 @dataclass(frozen=True)
-class Row:
+class MatrixRow:
     """An arm in each data set (None where it has no values), its mean rank (1 is best), its average."""
 
     arm: str
@@ -156,7 +156,7 @@ class Matrix:
 
     group: str
     results: Sequence[PartResult]
-    rows: Sequence[Row]
+    rows: Sequence[MatrixRow]
     friedman: float
 
     @property
@@ -182,7 +182,7 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         found = [result.find(name) for result in results]
         cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
-        rows.append(Row(name, cells, rank, average([cell for cell in cells if cell])))
+        rows.append(MatrixRow(name, cells, rank, average([cell for cell in cells if cell])))
     complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
     friedman = float(stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
     return Matrix(group, results, rows, friedman)

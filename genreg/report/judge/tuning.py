@@ -1,4 +1,4 @@
-"""What tuning tried for an arm, which trial won, and how much of its success was luck."""
+"""The trials of an arm, the one that won, and how much of its success was luck."""
 
 import math
 import statistics as simple
@@ -33,7 +33,7 @@ class TrialResult:
 
     @property
     def whole(self) -> bool:
-        """Whether every seed finished or failed."""
+        """True if every seed finished or failed."""
         return len(self.scores) + self.failed == len(self.runs)
 
 
@@ -54,7 +54,7 @@ class TuningResult:
 
     @property
     def whole(self) -> bool:
-        """Whether every planned trial is over."""
+        """True if every planned trial is over."""
         return len(self.trials) == self.planned and all(trial.whole for trial in self.trials)
 
     @property
@@ -63,7 +63,7 @@ class TuningResult:
 
     @property
     def luck(self) -> float:
-        """How much better the winner was on the seeds that chose it than on fresh ones; NaN without both."""
+        """The advantage of the winner on the seeds that chose it over fresh ones; NaN without both."""
         if not self.winner or not self.fresh:
             return math.nan
         return (self.winner.mean - simple.fmean(self.fresh)) * (1 if self.metric.better == "max" else -1)
@@ -98,7 +98,7 @@ class TuningResult:
 
 
 def read_tuning(part: Part, arm: Arm) -> TuningResult | None:
-    """What became of the trials that the sweep file names for this arm; None where it was not tuned."""
+    """The results of the trials that the sweep file names for this arm; None where it was not tuned."""
     given = arm.tuning
     if given is None:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genreg.report.judge.result import ArmResult, Matrix, PartResult, Row, matrices, plotted_arms
+from genreg.report.judge.result import ArmResult, Matrix, MatrixRow, PartResult, matrices, plotted_arms
 from genreg.report.output import tables
 from genreg.report.output.columns import COLUMNS
 from genreg.report.output.numbers import SIGNS, as_table, finite, number, sign, titled
@@ -180,7 +180,7 @@ def _hours(seconds: float) -> str:
     return f"{seconds:.1f} seconds"
 
 
-def _average(found: Matrix, row: Row) -> str:
+def _average(found: Matrix, row: MatrixRow) -> str:
     """`+0.37 [-0.43, +1.17], mean rank 1.4`; nothing of the baseline."""
     mean = tables.average(row.average, found.results[0].metric)[0] if row.average else ""
     rank = number(row.rank)

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genreg.report.judge.result import ArmResult, Average, Matrix, PartResult, Row, matrices
+from genreg.report.judge.result import ArmResult, Average, Matrix, MatrixRow, PartResult, matrices
 from genreg.report.output.claims import Judged
 from genreg.report.output.columns import Shown, caption, columns, difference
 from genreg.report.output.numbers import filled, number, sign, terminal, titled
@@ -86,7 +86,7 @@ def matrix_caption(matrix: Matrix) -> str:
     return words + friedman
 
 
-def _row(matrix: Matrix, row: Row) -> list[str]:
+def _row(matrix: Matrix, row: MatrixRow) -> list[str]:
     pairs = zip(matrix.results, row.cells, strict=True)
     own = [_cell(result, arm) if arm else "" for result, arm in pairs]
     both = average(row.average, matrix.results[0].metric) if row.average else ["", ""]

@@ -46,7 +46,7 @@ class RunLine:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts."""
 
     id: str
@@ -57,13 +57,13 @@ class Row:
     runs: list[RunLine]
 
 
-def rows(number_of: int, result: PartResult, base: Path) -> list[Row]:
+def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
     """The rows of a part, in the table's order."""
     colors = {id(arm): color for color, arm in plotted_arms(result)}
     reach = _reach(result)
     hidden = [one for one in columns(result) if one.column.key not in ALWAYS]
     return [
-        Row(f"arm-{number_of}-{k}", colors.get(id(arm)),
+        TableRow(f"arm-{number_of}-{k}", colors.get(id(arm)),
             {column.key: _cell(column, result, arm) for column in COLUMNS if column.key in ALWAYS},
             _picture(result, arm, reach),
             [*((one.title, one.texts[k]) for one in hidden if one.texts[k]), *tests(result, arm)],

@@ -65,7 +65,7 @@ def chosen_row(part: Part, run: Run) -> Row | None:
 
 
 def first_time(part: Part, run: Run) -> Reach | None:
-    """When the run first passed the part's threshold, from its rows; None where there is no threshold."""
+    """The time at which the run first passed the part's threshold, from its rows; None without one."""
     threshold = part.threshold
     if threshold is None:
         return None
@@ -98,7 +98,7 @@ class Outcomes:
 
 
 def outcomes(part: Part, arm: Arm, metric: str, replicas: bool) -> Outcomes:
-    """Of each run, or each replica. A value that is not finite is a failure, but for a time never reached."""
+    """Read each run or replica. A value that is not finite is a failure, but for a time never reached."""
     found = Outcomes()
     for run in arm.done:
         for key, value in run_values(part, run, metric, replicas).items():
