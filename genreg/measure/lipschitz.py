@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -116,9 +115,19 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
     start = torch.randn(size, generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
     if not normal(start).any():  # a convolution that is zero, which ARPACK does not take either
         return 0.0
-    operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
-    (largest,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
-    return math.sqrt(max(0.0, float(largest)))
+    return math.sqrt(max(0.0, _largest(normal, start)))
+
+
+def _largest(product: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> float:
+    """The largest eigenvalue of a symmetric operator; ArithmeticError where the iteration finds none."""
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh  # 0.4 s, which few runs need
+
+    operator = LinearOperator((len(start), len(start)), matvec=product, dtype=np.float64)
+    try:
+        (largest,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+    except ArpackError as error:
+        raise ArithmeticError(str(error)) from error
+    return float(largest)
 
 
 def weight_of(layer: nn.Module) -> Tensor:
