@@ -24,7 +24,7 @@ from genreg.cli.compose import (
     explaining,
     hydra_part,
     job_of,
-    surroundings,
+    process_settings,
     with_needs,
 )
 from genreg.cli.help import GROUPS
@@ -59,7 +59,7 @@ def sweep(flags: Namespace) -> bool:
                     "hydra/sweeper", "none beside a sweep file or --dry-run", sweeper["_target_"]
                 )
             return False
-        with surroundings(master).entered():
+        with process_settings(master).entered():
             if name is None:
                 params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
                 jobs = compose_jobs(grid(merged(params, given)), about)
