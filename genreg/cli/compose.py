@@ -21,7 +21,7 @@ from genreg.groups import CONFIGS, options
 from genreg.run.factory import KEYED
 from genreg.run.folder import finished_runs
 from genreg.run.identity import Config, experiment_name
-from genreg.study.job import Job, Surroundings, group, key, of_hydra, value
+from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 
 UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
 
@@ -153,7 +153,7 @@ def check(node: DictConfig, output_dir: str) -> None:
         raise InputError("hydra.sweep.dir", "output_dir, which says where runs lie", node.sweep.dir)
 
 
-def surroundings(cfg: DictConfig) -> Surroundings:
+def process_settings(cfg: DictConfig) -> ProcessSettings:
     """The variables and the log that a composed configuration asks of the process of its run."""
     with explaining([]):
         log: Any = OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)
@@ -162,7 +162,7 @@ def surroundings(cfg: DictConfig) -> Surroundings:
         if isinstance(verbose, bool):
             verbose = ["root"] if verbose else []
         verbose = [verbose] if isinstance(verbose, str) else list(verbose)
-    return Surroundings(variables, log if log.get("root") else {}, verbose)
+    return ProcessSettings(variables, log if log.get("root") else {}, verbose)
 
 
 def hydra_part(cfg: DictConfig, part: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def hydra_parts(cfg: DictConfig) -> dict[str, dict[str, Any]]:
 
 def job_of(cfg: DictConfig, overrides: list[str]) -> Job:
     """The job of a composed configuration, its scalars checked."""
-    job = Job(overrides, plain(cfg), surroundings(cfg), hydra=hydra_parts(cfg))
+    job = Job(overrides, plain(cfg), process_settings(cfg), hydra=hydra_parts(cfg))
     _ = job.settings  # complains here, not in the middle of a sweep
     return job
 

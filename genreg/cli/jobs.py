@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from genreg.cli.compose import compose, explaining, hydra_parts, job_of, plain, surroundings, with_needs
+from genreg.cli.compose import compose, explaining, hydra_parts, job_of, plain, process_settings, with_needs
 from genreg.cli.help import GROUPS
 from genreg.errors import GenregError, InputError
 from genreg.run.train import Settings
@@ -84,7 +84,7 @@ def _base(choices: list[str]) -> tuple[DictConfig, Job] | None:
     """A composition to copy without Hydra's node, and what that asks of a job; None if they are bound up."""
     try:
         cfg = compose(choices)
-        job = Job([], {}, surroundings(cfg), hydra=hydra_parts(cfg))
+        job = Job([], {}, process_settings(cfg), hydra=hydra_parts(cfg))
     except InputError:
         return None  # perhaps a value mends it
     task = OmegaConf.masked_copy(cfg, [str(name) for name in cfg if name != "hydra"])

@@ -17,7 +17,7 @@ from genreg.cli.compose import (
     configs,
     explaining,
     hydra_part,
-    surroundings,
+    process_settings,
 )
 from genreg.cli.help import GROUPS
 from genreg.cli.jobs import Composer
@@ -53,7 +53,7 @@ def sweep(flags: Namespace) -> bool:
                     "hydra/sweeper", "none beside a sweep file or --dry-run", sweeper["_target_"]
                 )
             return False
-        with surroundings(master).entered():
+        with process_settings(master).entered():
             if name is None:
                 params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
                 jobs = Composer(about).jobs(grid(merged(params, given)))

@@ -22,7 +22,7 @@ from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.sources import attribute_of
 from genreg.run.train import train
-from genreg.study.job import Job, group, key, of_hydra, prepare
+from genreg.study.job import Job, group, key, of_hydra, train_needed
 
 
 def next_command(config: Config, flags: Namespace) -> str:
@@ -139,9 +139,9 @@ def _one(flags: Namespace) -> None:
         cfg = compose.compose([*about, *others])
         if cfg.hydra.mode == RunMode.MULTIRUN:
             raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
-        with compose.surroundings(cfg).entered():
+        with compose.process_settings(cfg).entered():
             config = compose.plain(cfg)
-            prepare(*with_needs([Job(others, config)], about))
+            train_needed(*with_needs([Job(others, config)], about))
             _train(config, flags)
 
 
@@ -179,7 +179,7 @@ def _repeat(flags: Namespace) -> None:
     before = like.environment(flags.like)
     with compose.configs():
         (job,) = with_needs([Job(flags.overrides, config)], compose.about_hydra(flags))
-    prepare(job)
+    train_needed(job)
     train(config, again=flags.again)
     _tell_next(config, flags)
     for line in like.differences(before, like.environment(run_path(config))):

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, and the newest from which a run goes on."""
+"""Checkpoints: a run goes on from the newest usable one. Written whole or not at all."""
 
 import hashlib
 import io
@@ -17,12 +17,36 @@ from genreg.errors import InputError
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
 
+log = logging.getLogger("genreg")
+
+FILES = {"metrics_size": "metrics.jsonl", "timing_size": "timing.jsonl"}
+AGAIN = "--again starts from the beginning"
 KEPT = 2  # if the newest is damaged, the one before it is used
+
+
+def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
+    """Load the task from the folder's newest usable checkpoint, which is returned; {} if there is none.
+
+    Raises InputError, with nothing changed, where every checkpoint lacks rows or the newest is of other code.
+    """
+    unusable: dict[Path, InputError] = {}
+    for path, state in valid(folder.path):
+        if missing := _missing_rows(folder.path, path, state):
+            unusable[path] = missing
+            continue
+        _load(task, path, state)
+        for newer, error in unusable.items():
+            log.warning("%s: going on from step %s", error, state["step"])
+            newer.unlink()  # later rows must not make it look whole
+        return state
+    if unusable:
+        raise next(iter(unusable.values()))
+    return {}
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write `state` as folder/checkpoint-<step>-<sha256>.pt, whole or not at all; keep the two newest."""
-    buffer = io.BytesIO()
+    buffer = io.BytesIO()  # in memory first: the name of the file holds the hash of its bytes
     torch.save(state, buffer)
     payload = buffer.getbuffer()
     digest = hashlib.sha256(payload).hexdigest()[:16]
@@ -30,6 +54,19 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
         file.write(payload)
     for path in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
         path.unlink()
+
+
+def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
+    """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
+    with write_atomic(folder / name, durable=True) as file:
+        torch.save({key: weight.cpu() for key, weight in weights.items()}, file)
+
+
+def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
+    """Save tensors as a compressed npz file, folder/name, for programs without torch."""
+    named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
+    with write_atomic(folder / name, durable=True) as file:
+        np.savez_compressed(file, **named)
 
 
 def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -47,47 +84,12 @@ def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             path.unlink()
 
 
-def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
-    """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
-    with write_atomic(folder / name, durable=True) as file:
-        torch.save({key: weight.cpu() for key, weight in weights.items()}, file)
-
-
-def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
-    """Save tensors as a compressed npz file, folder/name, for programs without torch."""
-    named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
-    with write_atomic(folder / name, durable=True) as file:
-        np.savez_compressed(file, **named)
-
-
-log = logging.getLogger("genreg")
-
-FILES = {"metrics_size": "metrics.jsonl", "timing_size": "timing.jsonl"}
-AGAIN = "--again starts from the beginning"
-
-
-def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
-    """Load the task from the folder's newest usable checkpoint, which is returned; {} if there is none.
-
-    Raises InputError, with nothing changed, where rows are missing to each, or the newest is of other code.
-    """
-    unusable: dict[Path, InputError] = {}
-    for path, state in valid(folder.path):
-        if missing := _missing_rows(folder.path, path, state):
-            unusable[path] = missing
-            continue
-        _load(task, path, state)
-        for newer, error in unusable.items():
-            log.warning("%s: going on from step %s", error, state["step"])
-            newer.unlink()  # later rows must not make it look whole
-        return state
-    if unusable:
-        raise next(iter(unusable.values()))
-    return {}
-
-
 def _missing_rows(folder: Path, path: Path, state: dict[str, Any]) -> InputError | None:
-    """Words on a file of rows shorter than at the checkpoint: cutting would lengthen it with zeros."""
+    """The error of a file of rows that is shorter than at the checkpoint, if one is.
+
+    Rows are cut back to a checkpoint: `truncate` would fill a shorter file with zero bytes, and the run would
+    seem complete though rows are lost.
+    """
     for key, name in FILES.items():
         file, size = folder / name, state[key]
         found = file.stat().st_size if file.exists() else 0
@@ -98,7 +100,7 @@ def _missing_rows(folder: Path, path: Path, state: dict[str, Any]) -> InputError
 
 
 def _load(task: Task, path: Path, state: dict[str, Any]) -> None:
-    """Let the task take up its state; whatever a task of other code raises is told with the file."""
+    """Let the task take up its state; InputError that names the file where the task has other code now."""
     try:
         task.load_state_dict(state["task"])
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""The record of what a run was made with."""
+"""The environment of a start: versions, device, commit, code and data."""
 
 import platform
 import subprocess

@@ -55,7 +55,7 @@ def run(
 
 @contextmanager
 def recorded(state: State) -> Iterator[None]:
-    """Write into the summary whatever ends the run inside."""
+    """Record in the summary how the run inside ended before its last step."""
     try:
         yield
     except KeyboardInterrupt:
@@ -84,7 +84,11 @@ def _write_row(
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that SIGINT or SIGTERM is appended to; a second signal raises KeyboardInterrupt at once."""
+    """A list to which SIGINT or SIGTERM is appended; a second signal raises KeyboardInterrupt at once.
+
+    The loop reads the list between steps: an exception in the middle of an update would leave weights and
+    optimizer of different steps, from which no run could go on bit for bit.
+    """
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genreg.run import data
-from genreg.run.code import other
+from genreg.run.code import changes
 from genreg.run.folder import printable
 from genreg.run.identity import Config
 from genreg.study import record
@@ -42,8 +42,8 @@ def run_stages(
     """
     tried: set[Path] = set()
     while True:
-        jobs, look = stages.jobs(), data.Look() if again else None
-        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, look)]
+        jobs, cache = stages.jobs(), data.Cache() if again else None
+        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, cache)]
         if left and not tried and not dry_run:  # with torch, which an answer alone must not cost
             stages.check()
         if not stages.many or (left and dry_run):
@@ -258,9 +258,9 @@ def conclusions(results: Sequence[Any]) -> Iterator[str]:
                 yield printable(f"{result.part.name}: {against}: {arm.verdict} after {pairs} pairs")
 
 
-def _over(job: Job, retry_failed: bool, look: data.Look | None) -> bool:
-    """True if nothing is left to do. look: given where finished runs of other code or data are repeated."""
+def _over(job: Job, retry_failed: bool, cache: data.Cache | None) -> bool:
+    """True if nothing is left to do. cache: given where finished runs of other code or data are repeated."""
     outcome = finished(job)
     if outcome is None or (outcome.status == "failed" and retry_failed):
         return False
-    return not (look and outcome.status == "done" and other(job.folder, job.config, look))
+    return not (cache and outcome.status == "done" and changes(job.folder, job.config, cache))

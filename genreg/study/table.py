@@ -1,4 +1,4 @@
-"""A sweep on the terminal: a live table of its arms, or a line for each run that ends."""
+"""The table of a running sweep on the terminal."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ ROWS = 20  # arms at most; the others are summed in one row
 
 
 class ArmStatus:
-    """A line of the table: how many jobs of an arm are in which state, their values, the first failure."""
+    """The row of one arm: counts of its jobs, the values so far, the reason of its first failure."""
 
     def __init__(self, name: str) -> None:
         self.name, self.reason = name, ""
@@ -80,7 +80,7 @@ class Table(AbstractContextManager["Table"]):
         self._move(job, "running", "left")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Count a job's end, and tell it."""
+        """Count the end of a job; without a live table, print a line of it."""
         self._move(job, "running", "left" if outcome.status == "interrupted" else outcome.status)
         self._arm(job).take(outcome)
         self.ended_here += outcome.status in ("done", "failed")
@@ -126,7 +126,7 @@ class Table(AbstractContextManager["Table"]):
         return table
 
     def _shown(self, arms: list[ArmStatus]) -> list[ArmStatus]:
-        """The arms for which there is room, in their order; those first where something happens."""
+        """The arms that there is room for, in their order; those that run or have failed come first."""
         room = max(3, min(ROWS, self.console.height - 11))
         chosen = sorted(arms, key=lambda arm: not (arm.counts["running"] or arm.reason))[:room]
         return [arm for arm in arms if arm in chosen]
@@ -137,12 +137,12 @@ def _reasons(arms: list[ArmStatus]) -> str | None:
     first: dict[str, str] = {}
     for arm in arms:
         first.setdefault(arm.reason, arm.name)
-    told = [escape(f"{name} failed: {reason}") for reason, name in first.items() if reason]
-    return "\n".join(told[:3]) or None
+    lines = [escape(f"{name} failed: {reason}") for reason, name in first.items() if reason]
+    return "\n".join(lines[:3]) or None
 
 
 def arm_names(jobs: Sequence[Job]) -> dict[Path, str]:
-    """The name of each arm by its folder, with the overrides that no other arm of this name has."""
+    """The name of each arm by its folder, with the overrides that not every arm of this name has."""
     overrides = {job.folder.path.parent: [o for o in job.overrides if key(o) != "seed"] for job in jobs}
     names = {job.folder.path.parent: experiment_name(job.config) for job in jobs}
     alike: dict[str, list[list[str]]] = {}
