@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass as plain_dataclass
 from importlib import import_module
+from inspect import unwrap
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -245,16 +246,23 @@ def uses_cuda(jobs: Sequence[Job]) -> bool:
 
 
 def preload(jobs: Sequence[Job]) -> None:
-    """Import the modules of the jobs once, so that workers forked from here need not."""
+    """Import the modules of the jobs once, so that workers forked from here need not.
+
+    Those too that torch imports with the first optimizer, and a loader of data when it is called.
+    """
     import torch
 
     from genreg.run import loop  # noqa: F401
     from genreg.run.environment import describe
 
     describe({}, torch.device("cpu"), {})  # remembers versions and commit
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # imports torch._dynamo, 1.4 s
     for target in {target for job in jobs for target in _targets(job.config)}:
         with suppress(Exception):  # a wrong target is its job's failure
-            import_module(target.rpartition(".")[0])
+            module, _, name = target.rpartition(".")
+            function = unwrap(getattr(import_module(module), name))
+            for inner in (name for name in function.__code__.co_names if "." in name):
+                import_module(inner)
 
 
 def _targets(node: Any) -> set[str]:
