@@ -38,14 +38,17 @@ class Result:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked `pairs`, leave combinations that show each value once; mark the others `full`."""
+    """Leave some cases of a test marked `pairs` or `every`; mark its others `full`."""
     tests: dict[Any, list[Any]] = {}
     for item in items:
-        if item.get_closest_marker("pairs"):
-            tests.setdefault((item.parent, item.originalname), []).append(item)  # type: ignore[attr-defined]
+        tests.setdefault((item.parent, getattr(item, "originalname", "")), []).append(item)
     for cases in tests.values():
-        values = {case: {(name, repr(v)) for name, v in case.callspec.params.items()} for case in cases}
-        for case in set(cases) - covering(values):
+        left = set(cases)
+        if every := cases[0].get_closest_marker("every"):
+            left = set(cases[:: every.args[0]])
+        if cases[0].get_closest_marker("pairs"):
+            left = covering({c: {(name, repr(v)) for name, v in c.callspec.params.items()} for c in cases})
+        for case in set(cases) - left:
             case.add_marker("full")
 
 

@@ -63,6 +63,7 @@ def test_fgsm_of_linear_regression() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["fgm", "fgsm"])
 def test_updates_by_hand(kind: str) -> None:
     def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_of_the_published_experiment_trains(
     genreg: Genreg, texts: list[str], tmp_path: Path, arm: str
@@ -60,6 +61,7 @@ def test_both_updates_are_one_with_task_classify(genreg: Genreg, texts: list[str
     assert "train/unlabeled_loss" not in rows(tmp_path)[-1]
 
 
+@pytest.mark.full
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
     genreg: Genreg, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
             assert whole.read_bytes() == again.read_bytes()
 
 
+@pytest.mark.full
 def test_an_export_begins_where_the_run_ended(genreg: Genreg, texts: list[str], tmp_path: Path) -> None:
     bert = ["model=bert", "model.width=16", "model.heads=2", "model.layers=2", "dataset.tokenizer=words",
             "dataset.min_count=1"]  # fmt: skip
@@ -119,6 +122,7 @@ def test_an_export_begins_where_the_run_ended(genreg: Genreg, texts: list[str], 
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.full
 def test_errors_are_one_line_and_exit_2(genreg: Genreg, texts: list[str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     wrong = {
@@ -138,6 +142,7 @@ def name(tmp_path_factory: pytest.TempPathFactory) -> str:
     return encoder(tmp_path_factory.mktemp("bert"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("chosen", [{"vat": {"scope": "table"}}, {"r_drop": {"of": "unlabeled"}, "fgm": {}}])
 def test_a_resumed_run_ends_with_the_same_bits_dropout_and_all(name: str, chosen: dict[str, Any]) -> None:
     whole, first, second = (
@@ -179,6 +184,7 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("double")
 def test_it_is_the_published_update(name: str) -> None:
     """Against a plain loop that adds the perturbation to the table itself, 20 steps in float64."""

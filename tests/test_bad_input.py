@@ -196,6 +196,7 @@ CASES: list[tuple[list[str], str, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.every(12)
 @pytest.mark.parametrize(("arguments", "key", "says"), CASES, ids=[" ".join(case[0]) for case in CASES])
 def test_bad_input(
     genreg: Callable[..., Result], tmp_path: Path, arguments: list[str], key: str, says: str
@@ -230,6 +231,7 @@ def test_damaged_data(genreg: Callable[..., Result], data_dir: Path, tmp_path: P
     assert "genreg data fetch zh_sentiment" in answer.err
 
 
+@pytest.mark.full
 def test_a_sweep_tells_every_failure_and_goes_on(genreg: Callable[..., Result], tmp_path: Path) -> None:
     answer = genreg("train", "-m", "experiment=smoke/vat", "regularizer.vat.epsilon=-1,0.5,-2", "steps=3")
     assert answer.code == 2

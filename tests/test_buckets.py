@@ -55,6 +55,7 @@ def test_windows_across_epochs_hold_what_a_plain_order_holds(n: int, monkeypatch
     assert len(orders) == 5
 
 
+@pytest.mark.full
 def test_a_step_is_the_same_whatever_came_before() -> None:
     forth = [buckets()(step).tolist() for step in range(100)]
     made = buckets()

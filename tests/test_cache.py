@@ -92,6 +92,7 @@ def pictures(data_dir: Path) -> Arrays:
     return {name: getattr(dataset, name).x.numpy() for name in ("validation", "test")}
 
 
+@pytest.mark.every(9)
 @pytest.mark.parametrize("damage", [cut, turned, empty])
 @pytest.mark.parametrize("read", [tokens, vectors, pictures])
 def test_a_damaged_file_is_made_again_with_one_warning(

@@ -274,6 +274,7 @@ def test_a_measure_that_raises_leaves_the_model_as_it_was(name: str) -> None:
     )  # it begins a pass, as every update does
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", OF_CLASSIFIERS)
 def test_a_measure_is_the_same_at_every_call(name: str) -> None:
     model, split = MLP(input_shape=[2], outputs=2, widths=[8]), moons().labeled

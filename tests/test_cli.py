@@ -30,6 +30,7 @@ def runs(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.rglob("summary.json"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("option", [o for o in yaml_options("experiment") if o.startswith("smoke/")])
 def test_smoke(genreg: Genreg, tmp_path: Path, option: str) -> None:
     answer = genreg("train", f"experiment={option}", "device=cpu")
@@ -75,6 +76,7 @@ def test_a_finished_run_returns_at_once(genreg: Genreg, tmp_path: Path) -> None:
     assert not list(path.glob("checkpoint-*"))
 
 
+@pytest.mark.full
 def test_more_steps_are_a_run_of_their_own_and_say_so(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", *SMOKE)
     (path,) = runs(tmp_path)
@@ -103,6 +105,7 @@ def test_a_dry_run_needs_no_torch(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.full
 def test_what_names_the_folder(genreg: Genreg, tmp_path: Path) -> None:
     """Seed and plumbing do not make another experiment; anything else does."""
     same = [[], ["quiet=true"], ["checkpoint_every=7"], ["logger=tensorboard"], ["seed=1"], ["data_dir=."]]
@@ -122,6 +125,7 @@ def test_one_configuration_however_it_was_typed(genreg: Genreg, tmp_path: Path) 
     assert "finished already" in genreg("train", *typed).out
 
 
+@pytest.mark.full
 def test_a_number_is_a_number(genreg: Genreg, tmp_path: Path) -> None:
     """1, 1.0 and 1e0 are one run and one arm, for a count, a weight, a list and the seed; true is not 1."""
     same = ["experiment=smoke/vat", "device=cpu", "steps=2", "quiet=false"]
@@ -149,6 +153,7 @@ def test_an_arm_begun_when_numbers_were_hashed_as_typed_goes_on_there(tmp_path: 
     assert same_run(config(1.0)) == same_run(config(1))
 
 
+@pytest.mark.full
 def test_multirun_shares_nothing_but_the_command(genreg: Genreg, tmp_path: Path) -> None:
     answer = genreg("train", "-m", "experiment=smoke/none,smoke/vat", "seed=range(2)", "device=cpu")
     assert answer.code == 0
@@ -169,12 +174,14 @@ def test_several_methods_at_once(genreg: Genreg, tmp_path: Path) -> None:
     assert {"train/vat", "train/entropy"} <= set(RunFolder(path).rows()[0])
 
 
+@pytest.mark.full
 def test_the_order_in_which_methods_are_typed_names_nothing(genreg: Genreg, tmp_path: Path) -> None:
     for methods in ("[vat,noise_consistency]", "[noise_consistency,vat]"):
         assert genreg("train", *SMOKE, "name=null", f"regularizer={methods}").code == 0
     assert len(runs(tmp_path)) == 1
 
 
+@pytest.mark.full
 def test_what_an_unchosen_option_leaves_behind_is_dropped_and_said(genreg: Genreg, tmp_path: Path) -> None:
     same = ["regularizer=entropy", "dataset=two_moons", "steps=2", "optimizer.lr=0.01", "model.dropout=0.0",
             "name=null", "logger=none"]  # fmt: skip
@@ -186,6 +193,7 @@ def test_what_an_unchosen_option_leaves_behind_is_dropped_and_said(genreg: Genre
     assert "finished already" in genreg("train", "experiment=vat_200/supervised", *same).out
 
 
+@pytest.mark.full
 def test_hydra_flags(genreg: Genreg) -> None:
     shown = genreg("train", "--cfg", "job", *SMOKE)
     assert OmegaConf.create(shown.out).regularizer.vat._target_ == "genreg.regularizer.VAT"
@@ -193,6 +201,7 @@ def test_hydra_flags(genreg: Genreg) -> None:
     assert "Hydra" in genreg("train", "--hydra-help").out
 
 
+@pytest.mark.full
 def test_more_options_from_a_folder(genreg: Genreg, tmp_path: Path) -> None:
     extra = tmp_path / "mine" / "model" / "tiny.yaml"
     extra.parent.mkdir(parents=True)
@@ -201,6 +210,7 @@ def test_more_options_from_a_folder(genreg: Genreg, tmp_path: Path) -> None:
     assert "my own tiny network" in genreg("train", "--config-dir", "mine", "--help").out
 
 
+@pytest.mark.full
 def test_overrides_may_stand_behind_a_flag(genreg: Genreg, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert genreg("train", "steps=7", "--config-dir", "mine", *SMOKE).code == 0
@@ -210,6 +220,7 @@ def test_overrides_may_stand_behind_a_flag(genreg: Genreg, tmp_path: Path) -> No
     assert (OmegaConf.create(shown.out).name, OmegaConf.create(shown.out).steps) == ("smoke/vat", 7)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("many", [[], ["-m"]])
 def test_what_the_hydra_node_asks_of_a_run(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: list[str]
@@ -232,6 +243,7 @@ def test_what_the_hydra_node_asks_of_a_run(
     logging.getLogger("genreg.told").setLevel(logging.NOTSET)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
@@ -269,6 +281,7 @@ def test_what_to_type_next(
     assert again.code == 0, again
 
 
+@pytest.mark.full
 def test_what_to_type_after_a_repeated_run(genreg: Genreg, tmp_path: Path) -> None:
     """Its task is known by its class, whatever its module is called."""
     assert option_of("task", "genreg.task.landscape.Minimi") is None
@@ -299,6 +312,7 @@ def test_a_diverged_run_is_recorded_as_failed(genreg: Genreg, tmp_path: Path) ->
     assert "at step" in RunFolder(path).summary()["reason"]
 
 
+@pytest.mark.full
 def test_quiet(genreg: Genreg) -> None:
     for _ in range(2):  # trained, then found finished
         assert genreg("train", *SMOKE, "quiet=true") == Result(0, "", "")

@@ -40,6 +40,7 @@ def summaries(folder: Path) -> list[Path]:
     return [path.parent for path in folder.rglob("summary.json")]
 
 
+@pytest.mark.full
 def test_every_target_is_recorded_by_its_source(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", *SMOKE)
     (folder,) = summaries(tmp_path)
@@ -53,6 +54,7 @@ def test_every_target_is_recorded_by_its_source(genreg: Genreg, tmp_path: Path) 
     assert "logger" not in str(start["code"])
 
 
+@pytest.mark.full
 def test_other_code_is_said_and_again_repeats(genreg: Genreg, tmp_path: Path) -> None:
     typed = write(tmp_path / "mine", "own_a", 1)
     assert (answer := genreg(*typed)).code == 0, answer.err
@@ -81,6 +83,7 @@ def test_other_code_is_said_and_again_repeats(genreg: Genreg, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.full
 def test_a_refused_repetition_leaves_the_run(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", *SMOKE)
     before = summaries(tmp_path)
@@ -88,6 +91,7 @@ def test_a_refused_repetition_leaves_the_run(genreg: Genreg, tmp_path: Path) -> 
     assert summaries(tmp_path) == before
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("code", [None, [], {"task": 3}, {"task": {"module": 1, "digest": "x"}}])
 def test_a_folder_without_a_record_is_silent(genreg: Genreg, tmp_path: Path, code: Any) -> None:
     genreg("train", *SMOKE)
@@ -99,6 +103,7 @@ def test_a_folder_without_a_record_is_silent(genreg: Genreg, tmp_path: Path, cod
     assert "other code" not in answer.out
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("resumed", [True, False])
 def test_only_code_that_made_the_run_counts(genreg: Genreg, tmp_path: Path, resumed: bool) -> None:
     """A run that failed before its first checkpoint and was made anew is of the new code alone."""
@@ -115,6 +120,7 @@ def test_only_code_that_made_the_run_counts(genreg: Genreg, tmp_path: Path, resu
     assert ("finished already, with other code of model" in second.out) == resumed
 
 
+@pytest.mark.full
 def test_a_report_says_where_runs_differ_in_code(genreg: Genreg, tmp_path: Path) -> None:
     for seed in (0, 1):
         genreg("train", *SMOKE, f"seed={seed}", "steps=5", "eval_every=5")

@@ -163,6 +163,7 @@ def test_real_targets_may_be_asked_under_noise() -> None:
     assert "test_noise/mse" in real(corruption={"noise": 0.5}).evaluate()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("override", "said"), [
     ("task.label_noise=1.5", "task.label_noise"), ("task.corruption.noise=-1", "task.corruption.noise"),
     ("task.corruption.fog=1", "task.corruption.fog"), ("task.corruption.blur=much", "task.corruption.blur"),
@@ -174,6 +175,7 @@ def test_a_bad_value_is_one_line(genreg: Callable[..., Result], override: str, s
     assert len(result.err.strip().splitlines()) <= 2
 
 
+@pytest.mark.full
 def test_the_command_line_makes_such_rows(genreg: Callable[..., Result]) -> None:
     result = genreg("train", "task.label_noise=0.2", "task.corruption.noise=0.3", "steps=2", "eval_every=2",
                     "logger=none", "device=cpu")  # fmt: skip

@@ -59,6 +59,7 @@ def test_two_moons_are_the_same_points_for_every_seed() -> None:
     assert not torch.equal(a.labeled.x, b.labeled.x)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("data", "modes", "neighbours"), [
     (gaussian_ring, 8, 2 * math.sqrt(2) * math.sin(math.pi / 8)),  # a chord
     (gaussian_grid, 25, 1 / math.sqrt(2)),  # spacing 2 over 2.828, as in the toy of WGAN-GP's code
@@ -112,6 +113,7 @@ def test_data_without_labels_cannot_be_classified() -> None:
         small_task(dataset=swiss_roll)
 
 
+@pytest.mark.full
 def test_a_frame_of_zeros(data_dir: Path) -> None:
     dataset, framed = (mnist(data_dir=data_dir, labeled=20, size=size) for size in (28, 32))
     assert framed.unlabeled.shape == (50_000, 1, 32, 32)
@@ -165,6 +167,7 @@ def test_too_few_or_too_many_labels(labeled: int) -> None:
         digits(labeled=labeled)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("name", "first", "counts"),
     [

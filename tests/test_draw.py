@@ -162,6 +162,7 @@ def test_real_targets_of_a_sorted_file_are_drawn(tmp_path: Path) -> None:
     assert torch.equal(drawn.labeled.y, drawn.labeled.y.sort(0).values)  # the pool keeps its order
 
 
+@pytest.mark.full
 def test_runs_of_earlier_versions_are_found_again(genreg: Callable[..., Result], tmp_path: Path) -> None:
     """A configuration without the key is that of `stratify=false`; what is typed today is another run."""
     then: dict[str, Any] = {"dataset": {"_target_": "genreg.dataset.npz", "path": "a.npz"}, "seed": 0}

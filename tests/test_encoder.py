@@ -22,6 +22,7 @@ def name(tmp_path_factory: pytest.TempPathFactory) -> str:
     return encoder(tmp_path_factory.mktemp("bert"))
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_states_are_those_of_the_encoder_itself(kind: str, attention: str, tmp_path: Path) -> None:
@@ -36,6 +37,7 @@ def test_states_are_those_of_the_encoder_itself(kind: str, attention: str, tmp_p
     assert made.output.in_features == made.states == expected.shape[2]
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_logits_do_not_depend_on_padding(kind: str, pooling: str, tmp_path: Path) -> None:
@@ -128,6 +130,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("chosen", METHODS)
 def test_layers_that_run_again_change_no_bit(name: str, chosen: str) -> None:
     """With dropout inside, so that they must draw the same masks again."""

@@ -112,6 +112,7 @@ def test_mixup_by_hand() -> None:
     agrees({"mixup": Mixup(alpha=alpha)}, objective)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("alpha", [1e-4, 0.2, 0.5, 1.0, 7.0])
 def test_the_share_of_mixup_is_beta_distributed(alpha: float) -> None:
     draw = torch.Generator().manual_seed(0)

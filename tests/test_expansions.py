@@ -95,6 +95,7 @@ SAMPLED: dict[str, tuple[Callable[..., Regularizer], Callable[[], float]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", SAMPLED)
 def test_signs_estimate_without_bias_and_better_with_more_of_them(name: str) -> None:
     make, exact = SAMPLED[name]
@@ -154,6 +155,7 @@ def test_consistency_under_small_noise_is_the_jacobian_penalty(divergence: Any) 
     assert remainder(0.1) / remainder(0.05) == pytest.approx(16, rel=0.1)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("divergence", ["mse", "kl"])
 def test_consistency_along_random_directions_is_the_jacobian_penalty(divergence: Any) -> None:
     """A direction of length epsilon in d dimensions has the covariance epsilon^2 / d."""

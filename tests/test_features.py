@@ -86,6 +86,7 @@ def generator(genreg: Callable[..., Result], tmp_path: Path) -> list[str]:
             *features, "measure.fid.samples=20", "steps=2", "device=cpu", "logger=none"]  # fmt: skip
 
 
+@pytest.mark.full
 def test_the_run_that_features_need_is_made_on_the_way(genreg: Callable[..., Result], tmp_path: Path) -> None:
     typed = generator(genreg, tmp_path)
     answer = genreg("train", *typed)
@@ -100,6 +101,7 @@ def test_the_run_that_features_need_is_made_on_the_way(genreg: Callable[..., Res
     assert "needed first" not in genreg("train", *typed, "steps=1").out
 
 
+@pytest.mark.full
 def test_jobs_at_once_make_what_they_need_once(genreg: Callable[..., Result], tmp_path: Path) -> None:
     typed = generator(genreg, tmp_path)
     answer = genreg("train", "-m", *typed, "seed=range(3)", "hydra.launcher.workers=3")
@@ -109,6 +111,7 @@ def test_jobs_at_once_make_what_they_need_once(genreg: Callable[..., Result], tm
     assert len(list((tmp_path / "outputs").rglob("summary.json"))) == 4
 
 
+@pytest.mark.full
 def test_a_sweep_needs_its_own_run_where_it_has_one(genreg: Callable[..., Result], tmp_path: Path) -> None:
     """Another of the same name beside it would be one too many."""
     _, mine, *typed = generator(genreg, tmp_path)
@@ -124,6 +127,7 @@ def test_a_sweep_needs_its_own_run_where_it_has_one(genreg: Callable[..., Result
     assert len(list((tmp_path / "outputs").rglob("features/*/seed=0"))) == 1
 
 
+@pytest.mark.full
 def test_what_keeps_a_run_from_giving_features(genreg: Callable[..., Result], tmp_path: Path) -> None:
     outputs = tmp_path / "outputs"
     with pytest.raises(InputError, match="genreg train experiment=features/squares seed=0 output_dir="):

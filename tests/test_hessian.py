@@ -61,6 +61,7 @@ def explicit(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return torch.func.hessian(loss)(flat)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(("kind", "memory"), [("mlp", 1e9), ("mlp", 2e4), ("conv", 1e5)])
 def test_products_are_those_of_the_explicit_hessian(kind: str, memory: float) -> None:
     model, x, y = network(kind)
@@ -89,6 +90,7 @@ LANDSCAPES = [
 ]
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("model", LANDSCAPES, ids=lambda m: type(m).__name__)
 @pytest.mark.parametrize("method", ["exact", "hutchinson", "hutch++"])
 def test_trace_of_landscapes_is_the_closed_form(model: Any, method: Any) -> None:
@@ -100,6 +102,7 @@ def test_trace_of_landscapes_is_the_closed_form(model: Any, method: Any) -> None
     assert found.n == len(found.samples)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ["hutchinson", "hutch++"])
 def test_the_standard_error_of_a_trace_is_honest(method: Any) -> None:
     """Of 100 estimates of a network's trace about 95 lie within two of their own standard errors."""
@@ -144,6 +147,7 @@ def test_sampling_stops_by_the_spread_and_not_by_a_mean_that_stands_still() -> N
     assert (until(lambda k: [2.0] * k, 0.1, 3).n, until(lambda k: [2.0] * k, 0.1, 1).n) == (3, 1)
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_eigenvalues_are_those_of_the_explicit_hessian(kind: str) -> None:
     model, x, y = network(kind)
@@ -177,6 +181,7 @@ def test_lanczos_stops_where_the_krylov_space_ends() -> None:
     assert {round(value, 6) for value in values} >= {9.0, 4.0, 1.0, -2.0}
 
 
+@pytest.mark.full
 def test_density_has_the_moments_of_the_spectrum() -> None:
     model, x, y = network()
     matrix = explicit(model, x, y)

@@ -220,6 +220,7 @@ def test_folders_of_no_use(tmp_path: Path, options: dict[str, Any], says: str) -
         image_folder(data_dir=data, **{**OPTIONS, **options})
 
 
+@pytest.mark.full
 def test_emoji(data_dir: Path) -> None:
     dataset = emoji32(data_dir=data_dir)
     assert [len(dataset.unlabeled), len(dataset.validation), len(dataset.test)] == [2583, 500, 500]

@@ -61,6 +61,7 @@ def test_the_interval_of_few_probes_holds_the_trace_as_often_as_it_says() -> Non
 RANKS = torch.arange(1, 61, dtype=torch.float64)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("eigenvalues", "relative_error"), [
     (1 / RANKS, 0.2),
     (1 / RANKS**2, 0.2),

@@ -53,6 +53,7 @@ def sure() -> MLP:
     return model
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CLASSIFIER)
 def test_a_measure_of_a_classifier_reads_all_classes_of_sorted_items(name: str) -> None:
     model, measure = sure(), MEASURES[name]

@@ -177,6 +177,7 @@ def test_a_landscape_takes_no_data(genreg: Callable[..., Result], choice: str) -
         Minimize(model=LANDSCAPES["valley"], optimizer=OPTIMIZERS["gd"], **{group: lambda: None})
 
 
+@pytest.mark.full
 def test_run_folder_holds_every_replica(genreg: Callable[..., Result], tmp_path: Path) -> None:
     answer = genreg("train", "experiment=anti_pgd_valley/anti_pgd", "model.replicas=5", "steps=40",
                     "log_every=10", "eval_every=20", "logger=none")  # fmt: skip

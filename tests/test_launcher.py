@@ -105,6 +105,7 @@ def test_failures_are_listed_and_not_run_again(genreg: Genreg, tmp_path: Path) -
     assert genreg(*command.split()[1:]).code == 1
 
 
+@pytest.mark.full
 def test_stop_at_the_first_failure(genreg: Genreg, tmp_path: Path) -> None:
     options = ["hydra.launcher.keep_going=false", "hydra.launcher.workers=1"]
     answer = genreg("train", "-m", "experiment=anti_pgd_valley/gd", *TINY, "steps=40",
@@ -262,6 +263,7 @@ def test_another_launcher_of_hydra(genreg: Genreg, tmp_path: Path) -> None:
     assert status(tmp_path) == ["done", "done"]
 
 
+@pytest.mark.full
 def test_another_sweeper_of_hydra(genreg: Genreg, tmp_path: Path) -> None:
     """Its jobs reach the local launcher through Hydra's plugin."""
     answer = genreg("train", "-m", *VALLEY, "steps=4", "seed=0,1", "optimizer.sigma=0.1,-1",

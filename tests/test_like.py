@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Result
 from omegaconf import OmegaConf
 from test_sweep import TINY
@@ -12,6 +13,7 @@ from test_sweep import TINY
 Genreg = Callable[..., Result]
 
 
+@pytest.mark.full
 def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", *TINY, "quiet=true")
     (first,) = (path.parent for path in tmp_path.rglob("summary.json"))
@@ -36,6 +38,7 @@ def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
     assert (wrong.code, "nearest: steps" in wrong.err) == (2, True)
 
 
+@pytest.mark.full
 def test_like_takes_options_that_only_some_tasks_have(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", "task=wgan", "steps=1", "logger=none", "quiet=true", "device=cpu")
     (first,) = (path.parent for path in tmp_path.rglob("summary.json"))

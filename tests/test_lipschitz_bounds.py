@@ -43,6 +43,7 @@ def settled(name: str, seed: int) -> Classifier:
     return model
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("attached", ["none", "spectral_normalization"])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("name", NETS)

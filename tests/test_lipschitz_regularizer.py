@@ -160,6 +160,7 @@ def conditional_forward(name: str, n: int = 40) -> CriticForward:
     return forward.of("gradient_penalty")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["mlp", "dcgan"])
 @pytest.mark.parametrize("interpolate", ["within", "across"])
 def test_a_conditional_slope_is_that_of_the_real_items_label(name: str, interpolate: Any) -> None:

@@ -54,6 +54,7 @@ def read_wandb(path: Path) -> tuple[Any, list[dict[str, Any]]]:
     return run, rows
 
 
+@pytest.mark.full
 def test_wandb_writes_the_rows_offline(genreg: Callable[..., Result], tmp_path: Path) -> None:
     for seed in (0, 1):
         assert genreg("train", *SMOKE, "logger=wandb", f"seed={seed}").code == 0
@@ -76,6 +77,7 @@ def test_wandb_writes_the_rows_offline(genreg: Callable[..., Result], tmp_path: 
         assert [float(row["train/vat"]) for row in rows] == [row["train/vat"] for row in ours]
 
 
+@pytest.mark.full
 def test_several_loggers_at_once(genreg: Callable[..., Result], tmp_path: Path) -> None:
     assert genreg("train", *SMOKE, "logger=[wandb,tensorboard]").code == 0
     assert len(offline_runs(tmp_path)) == 1
@@ -229,6 +231,7 @@ def test_wandb_knows_steps_methods_and_which_way_is_better(
     assert set().union(*run.rows) == {"step", *run.metrics}
 
 
+@pytest.mark.full
 def test_a_trial_of_an_agent(
     genreg: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, recorded: list[Recorded], tmp_path: Path
 ) -> None:

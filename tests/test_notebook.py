@@ -40,6 +40,7 @@ def trained(genreg: Genreg, *overrides: str) -> Path:
     return summary.parent
 
 
+@pytest.mark.full
 def test_the_documents_examples_run(genreg: Genreg, capfd: pytest.CaptureFixture[str]) -> None:
     matplotlib.use("agg")
     (command,) = re.findall(r"```\ngenreg (train .*)\n```", DOCUMENT)
@@ -118,6 +119,7 @@ def test_tables_without_runs_or_pandas(recorded: Path, monkeypatch: pytest.Monke
         package.runs(recorded)
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("weights", ["best", "last"])
 def test_what_is_loaded_gives_the_recorded_numbers(genreg: Genreg, name: str, weights: Any) -> None:
@@ -141,6 +143,7 @@ def test_best_and_last_are_other_weights(genreg: Genreg) -> None:
     assert not all(torch.equal(best[key], last[key]) for key in best)
 
 
+@pytest.mark.full
 def test_a_generator_is_the_average_that_was_judged(genreg: Genreg) -> None:
     found = package.load(trained(genreg, *TASKS["wgan"]))
     assert found.config["task"]["ema_decay"] > 0
@@ -149,6 +152,7 @@ def test_a_generator_is_the_average_that_was_judged(genreg: Genreg) -> None:
         assert torch.equal(ours, average)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("way", ["argument", "environment"])
 def test_data_may_lie_elsewhere(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -244,6 +244,7 @@ def test_sizes_of_validation(tmp_path: Path, size: Any) -> None:
         npz(data_dir=tmp_path, path="mine.npz", validation=size)
 
 
+@pytest.mark.full
 def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) -> None:
     np.savez(tmp_path / "real.npz", X=FLOATS, y=REAL)
     np.savez(tmp_path / "one.npz", X=FLOATS, y=np.zeros(N))

@@ -74,6 +74,7 @@ def wrapped(problem: Problem, name: str, base: str = "sgd", **options: Any) -> A
     return WRAPPERS[name](problem.groups(), **given)
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_strength_zero_is_the_base_bit_for_bit(name: str, base: str) -> None:
@@ -84,6 +85,7 @@ def test_strength_zero_is_the_base_bit_for_bit(name: str, base: str) -> None:
     assert not equal(weights, on.train(wrapped(on, name, base), range(60)))
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_resumed_in_the_middle_ends_with_the_same_bits(name: str, base: str) -> None:
@@ -264,6 +266,7 @@ def test_classifier_is_judged_and_kept_at_the_noise_free_iterate() -> None:
     assert all(torch.equal(p, kept[name]) for name, p in task.model.named_parameters())
 
 
+@pytest.mark.every(9)
 @pytest.mark.parametrize(("override", "said"), [
     ("optimizer.sigma=-1", "optimizer.sigma: expected a number, 0 or more"),
     ("optimizer.sigma=nan", "optimizer.sigma: expected a finite number"),

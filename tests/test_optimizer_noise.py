@@ -46,6 +46,7 @@ def test_replicas_have_independent_noise_of_their_own() -> None:
         assert not torch.equal(Noise(parameters, seed=4, replicas=range(6))(n)[0], views[0])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("size", [1, 8, 64, 1001])
 def test_rademacher_signs_are_fair_and_white(size: int) -> None:
     generator = torch.Generator().manual_seed(1)

@@ -29,6 +29,7 @@ def started(tmp_path: Path) -> list[str]:
     return [json.loads(file.read_text())[-1]["dataset"] for file in files]
 
 
+@pytest.mark.full
 def test_the_line_is_said_and_kept(genreg: Callable[..., Result], tmp_path: Path) -> None:
     table(tmp_path)
     answer = genreg("train", *GIVEN)
@@ -40,6 +41,7 @@ def test_the_line_is_said_and_kept(genreg: Callable[..., Result], tmp_path: Path
     assert started(tmp_path) == [LINE, LINE]
 
 
+@pytest.mark.full
 def test_the_shells_folder_comes_first(genreg: Callable[..., Result], tmp_path: Path) -> None:
     data = table(tmp_path / "data", "cd")
     assert genreg("train", *GIVEN, f"data_dir={data}").code == 0

@@ -81,6 +81,7 @@ def test_strength_zero_is_the_baseline_bit_for_bit(method: Regularizer) -> None:
     assert same(plain_weights(trained({"a": method})), plain_weights(trained({})))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("method", ON, ids=name)
 def test_evaluation_is_that_of_the_bare_model(method: Regularizer) -> None:
     task, bare = trained({"a": method}), small_task(seed=1)

@@ -97,7 +97,7 @@ def watched(task: Any) -> tuple[dict[str, Tensor], dict[str, bytes]]:
     return terms, {name: g.get_state().numpy().tobytes() for name, g in generators.items()}
 
 
-@pytest.mark.pairs
+@pytest.mark.full
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("first", ["spectral_normalization", "weight_clipping"])
@@ -118,7 +118,7 @@ def test_the_draws_of_methods_are_watched() -> None:
 # A state goes through a checkpoint.
 
 
-@pytest.mark.pairs
+@pytest.mark.full
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_method_with_a_state_resumes_bit_for_bit(task: str, by: str) -> None:

@@ -78,6 +78,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Tensor]]:
     return torch.load(folder / "found.pt", weights_only=True)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_make_the_gradients_of_one(name: str, found: dict[str, list[Tensor]]) -> None:
     model = network()

@@ -27,6 +27,7 @@ def moons(**options: Any) -> Any:
     return small_task(dataset=two_moons, model=TINY, **options)
 
 
+@pytest.mark.full
 def test_frames_and_a_panel_at_steps_that_are_not_evaluated(genreg: Callable[..., Result]) -> None:
     arguments = ["experiment=two_moons/vat", "steps=12", "eval_every=5", "log_every=4", "device=cpu",
                  "task.frames=[0,3,10,12,99]", "logger=none", "output_dir=out"]  # fmt: skip
@@ -39,6 +40,7 @@ def test_frames_and_a_panel_at_steps_that_are_not_evaluated(genreg: Callable[...
     assert np.array_equal(panel[CAPTION:, width : 2 * width], frame)
 
 
+@pytest.mark.full
 def test_the_report_shows_all_steps_in_one_picture(genreg: Callable[..., Result]) -> None:
     arguments = ["steps=3", "task.frames=[0,3]", "device=cpu", "logger=none", "output_dir=out"]
     assert genreg("train", "experiment=two_moons/none", *arguments).code == 0
@@ -49,11 +51,13 @@ def test_the_report_shows_all_steps_in_one_picture(genreg: Callable[..., Result]
     assert page.count("data:image/webp") == 1
 
 
+@pytest.mark.full
 def test_a_run_without_frames_draws_nothing(genreg: Callable[..., Result]) -> None:
     assert genreg("train", "experiment=smoke/vat", "steps=2", "device=cpu", "output_dir=out").code == 0
     assert not list(Path("out").rglob("samples*"))
 
 
+@pytest.mark.full
 def test_drawing_leaves_the_run_as_it_was(genreg: Callable[..., Result]) -> None:
     """Rows are the same bytes with and without pictures."""
     common = ["experiment=two_moons/vat", "steps=20", "checkpoint_every=5", "device=cpu", "logger=none"]

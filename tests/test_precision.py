@@ -21,6 +21,7 @@ SETTLED = re.compile(r"parametrizations\.weight\.0\.[uv]$|critic\.layers\.3\.bia
 """Of a matrix of one row, u is 1 from the start; the Wasserstein loss is flat in the critic's last bias."""
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("option", yaml_options("regularizer"))
 @pytest.mark.parametrize("overrides", [CLASSIFIER, PLAYERS], ids=["classifier", "players"])
 def test_bf16_trains_near_to_float32(option: str, overrides: list[str]) -> None:
@@ -48,6 +49,7 @@ def trained(*overrides: str) -> dict[str, Tensor]:
     return terms
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("epsilon", "low", "high"), [(0.05, 0.1, 0.6), (0.4, 0.0, 0.1), (2.0, 0.0, 0.05)])
 def test_small_perturbations_are_mostly_rounding_under_bf16(epsilon: float, low: float, high: float) -> None:
     """As its page says: below a tenth of an item's length, 3.9. Against float64 along the same direction."""

@@ -137,6 +137,7 @@ def test_next_needs_a_model_that_sees_nothing_behind() -> None:
         pretrain("char_cnn", objective="next")
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", MODELS)
 def test_it_learns_the_pool(name: str) -> None:
     task = pretrain(name)

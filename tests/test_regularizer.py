@@ -38,6 +38,7 @@ def test_every_method_has_a_yaml() -> None:
     assert {c for c in classes if issubclass(c, Regularizer)} - {Regularizer} == set(METHODS.values())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", PENALTIES)
 def test_weight_zero_is_the_baseline_bit_for_bit(name: str) -> None:
     baseline = weights_after(small_task())
@@ -54,6 +55,7 @@ def test_a_bound_out_of_reach_is_the_baseline_bit_for_bit(name: str) -> None:
     assert not all(map(torch.equal, baseline, moved))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("options", [{}, {"target": "flow"}, {"scope": "batch"}, {"norm": "linf"}])
 @pytest.mark.parametrize("name", PERTURBING)
 def test_epsilon_zero_is_the_baseline_bit_for_bit(name: str, options: dict[str, str]) -> None:
@@ -63,6 +65,7 @@ def test_epsilon_zero_is_the_baseline_bit_for_bit(name: str, options: dict[str, 
     assert all(map(torch.equal, baseline, weights_after(small_task({name: method}))))
 
 
+@pytest.mark.full
 def test_epsilon_zero_is_the_baseline_with_the_exact_direction() -> None:
     method = VAT(epsilon=0.0, direction="exact", power_iterations=3)
     assert all(map(torch.equal, weights_after(small_task()), weights_after(small_task({"vat": method}))))

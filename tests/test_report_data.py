@@ -72,6 +72,7 @@ def arms(part: dict[str, Any]) -> dict[str, Any]:
     return {arm["arm"]: arm for arm in part["arms"]}
 
 
+@pytest.mark.full
 def test_wine_and_coin_flips_are_no_arms_of_one_comparison(genreg: Genreg, tmp_path: Path) -> None:
     wine, coins = write_tables(tmp_path)
     typed = ["train", "-m", "dataset=table", f"dataset.path={wine},{coins}", "seed=range(5)", *SHORT]

@@ -64,6 +64,7 @@ def drawn_as(result: PartResult, word: str) -> Picture:
     return Picture(found)
 
 
+@pytest.mark.full
 def test_a_learning_curve_is_the_mean_of_its_seeds(study: list[PartResult]) -> None:
     picture = drawn_as(study[0], "against steps")
     line = picture.line("vat")

@@ -36,6 +36,7 @@ def judged(part: Part, arm: int = 1) -> ArmResult:
     return evaluate(part).arms[arm]
 
 
+@pytest.mark.full
 def test_the_sign_of_times_is_that_of_their_ranks() -> None:
     found = compare_ranks(EARLY, LATE)
     assert (found.p < 0.05, found.sign, found.contradicted) == (True, -1, False)
@@ -63,6 +64,7 @@ def times_claim(tmp_path: Path, sn: Sequence[float], gp: Sequence[float]) -> Jud
     return claim
 
 
+@pytest.mark.full
 def test_a_claim_about_times_is_judged_by_one_statistic(tmp_path: Path) -> None:
     claim = times_claim(tmp_path, EARLY, LATE)
     why = "as claimed: steps_to_threshold by rank, medians 301 against 308, p = 0.023 after Holm"
@@ -248,6 +250,7 @@ def test_clear_skewness_is_said() -> None:
     assert "skewed" in judged(part_of({"none": np.zeros(12), "vat": one_sided})).remark
 
 
+@pytest.mark.full
 def test_the_rule_for_failures_keeps_its_level() -> None:
     """Arms that fail as often and are as good: 800 families of one, standard error 0.8 points."""
     draw = np.random.default_rng(2)
@@ -275,6 +278,7 @@ def test_failures_alone_are_found() -> None:
     assert (found.p < 0.05, found.sign) == (True, -1)
 
 
+@pytest.mark.full
 def test_the_rank_statistic_keeps_its_level() -> None:
     """Skewed times of which a third is censored, dependent within a pair: standard error 0.8 points."""
     draw = np.random.default_rng(4)

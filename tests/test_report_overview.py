@@ -236,6 +236,7 @@ def test_a_study_makes_a_small_page(study: list[PartResult]) -> None:
     assert len(page(study, Path())) < 200_000  # 101 runs
 
 
+@pytest.mark.full
 def test_a_page_with_many_pictures_stays_under_a_megabyte(tmp_path: Path) -> None:
     """209 runs of 16 arms, each with a grid of samples of 270 by 270 pixels in color."""
     draw, arms = np.random.default_rng(0), []

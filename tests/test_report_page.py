@@ -115,6 +115,7 @@ def test_verdict_difference_and_interval_are_never_cut(browser: Browser, study: 
     assert all(left >= 0 and right <= width and not cut for left, right, _, cut in boxes)
 
 
+@pytest.mark.full
 @needs_browser
 @pytest.mark.parametrize("width", [400, 1000, 1440])
 def test_a_matrix_of_data_sets_is_never_cut(browser: Browser, tmp_path: Path, width: int) -> None:
@@ -217,6 +218,7 @@ def test_a_picture_is_saved_with_its_colors(browser: Browser, study: Path, tmp_p
     assert browser.errors == []
 
 
+@pytest.mark.every(2)
 @needs_browser
 @pytest.mark.parametrize("how", ["style", "script"])
 def test_paper_loses_nothing(browser: Browser, study: Path, how: str) -> None:

@@ -72,6 +72,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("way", WAYS, indirect=True)
 def test_a_finished_run_says_that_its_data_are_other(way: Way, genreg: Genreg, work: list[str]) -> None:
     first = genreg("train", *way.typed)
@@ -91,6 +92,7 @@ def test_a_finished_run_says_that_its_data_are_other(way: Way, genreg: Genreg, w
     assert "finished already: " in genreg("train", *way.typed).out
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("way", WAYS, indirect=True)
 def test_an_unfinished_run_does_not_go_on_with_other_data(
     way: Way, genreg: Genreg, monkeypatch: pytest.MonkeyPatch
@@ -135,6 +137,7 @@ def test_the_refusal_names_both_remedies(genreg: Genreg, tmp_path: Path, monkeyp
     assert "finished already: " in genreg(*typed).out
 
 
+@pytest.mark.full
 def test_a_sweep_counts_and_again_makes_anew(genreg: Genreg, tmp_path: Path, monkeypatch: Any) -> None:
     file = write_table(tmp_path) / "table.csv"
     typed = ["dataset=table", f"data_dir={tmp_path}", "model.widths=[4]", *RUN]
@@ -158,6 +161,7 @@ def test_a_sweep_counts_and_again_makes_anew(genreg: Genreg, tmp_path: Path, mon
     assert {start["data"]["table.csv"] for found in starts for start in found} == {download.sha256(file)}
 
 
+@pytest.mark.full
 def test_code_and_data_are_said_in_one_line(genreg: Genreg, tmp_path: Path) -> None:
     file = write_table(tmp_path) / "table.csv"
     typed = ["dataset=table", f"data_dir={tmp_path}", "model.widths=[4]", *RUN]
@@ -189,6 +193,7 @@ def test_a_file_that_may_not_be_read_is_said(genreg: Genreg, tmp_path: Path, mon
     assert "its data cannot be compared: [Errno 13] Permission denied: " in answer.out
 
 
+@pytest.mark.full
 def test_data_that_are_gone_are_said(genreg: Genreg, tmp_path: Path) -> None:
     write_folder(tmp_path)
     for typed, gone in ((["dataset=table"], write_table(tmp_path) / "table.csv"),
@@ -203,6 +208,7 @@ def test_data_that_are_gone_are_said(genreg: Genreg, tmp_path: Path) -> None:
         gone.with_name("elsewhere").rename(gone)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("way", ["table", "image_folder", "encoder"], indirect=True)
 def test_what_is_forgotten_or_touched_is_looked_at_once(
     way: Way, genreg: Genreg, tmp_path: Path, work: list[str]

@@ -49,6 +49,7 @@ def test_the_level_at_a_look_is_where_p_passes_the_whole_plan_s(level: float) ->
     assert level / len(PLAN) < level_at(20, PLAN, level) < level
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("plan", [PLAN, tuple(range(5, 21))])
 def test_one_side_is_half_of_both(plan: tuple[int, ...]) -> None:
     """A sweep that is far out above at one look and far below at another hardly ever is."""
@@ -134,6 +135,7 @@ def test_a_difference_that_has_gone_is_no_verdict() -> None:
     assert late.p > 0.5
 
 
+@pytest.mark.every(5)
 @pytest.mark.parametrize("gain", [0.0, 0.3, 0.5, 0.7, 1.0])
 def test_p_and_interval_say_the_same(gain: float) -> None:
     base = np.zeros(20)

@@ -55,6 +55,7 @@ def test_by_default_a_classifier_becomes_flatter() -> None:
     assert slopes[1] < 0.2 * slopes[0]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("experiment", "known"),
     [("wgan_sn/gp", "99bdd174"), ("wgan_sn/gp_one_sided", "cc136c32"),

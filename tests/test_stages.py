@@ -190,6 +190,7 @@ def test_wrong_commands(genreg: Genreg) -> None:
         assert len(answer.err.strip().splitlines()) <= 2
 
 
+@pytest.mark.full
 def test_a_run_that_fails_in_tuning_is_the_worst_trial(genreg: Genreg, tmp_path: Path) -> None:
     path = tmp_path / "mine/sweep/own.yaml"
     path.parent.mkdir(parents=True)

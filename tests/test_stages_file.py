@@ -111,6 +111,7 @@ def test_quasi_random_points_fill_the_space_and_are_always_the_same() -> None:
     assert points[:4] == next_points("k", Tune(trials=4, seeds=1, space={}), SPACE, [])  # a smaller budget
 
 
+@pytest.mark.full
 def test_a_sampler_of_optuna_goes_on_with_the_same_trials() -> None:
     pytest.importorskip("optuna")
     made = Tune(trials=6, seeds=1, space={}, sampler="TPESampler")

@@ -103,6 +103,7 @@ def test_a_wrong_file(node: dict[str, Any], key: str, says: str) -> None:
     assert says in str(refused.value)
 
 
+@pytest.mark.every(7)
 @pytest.mark.parametrize(
     ("text", "extra", "says"),
     [
@@ -153,6 +154,7 @@ def test_more_wrong_commands(genreg: Genreg) -> None:
         assert says in answer.err
 
 
+@pytest.mark.full
 def test_run_skip_and_dry_run(genreg: Genreg, mine: Callable[[str], None], tmp_path: Path) -> None:
     mine(FILE)
     before = genreg(*OWN, "--dry-run")
@@ -217,6 +219,7 @@ WRONG: list[tuple[list[str], int, list[str]]] = [
 """A grid, how many lines are said of it, and parts of them."""
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize(("grid", "lines", "says"), WRONG)
 def test_a_wrong_combination_is_told_once_before_any_run(
     genreg: Genreg, tmp_path: Path, grid: list[str], lines: int, says: list[str]
@@ -228,6 +231,7 @@ def test_a_wrong_combination_is_told_once_before_any_run(
     assert all(part in answer.err for part in says)
 
 
+@pytest.mark.full
 def test_options_from_two_folders(genreg: Genreg, mine: Callable[[str], None], tmp_path: Path) -> None:
     """--config-dir and hydra.searchpath hold together, also in a sweep and with a comma in the name."""
     for folder in ("a, b", "other"):
@@ -270,6 +274,7 @@ def test_a_configuration_is_written_as_omegaconf_writes_it(tmp_path: Path) -> No
     assert (tmp_path / "config.yaml").read_text() == OmegaConf.to_yaml(OmegaConf.create(config))
 
 
+@pytest.mark.full
 def test_one_value_of_a_key_that_only_experiments_bring(genreg: Genreg, tmp_path: Path) -> None:
     tiny = TINY[1:]
     answer = genreg("train", "-m", "experiment=anti_pgd_valley/pgd,anti_pgd_valley/anti_pgd", *tiny,

@@ -21,6 +21,7 @@ TINY = ["experiment=anti_pgd_valley/anti_pgd", "model.replicas=2", "model.d=3", 
         "log_every=2", "logger=none", "device=cpu"]  # fmt: skip
 
 
+@pytest.mark.full
 def test_the_table_has_a_row_for_each_arm(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the mean of its metric so far and the first reason of a failure; the rest in one row."""
     monkeypatch.setenv("COLUMNS", "200")
@@ -87,6 +88,7 @@ def test_a_dry_run_expects_what_jobs_of_the_same_arm_took() -> None:
     assert "unknown" in _estimate(jobs, [None] * 7, lambda _: 1)
 
 
+@pytest.mark.full
 def test_equal_reasons_are_told_once(genreg: Genreg) -> None:
     grid = [
         "train",
@@ -143,6 +145,7 @@ LAUNCHERS: list[tuple[str, list[Any]]] = [
 ]
 
 
+@pytest.mark.every(9)
 @pytest.mark.parametrize(("typed", "expected"), LAUNCHERS)
 def test_the_launcher_of_a_file(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, expected: list[Any]
@@ -168,6 +171,7 @@ def test_the_launcher_of_a_file(
         assert used == []
 
 
+@pytest.mark.full
 def test_the_grid_of_a_file(genreg: Genreg, tmp_path: Path) -> None:
     _write(tmp_path / "mine" / "experiment" / "params.yaml", FILES["params"])
     given = ["train", "--config-dir", "mine", "-m", "--dry-run", "experiment=params", "logger=none"]

@@ -57,6 +57,7 @@ OPTUNA = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("launcher", ["local", "basic"])
 def test_optuna_finds_the_best_run(genreg: Genreg, tmp_path: Path, launcher: str) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
@@ -71,6 +72,7 @@ def test_optuna_finds_the_best_run(genreg: Genreg, tmp_path: Path, launcher: str
     assert values[found.best_params["optimizer.lr"]] == found.best_value
 
 
+@pytest.mark.full
 def test_optuna_is_told_which_way_is_better(genreg: Genreg) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     answer = genreg(*OPTUNA, "hydra/sweeper=optuna", "hydra.sweeper.n_jobs=1")
@@ -81,6 +83,7 @@ def test_optuna_is_told_which_way_is_better(genreg: Genreg) -> None:
     assert (beside.code, "hydra/sweeper: expected a grid" in beside.err) == (2, True)
 
 
+@pytest.mark.full
 def test_a_sweeper_that_a_file_chooses(genreg: Genreg, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     path = tmp_path / "mine" / "experiment" / "search.yaml"

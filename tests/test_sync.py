@@ -65,6 +65,7 @@ def plain(item: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in item.items() if not key.startswith(("_", "samples."))}
 
 
+@pytest.mark.full
 def test_the_runs_of_training_and_of_sync_are_one(genreg: Genreg, tmp_path: Path) -> None:
     """One id, and the same rows, configuration, group, tags and summary in both files."""
     assert genreg("train", *SMOKE, "logger=wandb").code == 0
@@ -91,6 +92,7 @@ def test_numbers_of_the_configuration_stay_numbers(genreg: Genreg, tmp_path: Pat
     }
 
 
+@pytest.mark.full
 def test_twice_is_once_and_new_rows_are_the_same_run(genreg: Genreg, tmp_path: Path) -> None:
     folder = write(tmp_path / "arm/seed=3")
     assert genreg("sync", str(tmp_path)).out.startswith("synced ")
@@ -110,6 +112,7 @@ def test_twice_is_once_and_new_rows_are_the_same_run(genreg: Genreg, tmp_path: P
     assert after["pictures"] == {20: hashlib.sha256(picture).hexdigest()}
 
 
+@pytest.mark.full
 def test_another_project_and_artifacts_are_something_new(genreg: Genreg, tmp_path: Path) -> None:
     write(tmp_path / "seed=3")
     for more, result in (([], "synced"), (["--artifacts"], "synced"), ([], "unchanged"),
@@ -119,6 +122,7 @@ def test_another_project_and_artifacts_are_something_new(genreg: Genreg, tmp_pat
         assert run["project"] == (more[1] if len(more) == 2 else "genreg")
 
 
+@pytest.mark.full
 def test_the_environment_names_another_place(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +197,7 @@ def test_artifacts_hold_weights_curves_pictures_and_configuration(genreg: Genreg
     assert run["files"] == {name: str(folder / name) for name in names}
 
 
+@pytest.mark.full
 def test_hostile_names(genreg: Genreg, tmp_path: Path) -> None:
     """Odd letters go through, line breaks and colours never reach the terminal, a bad name is refused."""
     good = write(tmp_path / "a [b] 'c' \"d\" %s\n\x1b[31mé/seed=3")

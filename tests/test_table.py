@@ -193,6 +193,7 @@ def test_marks_of_no_value_are_no_class(tmp_path: Path, mark: str) -> None:
         labels(tmp_path, [mark, "a", "b"])
 
 
+@pytest.mark.full
 def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) -> None:
     written(tmp_path, ROWS)
     given = ["dataset=table", f"data_dir={tmp_path}", "logger=none", "steps=2", "device=cpu"]
@@ -206,6 +207,7 @@ def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) ->
     assert answer.err.startswith("genreg: dataset: expected two classes or more")
 
 
+@pytest.mark.full
 def test_a_run_is_called_by_its_file_and_goes_on_where_an_earlier_version_began_it(
     genreg: Callable[..., Result], tmp_path: Path
 ) -> None:

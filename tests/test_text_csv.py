@@ -236,6 +236,7 @@ def test_a_class_that_no_labeled_line_has(tmp_path: Path, caplog: pytest.LogCapt
     assert caplog.messages == ["dataset.labeled: 1 of 2 classes have no labeled item: ant"]
 
 
+@pytest.mark.full
 def test_from_the_command_line(genreg: Callable[..., Result], tmp_path: Path) -> None:
     written(tmp_path, ROWS)
     given = ["dataset=text_csv", "dataset.path=texts.jsonl", f"data_dir={tmp_path}", "model=transformer",

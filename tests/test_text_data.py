@@ -56,6 +56,7 @@ def reviews(data_dir: Path) -> Dataset:
     return zh_sentiment(data_dir=data_dir, min_count=1, max_length=512)
 
 
+@pytest.mark.full
 def test_characters_say_the_text_again(reviews: Dataset, data_dir: Path) -> None:
     train = read_texts(data_dir / "zh_sentiment" / "sentiment.zip")["train"].texts
     for text, tokens in zip(train, told(reviews, reviews.unlabeled), strict=True):
@@ -63,6 +64,7 @@ def test_characters_say_the_text_again(reviews: Dataset, data_dir: Path) -> None
         assert "".join(tokens[1:-1]) == text[:510]
 
 
+@pytest.mark.full
 def test_what_stands_in_the_pool_too_is_not_clean(reviews: Dataset) -> None:
     assert [len(reviews.unlabeled), len(reviews.validation), len(reviews.test)] == [16_883, 2_111, 2_111]
     assert (reviews.items["validation_clean"], reviews.items["test_clean"]) == (1_443, 1_431)
@@ -71,6 +73,7 @@ def test_what_stands_in_the_pool_too_is_not_clean(reviews: Dataset) -> None:
     assert not reviews.test.clean[leaked].any()
 
 
+@pytest.mark.full
 def test_a_vocabulary_is_read_from_the_pool_alone(data_dir: Path) -> None:
     dataset = zh_sentiment(data_dir=data_dir)
     split = read_texts(data_dir / "zh_sentiment" / "sentiment.zip")
@@ -85,6 +88,7 @@ def test_a_vocabulary_is_read_from_the_pool_alone(data_dir: Path) -> None:
     assert known(dataset).frequencies.sum().item() == pytest.approx(1)
 
 
+@pytest.mark.full
 def test_rt_polarity_is_split_once_and_for_all(data_dir: Path) -> None:
     dataset, other = (rt_polarity(data_dir=data_dir, seed=seed) for seed in (0, 1))
     assert dataset.items == {"labeled": 100, "unlabeled": 8_530, "validation": 1_066, "test": 1_066}
@@ -105,6 +109,7 @@ def test_rt_polarity_is_split_once_and_for_all(data_dir: Path) -> None:
     assert re.fullmatch(pattern, lines[order[533]].replace(" ", ""))
 
 
+@pytest.mark.full
 def test_labeled_texts_are_the_same_whatever_reads_them(data_dir: Path) -> None:
     read = partial(rt_polarity, data_dir=data_dir, min_count=1, max_length=400)
     a, b = (read(tokenizer=name) for name in ("characters", "words"))

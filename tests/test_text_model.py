@@ -94,6 +94,7 @@ def test_the_largest_state_is_never_that_of_padding() -> None:
     assert pooled(states, mask, "mean").tolist() == [[-1, -1]]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", MODELS)
 def test_it_learns_what_tells_the_class(name: str) -> None:
     task = classify(name, labeled=64)

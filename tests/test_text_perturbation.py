@@ -110,6 +110,7 @@ MOVING: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize(("chosen", "options"), MOVING)
 def test_no_pass_of_an_update_sees_padding_moved(chosen: str, options: dict[str, Any]) -> None:
     made = methods(["r_drop", "dropout"]) if chosen == "r_drop" else {chosen: method(chosen, **options)}
@@ -146,6 +147,7 @@ def test_equal_tokens_move_alike_in_the_table_only() -> None:
         assert alike == (scope == "table")
 
 
+@pytest.mark.full
 def test_exact_direction_is_the_top_eigenvector_of_a_small_transformer() -> None:
     made = model("transformer", layers=1, seed=3)
     row = made.trimmed(X[:1])
@@ -189,6 +191,7 @@ def refuses(name: str, chosen: str) -> bool:
     return on_layers or chosen in ("mirror", "random_affine", "random_crop")
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("chosen", [n for n in yaml_options("regularizer") if n != "none"])
 def test_every_method_trains_on_texts_or_says_why_not(chosen: str, name: str) -> None:

@@ -106,6 +106,7 @@ def test_expected_best_is_that_of_draws_with_replacement() -> None:
         assert expected == pytest.approx(by_hand)
 
 
+@pytest.mark.full
 def test_the_average_over_data_sets() -> None:
     rng = np.random.default_rng(1)
     results, d = [], []
@@ -183,6 +184,7 @@ def test_the_seeds_that_a_difference_takes(difference: float, sd: float, level: 
     assert seeds_for(1e-4, sd, level) is None
 
 
+@pytest.mark.full
 def test_eight_of_ten_who_follow_a_pilot_have_the_power() -> None:
     """Of pilots of normal differences; taken as it is, the spread leaves most with less, many with half."""
     pairs, effect = 3, 0.8

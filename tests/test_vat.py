@@ -75,6 +75,7 @@ def cosine(d: Tensor, vectors: Tensor) -> Tensor:
     return (d.flatten(1).double() * vectors).sum(1).abs()
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_exact_direction_is_the_top_eigenvector(name: str, dtype: torch.dtype) -> None:

@@ -153,6 +153,7 @@ def test_power_iteration_advances_once_for_each_critic_update() -> None:
     assert torch.equal(u, left_vector(task))
 
 
+@pytest.mark.full
 def test_slope_of_a_normalized_perceptron_stays_within_one() -> None:
     task = small_gan("sn")
     for step in range(150):
@@ -187,6 +188,7 @@ def test_clipping_bounds_every_weight_after_every_update_and_on_the_disk(tmp_pat
     assert saved["step"] == 8
 
 
+@pytest.mark.pairs
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "conditional": True, "loss": "hinge"}])
 def test_state_survives_a_round_trip_bit_for_bit(method: str, options: dict[str, Any]) -> None:
@@ -202,6 +204,7 @@ def test_state_survives_a_round_trip_bit_for_bit(method: str, options: dict[str,
     assert all(map(torch.equal, through.weights().values(), second.weights().values()))
 
 
+@pytest.mark.full
 def test_a_ring_is_learned() -> None:
     measure = {"wasserstein": Wasserstein(splits=["validation"], samples=200)}
     task = small_gan("one_sided", measure=measure, select="wasserstein", ema_decay=0.98)
@@ -213,6 +216,7 @@ def test_a_ring_is_learned() -> None:
     assert after < 0.5
 
 
+@pytest.mark.full
 def test_a_conditional_generator_is_given_each_class() -> None:
     within = {"conditional_wasserstein": ConditionalWasserstein(splits=["validation"], samples=400)}
     task = small_gan("sn", conditional=True, ema_decay=0.95, measure=within)
@@ -226,6 +230,7 @@ def test_a_conditional_generator_is_given_each_class() -> None:
     assert (nearest == torch.arange(800) % 8).float().mean() > 0.5  # by chance: 1 / 8
 
 
+@pytest.mark.full
 def test_a_run_leaves_pictures_of_the_same_latents(genreg: Callable[..., Result]) -> None:
     assert genreg("train", "task=wgan", "steps=4", "eval_every=2", "logger=none", "device=cpu").code == 0
     (folder,) = Path("outputs").glob("*/*/seed=0")
@@ -237,6 +242,7 @@ def test_a_run_leaves_pictures_of_the_same_latents(genreg: Callable[..., Result]
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [

@@ -179,18 +179,21 @@ def _write(folder: Path, content: Any) -> None:
     path.write_text(content if isinstance(content, str) else OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
+@pytest.mark.every(12)
 @pytest.mark.parametrize(("content", "key", "says"), FILES)
 def test_a_wrong_file(genreg: Genreg, tmp_path: Path, content: Any, key: str, says: str) -> None:
     _write(tmp_path, content)
     _is_refused(genreg("train", "--config-dir", "mine", "sweep=own"), key, says, tmp_path)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("typed", "key", "says"), COMMANDS)
 def test_a_wrong_command(genreg: Genreg, tmp_path: Path, typed: list[str], key: str, says: str) -> None:
     _write(tmp_path, part())
     _is_refused(genreg("train", "--config-dir", "mine", *typed), key, says, tmp_path)
 
 
+@pytest.mark.full
 def test_a_typed_number_of_seeds_counts_more_than_the_file(genreg: Genreg, tmp_path: Path) -> None:
     _write(tmp_path, {**part(), "until": UNTIL})
     own = ["train", "--config-dir", "mine", "sweep=own", "--dry-run"]
@@ -208,6 +211,7 @@ TASKS = [
 ]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("typed", TASKS)
 def test_a_task_reports_what_it_says(typed: list[str]) -> None:
     """Before any data are read it names all that an evaluation has, and of that the way which is better."""
