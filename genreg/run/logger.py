@@ -17,7 +17,7 @@ class View(Protocol):
         """Show one row, which has its `step`, and the pictures of this step by name."""
 
 
-class Logger(View, Protocol):
+class Logger(Protocol):
     """A view in another program: `logger=NAME` while a run trains, `genreg sync --to NAME` afterwards.
 
     Its class is the `_target_` of configs/logger/NAME.yaml. One that inherits from this class writes `start`,
@@ -30,6 +30,9 @@ class Logger(View, Protocol):
 
     def start(self, folder: RunFolder, config: Config) -> None:
         """Begin to show a run, or go on where an earlier start of it ended."""
+
+    def show(self, row: Row, pictures: dict[str, Path]) -> None:
+        """Show one row, as every `View`."""
 
     def finish(self, summary: Row) -> None:
         """End the run: done, failed or interrupted, with its best row."""
