@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import scipy
 from rich.table import Table
 from rich.text import Text
-from scipy import stats
 
 from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
@@ -85,7 +85,7 @@ def estimates(result: PartResult, difference: float) -> Iterator[Estimate]:
 
 def upper_bound(sd: float, pairs: int) -> float:
     """The upper bound of the true standard deviation, which holds in SURE of all pilots of so many pairs."""
-    return sd * math.sqrt((pairs - 1) / float(stats.chi2.ppf(1 - SURE, pairs - 1)))
+    return sd * math.sqrt((pairs - 1) / float(scipy.stats.chi2.ppf(1 - SURE, pairs - 1)))
 
 
 def recommended(difference: float, sd: float, level: float = LEVEL) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks
@@ -184,7 +184,7 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
         rows.append(MatrixRow(name, cells, rank, average([cell for cell in cells if cell])))
     complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
-    friedman = float(stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
+    friedman = float(scipy.stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
     return Matrix(group, results, rows, friedman)
 
 
@@ -196,7 +196,7 @@ def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
         way = -1 if result.metric.better == "max" else 1
         means = [way * arm.mean if arm and not arm.apart else math.nan for arm in found]
         lost = any(map(math.isnan, means)) or result.metric.better is None
-        columns.append([math.nan] * len(names) if lost else stats.rankdata(means))
+        columns.append([math.nan] * len(names) if lost else scipy.stats.rankdata(means))
     return np.array(columns, float).T
 
 
@@ -211,8 +211,8 @@ def average(arms: Sequence[ArmResult]) -> Average | None:
     # each data set counts once, however many seeds it has: the question is about data sets, not about seeds
     mean, error = float(means.mean()), math.sqrt(errors.sum()) / len(means)
     freedom = float(errors.sum() ** 2 / (errors**2 / (n - 1)).sum()) if errors.any() else 1.0
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    half = float(scipy.stats.t.ppf(1 - LEVEL / 2, freedom)) * error
     wide = math.nan  # of two data sets the t interval has one degree of freedom and says nothing
     if len(means) > 2:
-        wide = float(stats.t.ppf(1 - LEVEL / 2, len(means) - 1) * stats.sem(means))
+        wide = float(scipy.stats.t.ppf(1 - LEVEL / 2, len(means) - 1) * scipy.stats.sem(means))
     return Average(mean, mean - half, mean + half, mean - wide, mean + wide)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+import scipy  # scipy.stats comes when it is first used: a second, which few arms alone need not pay
 
 LEVEL = 0.05
 POWER = 0.8
@@ -78,7 +78,7 @@ def student(differences: Sequence[float] | np.ndarray, level: float = LEVEL) -> 
     """The mean and the ends of its interval, which misses with the level. ValueError with fewer than two."""
     d = np.asarray(differences, float)
     mean = float(d.mean())
-    half = float(stats.t.ppf(1 - level / 2, len(d) - 1)) * spread(d) / math.sqrt(len(d))
+    half = float(scipy.stats.t.ppf(1 - level / 2, len(d) - 1)) * spread(d) / math.sqrt(len(d))
     return mean, mean - half, mean + half
 
 
@@ -97,9 +97,9 @@ def decide(differences: Sequence[float], margin: float = math.nan) -> Tested:
         inside = (sign_flip(d + margin) if abs(mean) < margin else 2.0) / 2
         return Tested(sign_flip(d), sign, math.nan if math.isnan(margin) else inside, "signs")
     error = sd / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
+    p = 2 * float(scipy.stats.t.sf(abs(mean) / error, n - 1))
     # both one-sided tests must reject, so the larger of their two p counts: that of the nearer margin
-    return Tested(p, sign, float(stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
+    return Tested(p, sign, float(scipy.stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
 
 
 def spread(differences: Sequence[float] | np.ndarray) -> float:
@@ -117,7 +117,7 @@ def is_skewed(differences: Sequence[float]) -> bool:
     Cochran, Sampling Techniques (1977), section 2.15. G is the adjusted Fisher-Pearson coefficient.
     """
     n = len(differences)
-    skewness = float(stats.skew(differences, bias=False))
+    skewness = float(scipy.stats.skew(differences, bias=False))
     error = math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
     return abs(skewness) > 2 * error and n < 25 * skewness**2
 
@@ -127,7 +127,7 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
     d = np.asarray(differences, float)
     if not d.any():
         return 1.0
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (d, np.zeros_like(d)), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
         vectorized=True, n_resamples=np.inf if len(d) <= 2 * EXACT else 9999, rng=0,
         batch=max(1, 2_000_000 // len(d)),
@@ -177,16 +177,16 @@ def detectable(sd: float, n: int, level: float = LEVEL) -> float:
 
 @lru_cache
 def _noncentrality(n: int, level: float) -> float:
-    high = 2 * float(stats.t.ppf(1 - level / 2, n - 1)) + 10
-    return float(optimize.brentq(lambda shift: _power(shift, n, level) - POWER, 0, high))
+    high = 2 * float(scipy.stats.t.ppf(1 - level / 2, n - 1)) + 10
+    return float(scipy.optimize.brentq(lambda shift: _power(shift, n, level) - POWER, 0, high))
 
 
 def _power(shift: float, n: int, level: float) -> float:
-    return float(stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, shift))
+    return float(scipy.stats.nct.sf(scipy.stats.t.ppf(1 - level / 2, n - 1), n - 1, shift))
 
 
 def _wilcoxon(d: np.ndarray) -> float:
-    return float(stats.wilcoxon(d).pvalue) if d.any() else 1.0
+    return float(scipy.stats.wilcoxon(d).pvalue) if d.any() else 1.0
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def compare_ranks(first: Sequence[float], second: Sequence[float]) -> Ranks:
     """
     # ranks of values, not of differences as in Wilcoxon's test: there a failed run would have an infinite
     # difference, and a pair of failed runs none; here these are as far apart as there are runs, and 0
-    ranks = stats.rankdata([*first, *second])
+    ranks = scipy.stats.rankdata([*first, *second])
     d = ranks[: len(first)] - ranks[len(first) :]
     return Ranks(sign_flip(d), int(np.sign(d.sum())), (float(np.median(first)), float(np.median(second))))
 
@@ -259,6 +259,6 @@ def _smallest(d: np.ndarray, plan: Plan, sides: Sides) -> np.ndarray:
     mean = d.cumsum(1)[:, n - 1] / n
     variance = ((d**2).cumsum(1)[:, n - 1] - n * mean**2) / (n - 1)
     t = mean * np.sqrt(n / np.maximum(variance, np.finfo(float).tiny))
-    p = 2 * stats.t.sf(np.abs(t), n - 1) if sides == 2 else stats.t.sf(t, n - 1)
+    p = 2 * scipy.stats.t.sf(np.abs(t), n - 1) if sides == 2 else scipy.stats.t.sf(t, n - 1)
     smallest: np.ndarray = (p * plan[-1] / n).min(1)
     return smallest
