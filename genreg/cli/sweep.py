@@ -1,4 +1,4 @@
-"""Asks Hydra for the jobs of a sweep: each arm is composed once, its seeds are copies."""
+"""`genreg train sweep=NAME` and `-m`: each arm is composed once by Hydra, its seeds are copies."""
 
 import itertools
 import re
@@ -128,7 +128,7 @@ def _check_varied(chosen: sweep_file.Sweep, given: list[str]) -> None:
 
 
 def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: bool, again: bool) -> None:
-    """Stage after stage, as the launcher of the sweep runs them; what failed is told once more at the end."""
+    """Run stage after stage by the launcher of the sweep; failures are printed once more at the end."""
 
     def start(jobs: list[Job], whole: bool) -> None:
         agree(jobs, master, about)
@@ -201,7 +201,7 @@ def _seeded(arm: Job, overrides: list[str]) -> Job:
 
 
 def _refuse(wrong: dict[tuple[str, ...], GenregError], arms: int) -> None:
-    """Raise what is wrong with all; if they are wrong in several ways, tell each with its overrides first."""
+    """Raise the error that all have in common; different ones are printed first, each with its overrides."""
     first = next(iter(wrong.values()))
     if len({str(error) for error in wrong.values()}) == 1:
         raise first

@@ -1,6 +1,6 @@
-"""The verbs of `genreg` beside `train` and `data`: the options of each, and the file that answers it.
+"""The verbs report, ls, show, plan, sync and export: the options of each, which imports the file of its work.
 
-`genreg train` is cli/train.py, of many runs cli/sweep.py; `genreg data` is cli/data.py.
+`genreg train` is cli/train.py, with `sweep=` cli/sweep.py; `genreg data` is cli/data.py.
 """
 
 from pathlib import Path
@@ -63,7 +63,7 @@ def ls(
     ] = None,
     format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
 ) -> None:
-    """What there is: a line for each arm, with its runs, seeds, metrics and code."""
+    """List what there is: a line for each arm, with its runs, seeds, metrics and code."""
     from genreg.report.ls import ls as list_arms
 
     list_arms(folder, where, sort, format)
@@ -71,7 +71,7 @@ def ls(
 
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a folder seed=N")]) -> None:
-    """What one run was: status, result, configuration, environments, and how to repeat it."""
+    """Show one run: status, result, configuration, environments, and how to repeat it."""
     from genreg.report.show import show as show_run
 
     show_run(folder)
@@ -85,7 +85,7 @@ def plan_seeds(
         typer.Option(help="wanted, in points of a share, else in the metric's own unit"),
     ],
 ) -> None:
-    """How many seeds and minutes a wanted difference takes, from the runs that have finished."""
+    """Say how many seeds and minutes a wanted difference takes, from the runs that have finished."""
     from genreg.report.plan import plan
 
     name = sweep.removeprefix("sweep=")
