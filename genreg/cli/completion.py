@@ -33,7 +33,7 @@ complete -o nospace -o default -F _genreg genreg""",
 }
 compdef _genreg genreg""",
 }
-"""What `eval` makes of a shell; a candidate that ends with a space is a whole word."""
+"""The script that a shell evaluates; a candidate that ends with a space is a complete word."""
 
 VALUES = {
     "--mode": ("auto", "online", "offline"),
@@ -47,19 +47,19 @@ FOLDER = ("--like", "--config-dir", "-cd", "--output")  # what follows is a path
 REFUSED = {"--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun"}
 
 
-def answer(asked: str) -> None:
+def answer(request: str) -> None:
     """Print a shell's script (install=bash), or the candidates for the line in COMP_LINE (query=bash)."""
-    what, _, shell = asked.partition("=")
-    if what == "query":
+    kind, _, shell = request.partition("=")
+    if kind == "query":
         print(*candidates(os.environ.get("COMP_LINE", "")), sep="\n")
-    elif what == "install" and shell in SCRIPTS:
+    elif kind == "install" and shell in SCRIPTS:
         print(SCRIPTS[shell])
-    elif re.fullmatch("(un)?install=(bash|zsh|fish)", asked):
+    elif re.fullmatch("(un)?install=(bash|zsh|fish)", request):
         from genreg.cli.train import main
 
-        main(["-sc", asked])  # Hydra's own, which calls back as ours does
+        main(["-sc", request])  # Hydra's own, which calls back as ours does
     else:
-        raise InputError("-sc", "install=bash, install=zsh or install=fish", asked)
+        raise InputError("-sc", "install=bash, install=zsh or install=fish", request)
 
 
 def candidates(line: str) -> list[str]:

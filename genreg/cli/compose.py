@@ -1,4 +1,4 @@
-"""Makes configurations of what was typed, by Hydra; its errors in one line that names the key."""
+"""Composes what was typed into configurations, by Hydra; its errors become one line that names the key."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -23,80 +24,9 @@ from genreg.run.folder import finished_runs
 from genreg.run.identity import Config, experiment_name
 from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 
-UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
-
-
-@contextmanager
-def explaining(overrides: list[str]) -> Iterator[None]:
-    """Turn an error that Hydra raises inside into an InputError that names the key."""
-    try:
-        yield
-    except GenregError:
-        raise
-    except Exception as error:
-        raise _input_error(error, overrides) from error
-
-
-def _input_error(error: Any, overrides: list[str]) -> InputError:
-    message, kind = str(error), type(error).__name__
-    if kind == "MissingConfigException":
-        return _missing_option(error, message)
-    if match := re.match(UNKNOWN_KEY, message):
-        return _unknown_key(group(match[1]), overrides)
-    if kind == "OverrideParseException":
-        return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
-    if problem := getattr(error, "problem", None):  # of YAML, with its place in the file
-        message = f"{problem} in line {error.problem_mark.line + 1}"
-    return InputError("configuration", "a valid one", message.split("\n")[0])
-
-
-def _missing_option(error: Any, message: str) -> InputError:
-    path = getattr(error, "missing_cfg_file", None) or message
-    root, _, option = str(path).removesuffix(".yaml").partition("/")
-    if root in GROUPS:
-        return InputError(root, f"an option of the group {root}", option, nearest(option, options(root)))
-    return InputError("configuration", "a file on the search path", path)
-
-
-def _unknown_key(wrong: str, overrides: list[str]) -> InputError:
-    root, _, rest = wrong.partition(".")
-    name = rest.split(".")[0]
-    known = _keys(overrides)
-    chosen = any(other.startswith(f"{root}.{name}.") for other in known)
-    if name and name in options(root) and not chosen:
-        return InputError(wrong, f"{name} to be chosen: add {root}={name}")
-    if wrong in GROUPS:
-        return InputError(wrong, f"a task that has {wrong}; genreg train --help says which")
-    return InputError(wrong, "a key of the configuration", None, nearest(wrong, [*known, *GROUPS]))
-
-
-def _keys(overrides: list[str]) -> list[str]:
-    """Every key of the configuration that the chosen group options compose, dotted."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    single = [o for o in overrides if "," not in value(o) or "[" in value(o)]
-    chosen = [o for o in single if group(o) in GROUPS or key(o) == "hydra.searchpath"]
-    inside = GlobalHydra.instance().is_initialized()
-    with nullcontext() if inside else initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        try:
-            return list(flat(compose("train", chosen)))
-        except Exception:
-            return list(flat(compose("train")))
-
-
-def flat(node: Any, prefix: str = "") -> Iterator[str]:
-    """Every key of a configuration, dotted."""
-    for name in node:
-        path = f"{prefix}{name}"
-        child = node._get_node(name)
-        if hasattr(child, "items"):
-            yield from flat(child, f"{path}.")
-        else:
-            yield path
-
-
 log = logging.getLogger("genreg")
+
+UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
 
 FIXED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", "'.': output_dir says where runs lie"),
@@ -154,7 +84,7 @@ def check(node: DictConfig, output_dir: str) -> None:
 
 
 def process_settings(cfg: DictConfig) -> ProcessSettings:
-    """The variables and the log that a composed configuration asks of the process of its run."""
+    """The settings of the process of a run, as its composed configuration has them."""
     with explaining([]):
         log: Any = OmegaConf.to_container(cfg.hydra.job_logging, resolve=True)
         variables: Any = OmegaConf.to_container(cfg.hydra.job.env_set, resolve=True)
@@ -206,7 +136,7 @@ def plain(cfg: DictConfig) -> Config:
 
 
 SHARED = ("device", "data_dir", "output_dir", "quiet")
-"""What the needed run has of the one that needs it."""
+"""Keys whose values the needed run takes from the one that needs it."""
 
 Need = tuple[str, int, str]  # experiment, seed and output_dir
 
@@ -246,3 +176,70 @@ def _compose(need: Need, config: Config, about: Sequence[str]) -> Job | None:
     if needed["name"] != experiment:  # it would not be found by that name
         return None
     return Job(overrides, {**needed, **{key: config[key] for key in SHARED}})
+
+
+@contextmanager
+def explaining(overrides: list[str]) -> Iterator[None]:
+    """Turn an error that Hydra raises inside into an InputError that names the key."""
+    try:
+        yield
+    except GenregError:
+        raise
+    except Exception as error:
+        raise _input_error(error, overrides) from error
+
+
+def _input_error(error: Any, overrides: list[str]) -> InputError:
+    message, kind = str(error), type(error).__name__
+    if kind == "MissingConfigException":
+        return _missing_option(error, message)
+    if match := re.match(UNKNOWN_KEY, message):
+        return _unknown_key(group(match[1]), overrides)
+    if kind == "OverrideParseException":
+        return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
+    if problem := getattr(error, "problem", None):  # of YAML, with its place in the file
+        message = f"{problem} in line {error.problem_mark.line + 1}"
+    return InputError("configuration", "a valid one", message.split("\n")[0])
+
+
+def _missing_option(error: Any, message: str) -> InputError:
+    path = getattr(error, "missing_cfg_file", None) or message
+    root, _, option = str(path).removesuffix(".yaml").partition("/")
+    if root in GROUPS:
+        return InputError(root, f"an option of the group {root}", option, nearest(option, options(root)))
+    return InputError("configuration", "a file on the search path", path)
+
+
+def _unknown_key(wrong: str, overrides: list[str]) -> InputError:
+    root, _, rest = wrong.partition(".")
+    name = rest.split(".")[0]
+    known = _keys(overrides)
+    chosen = any(other.startswith(f"{root}.{name}.") for other in known)
+    if name and name in options(root) and not chosen:
+        return InputError(wrong, f"{name} to be chosen: add {root}={name}")
+    if wrong in GROUPS:
+        return InputError(wrong, f"a task that has {wrong}; genreg train --help says which")
+    return InputError(wrong, "a key of the configuration", None, nearest(wrong, [*known, *GROUPS]))
+
+
+def _keys(overrides: list[str]) -> list[str]:
+    """Every key of the configuration that the chosen group options compose, dotted."""
+    single = [o for o in overrides if "," not in value(o) or "[" in value(o)]
+    chosen = [o for o in single if group(o) in GROUPS or key(o) == "hydra.searchpath"]
+    inside = GlobalHydra.instance().is_initialized()
+    with nullcontext() if inside else configs():
+        try:
+            return list(flat(hydra.compose("train", chosen)))
+        except Exception:
+            return list(flat(hydra.compose("train")))
+
+
+def flat(node: Any, prefix: str = "") -> Iterator[str]:
+    """Every key of a configuration, dotted."""
+    for name in node:
+        path = f"{prefix}{name}"
+        child = node._get_node(name)
+        if hasattr(child, "items"):
+            yield from flat(child, f"{path}.")
+        else:
+            yield path

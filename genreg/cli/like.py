@@ -16,7 +16,7 @@ from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.study.job import group, key, merged
 
-AGAIN = "outputs/again"  # where repeated runs lie unless told otherwise
+AGAIN = "outputs/again"  # where repeated runs lie unless output_dir= says where
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")
 
 

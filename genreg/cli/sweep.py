@@ -128,7 +128,7 @@ def _check_varied(chosen: sweep_file.SweepFile, given: list[str]) -> None:
 
 
 def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: bool, again: bool) -> None:
-    """Stage after stage, as the launcher of the sweep runs them; what failed is told once more at the end."""
+    """Run stage after stage by the launcher of the sweep; failures are printed once more at the end."""
 
     def start(jobs: list[Job], whole: bool) -> None:
         agree(jobs, master, about)

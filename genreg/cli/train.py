@@ -24,37 +24,6 @@ from genreg.run.sources import attribute_of
 from genreg.run.train import train
 from genreg.study.job import Job, group, key, of_hydra, train_needed
 
-
-def next_command(config: Config, flags: Namespace) -> str:
-    """More seeds of an experiment, seeds of a method against the baseline, or a method; else as was typed."""
-    extra = Path(flags.config_dir) if flags.config_dir else None
-    typed = [o for o in flags.overrides if key(o) != "seed"]
-    chosen = {group(o) for o in typed}
-    task = option_of("task", config["task"]["_target_"], extra)
-    if config["name"] in options("experiment", extra):
-        named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
-        words = ["-m", *named, *typed, "seed=range(10)"]
-    else:
-        known = task in (None, default_of("task")) or chosen & {"task", "experiment"}
-        words = _of_a_task([] if known else [f"task={task}"], typed, config)
-    folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
-    return shlex.join(["genreg", "train", *folder, *words])
-
-
-def _of_a_task(named: list[str], typed: list[str], config: Config) -> list[str]:
-    others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
-    if config["regularizer"]:
-        return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
-    if suggested := attribute_of(config["task"]["_target_"], "suggests"):
-        return [*others, *suggested]
-    return ["-m", *others, "seed=range(5)"]
-
-
-def _forced(override: str) -> str:
-    """A key of a method is added where the method is not chosen, and then left out again."""
-    return f"++{override}" if override.startswith("regularizer.") else override
-
-
 log = logging.getLogger("genreg")
 
 
@@ -146,17 +115,17 @@ def _one(flags: Namespace) -> None:
 
 
 def _train(config: Config, flags: Namespace) -> None:
-    """Make one run, and tell whoever asked for it."""
+    """Make one run, show it to a waiting W&B agent, and print the next command."""
     folder = RunFolder(run_path(config))
     finished = folder.summary().get("status") == "done" and not flags.again
     summary = train(config, again=flags.again)
     if finished and os.environ.get("WANDB_SWEEP_ID"):
-        _tell_agent(config, folder, summary)
-    _tell_next(config, flags)
+        _show_to_agent(config, folder, summary)
+    _print_next(config, flags)
 
 
-def _tell_agent(config: Config, folder: RunFolder, summary: Row) -> None:
-    """A trial that was finished before is shown to the W&B agent that asks for it again."""
+def _show_to_agent(config: Config, folder: RunFolder, summary: Row) -> None:
+    """Show a trial that was finished before to the W&B agent that starts it again: it waits for the rows."""
     from genreg.run.build import build_each
     from genreg.run.logger import SafeLogger
 
@@ -181,11 +150,41 @@ def _repeat(flags: Namespace) -> None:
         (job,) = with_needs([Job(flags.overrides, config)], compose.about_hydra(flags))
     train_needed(job)
     train(config, again=flags.again)
-    _tell_next(config, flags)
+    _print_next(config, flags)
     for line in like.differences(before, like.environment(run_path(config))):
         log.warning("--like: %s", line)
 
 
-def _tell_next(config: Config, flags: Namespace) -> None:
+def _print_next(config: Config, flags: Namespace) -> None:
     if not config["quiet"]:
         print(f"next: {next_command(config, flags)}", flush=True)
+
+
+def next_command(config: Config, flags: Namespace) -> str:
+    """The command to type after a run: seeds of an experiment, a method and the baseline, a first method."""
+    extra = Path(flags.config_dir) if flags.config_dir else None
+    typed = [o for o in flags.overrides if key(o) != "seed"]
+    chosen = {group(o) for o in typed}
+    task = option_of("task", config["task"]["_target_"], extra)
+    if config["name"] in options("experiment", extra):
+        named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
+        words = ["-m", *named, *typed, "seed=range(10)"]
+    else:
+        known = task in (None, default_of("task")) or chosen & {"task", "experiment"}
+        words = _of_a_task([] if known else [f"task={task}"], typed, config)
+    folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
+    return shlex.join(["genreg", "train", *folder, *words])
+
+
+def _of_a_task(named: list[str], typed: list[str], config: Config) -> list[str]:
+    others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
+    if config["regularizer"]:
+        return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
+    if suggested := attribute_of(config["task"]["_target_"], "suggests"):
+        return [*others, *suggested]
+    return ["-m", *others, "seed=range(5)"]
+
+
+def _forced(override: str) -> str:
+    """A key of a method is added where the method is not chosen, and then left out again."""
+    return f"++{override}" if override.startswith("regularizer.") else override

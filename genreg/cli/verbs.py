@@ -1,6 +1,6 @@
-"""The verbs of `genreg` beside `train` and `data`: the options of each, and the file that answers it.
+"""The verbs report, ls, show, plan, sync and export: the options of each, which imports the file of its work.
 
-`genreg train` is cli/train.py, of many runs cli/sweep.py; `genreg data` is cli/data.py.
+`genreg train` is cli/train.py, with `sweep=` cli/sweep.py; `genreg data` is cli/data.py.
 """
 
 from pathlib import Path
