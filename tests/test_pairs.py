@@ -167,14 +167,22 @@ def test_a_state_that_no_checkpoint_would_hold_is_refused(task: str) -> None:
 
 ZERO = {"weight": 0.0, "epsilon": 0.0, "bound": 1e6, "sigma": 0.0, "gamma": 0.0, "p": 0.0, "pixels": 0}
 """Where a parameter of that name leaves a method without any effect."""
-SEVERAL = {"random_affine": {"translate": 0.0, "scale": 0.0}}
+FLOW: dict[str, Any] = {"epsilon": 0.0, "target": "flow", "scope": "batch"}
+SEVERAL: dict[str, list[dict[str, Any]]] = {
+    "random_affine": [{"translate": 0.0, "scale": 0.0}],
+    "noise_consistency": [FLOW],
+    "vat": [
+        FLOW,
+        {"epsilon": 0.0, "direction": "exact", "power_iterations": 3},
+        {"epsilon": 0.0, "norm": "linf"},
+    ],
+}
 
 
 def knobs(name: str) -> Iterator[dict[str, float]]:
     known = signature(type(method(name))).parameters
     yield from ({key: value} for key, value in ZERO.items() if key in known)
-    if name in SEVERAL:
-        yield SEVERAL[name]
+    yield from SEVERAL.get(name, [])
 
 
 WITHOUT_EFFECT = [(task, name, values) for task, name in ALONE for values in knobs(name)]
