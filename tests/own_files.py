@@ -6,12 +6,12 @@ import numpy as np
 from PIL import Image
 
 
-def write_npz(folder: Path) -> Path:
-    """A folder with a file of 2,100 random pictures of three classes."""
+def write_npz(folder: Path, size: int = 8, items: int = 2100) -> Path:
+    """A folder with a file of random pictures of three classes."""
     draw = np.random.default_rng(0)
-    x = draw.integers(256, size=(2100, 8, 8, 3), dtype=np.uint8)
-    y = np.arange(2100) % 3
-    np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    x = draw.integers(256, size=(items, size, size, 3), dtype=np.uint8)
+    y = np.arange(items) % 3
+    np.savez(folder / "pictures.npz", x_train=x, y_train=y, x_test=x[:100], y_test=y[:100])
     return folder
 
 

@@ -1,5 +1,6 @@
 """Every method and optimizer of configs/, toy methods for hooks that they leave alone, tasks of a few ms."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -143,6 +144,18 @@ def build(task: str, chosen: Methods | None = None, *, by: str = "adam", **optio
 def trained(task: Any, steps: int = 5) -> list[dict[str, Tensor]]:
     """The terms of the task's first updates."""
     return [task.step(step) for step in range(steps)]
+
+
+def resumed(make: Callable[[], Any], steps: int = 6, at: int = 3) -> tuple[Any, Any]:
+    """A task that was trained through, and one that went on from another's checkpoint and ended the same."""
+    through, stopped, other = (make() for _ in range(3))
+    rows = trained(through, steps)
+    trained(stopped, at)
+    torch.save(stopped.state_dict(), file := io.BytesIO())
+    other.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    assert all(same(rows[step], other.step(step)) for step in range(at, steps))
+    assert same(through.weights(), other.weights())
+    return through, other
 
 
 def fits(task: str, *names: str) -> bool:

@@ -79,6 +79,7 @@ def test_updates_by_hand(kind: str) -> None:
     agrees({"a": method}, objective)
 
 
+@pytest.mark.full
 def test_projected_ascent_by_hand() -> None:
     def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
         r = torch.zeros_like(x)

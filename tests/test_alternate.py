@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from conftest import Result, yaml_options
 from encoders import alternate, classify, encoder, trained
-from seam import method, same
+from seam import method, resumed, same
 from torch import Tensor
 
 from genreg import streams
@@ -145,14 +146,10 @@ def name(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.full
 @pytest.mark.parametrize("chosen", [{"vat": {"scope": "table"}}, {"r_drop": {"of": "unlabeled"}, "fgm": {}}])
 def test_a_resumed_run_ends_with_the_same_bits_dropout_and_all(name: str, chosen: dict[str, Any]) -> None:
-    whole, first, second = (
-        alternate(name, {key: method(key, **values) for key, values in chosen.items()}) for _ in range(3)
-    )
-    trained(first, range(3))
-    second.load_state_dict(deepcopy(first.state_dict()))
-    assert same(trained(whole, range(6)), trained(second, range(3, 6)))
-    assert same(*(task.unlabeled_optimizer.state_dict()["state"][0] for task in (whole, second)))
-    assert whole.model.encoder.training
+    chosen = {key: partial(method, key, **values) for key, values in chosen.items()}
+    tasks = resumed(lambda: alternate(name, {key: make() for key, make in chosen.items()}))
+    assert same(*(task.unlabeled_optimizer.state_dict()["state"][0] for task in tasks))
+    assert tasks[0].model.encoder.training
 
 
 @pytest.mark.parametrize(

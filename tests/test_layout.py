@@ -20,8 +20,13 @@ FORBIDDEN = {
 Where = str  # file:line
 
 
-def imports(path: Path) -> Iterator[tuple[str, Where]]:
-    """Dotted names that a file imports; `from a import b` is a.b, whether b is a module or not."""
+@cache
+def imports(path: Path) -> list[tuple[str, Where]]:
+    """Dotted names that a file imports, and where; `from a import b` is a.b, whether b is a module or not."""
+    return list(read_imports(path))
+
+
+def read_imports(path: Path) -> Iterator[tuple[str, Where]]:
     package = ".".join(path.relative_to(REPOSITORY).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         where = f"{path.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 0)}"

@@ -1,6 +1,5 @@
 """The rules of the seam, of every pair of methods: draws, order, checkpoints, strength zero."""
 
-import io
 from collections.abc import Iterator
 from functools import cache
 from inspect import signature
@@ -24,6 +23,7 @@ from seam import (
     method,
     methods,
     player,
+    resumed,
     same,
     together,
     trained,
@@ -122,34 +122,15 @@ def test_the_draws_of_methods_are_watched() -> None:
 @pytest.mark.parametrize("by", OPTIMIZERS)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_method_with_a_state_resumes_bit_for_bit(task: str, by: str) -> None:
-    through, first, second = (build(task, methods(together(task)), by=by) for _ in range(3))
-    trained(through, 6)
-    trained(first, 3)
-    resume(second, first)
-    assert torch.equal(second.methods["steady"].mean, first.methods["steady"].mean)
-    assert second.methods["steady"].mean != 0
-    rows = [second.step(step) for step in range(3, 6)]
-    assert all(row["steady"].isfinite() for row in rows)
-    assert same(through.weights(), second.weights())
+    through, other = resumed(lambda: build(task, methods(together(task)), by=by))
+    assert torch.equal(other.methods["steady"].mean, through.methods["steady"].mean)
+    assert other.methods["steady"].mean != 0
 
 
 @pytest.mark.pairs
 @pytest.mark.parametrize(("task", "name"), ALONE)
 def test_every_method_resumes_bit_for_bit(task: str, name: str) -> None:
-    through, first, second = (build(task, methods([name])) for _ in range(3))
-    rows = trained(through, 6)
-    trained(first, 3)
-    resume(second, first)
-    assert all(same(rows[step], second.step(step)) for step in range(3, 6))
-    assert same(through.weights(), second.weights())
-
-
-def resume(task: Any, other: Any) -> None:
-    """Through the bytes of a checkpoint."""
-    file = io.BytesIO()
-    torch.save(other.state_dict(), file)
-    file.seek(0)
-    task.load_state_dict(torch.load(file, weights_only=True))
+    resumed(lambda: build(task, methods([name])))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -167,14 +148,22 @@ def test_a_state_that_no_checkpoint_would_hold_is_refused(task: str) -> None:
 
 ZERO = {"weight": 0.0, "epsilon": 0.0, "bound": 1e6, "sigma": 0.0, "gamma": 0.0, "p": 0.0, "pixels": 0}
 """Where a parameter of that name leaves a method without any effect."""
-SEVERAL = {"random_affine": {"translate": 0.0, "scale": 0.0}}
+FLOW: dict[str, Any] = {"epsilon": 0.0, "target": "flow", "scope": "batch"}
+SEVERAL: dict[str, list[dict[str, Any]]] = {
+    "random_affine": [{"translate": 0.0, "scale": 0.0}],
+    "noise_consistency": [FLOW],
+    "vat": [
+        FLOW,
+        {"epsilon": 0.0, "direction": "exact", "power_iterations": 3},
+        {"epsilon": 0.0, "norm": "linf"},
+    ],
+}
 
 
 def knobs(name: str) -> Iterator[dict[str, float]]:
     known = signature(type(method(name))).parameters
     yield from ({key: value} for key, value in ZERO.items() if key in known)
-    if name in SEVERAL:
-        yield SEVERAL[name]
+    yield from SEVERAL.get(name, [])
 
 
 WITHOUT_EFFECT = [(task, name, values) for task, name in ALONE for values in knobs(name)]

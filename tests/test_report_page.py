@@ -218,7 +218,7 @@ def test_a_picture_is_saved_with_its_colors(browser: Browser, study: Path, tmp_p
     assert browser.errors == []
 
 
-@pytest.mark.every(2)
+@pytest.mark.full
 @needs_browser
 @pytest.mark.parametrize("how", ["style", "script"])
 def test_paper_loses_nothing(browser: Browser, study: Path, how: str) -> None:

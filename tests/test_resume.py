@@ -19,8 +19,6 @@ import torch
 
 from genreg.run.folder import RunFolder
 
-pytestmark = pytest.mark.full  # each starts several processes
-
 COMMAND = [sys.executable, "-m", "genreg", "train", "regularizer=[vat,entropy]", "model.batch_norm=true",
            "model.dropout=0.3", "model.widths=[32]", "scheduler=cosine", "device=cpu", "logger=none",
            "steps=1200", "log_every=7", "eval_every=50", "checkpoint_every=25", "quiet=true"]  # fmt: skip
@@ -79,6 +77,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return finish(tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_stopped_once(undisturbed: RunFolder, tmp_path: Path, number: int) -> None:
     process = start(tmp_path)
@@ -95,6 +94,7 @@ def test_stopped_once(undisturbed: RunFolder, tmp_path: Path, number: int) -> No
     check_equal(finish(tmp_path), undisturbed)
 
 
+@pytest.mark.full
 def test_two_players_killed(tmp_path: Path) -> None:
     """Both players, the average, both optimizers, u and v, the best weights and histograms: all the same."""
     undisturbed = finish(tmp_path / "undisturbed", GAN)
@@ -116,6 +116,7 @@ def newest(folder: Path) -> int:
     return max((int(path.name.split("-")[1]) for path in checkpoints(folder)), default=0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("damage", ["cut", "flipped", "all"])
 def test_damaged_checkpoints(undisturbed: RunFolder, tmp_path: Path, damage: str) -> None:
     process = start(tmp_path)
@@ -130,6 +131,7 @@ def test_damaged_checkpoints(undisturbed: RunFolder, tmp_path: Path, damage: str
     check_equal(finish(tmp_path), undisturbed)
 
 
+@pytest.mark.full
 def test_a_full_disk_fails_with_its_reason_and_can_go_on(undisturbed: RunFolder, tmp_path: Path) -> None:
     """Files may not outgrow 12 KiB: rows fit, a checkpoint does not (the kernel's answer to a full quota)."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (12_288, 12_288))  # noqa: E731
@@ -143,6 +145,7 @@ def test_a_full_disk_fails_with_its_reason_and_can_go_on(undisturbed: RunFolder,
     check_equal(finish(tmp_path), undisturbed)
 
 
+@pytest.mark.full
 def test_a_second_process_is_refused(undisturbed: RunFolder, tmp_path: Path) -> None:
     first = start(tmp_path)
     wait_until(lambda: checkpoints(tmp_path))

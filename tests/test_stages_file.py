@@ -1,4 +1,4 @@
-"""What a sweep file says of tuning and of seeds until decided: what is refused, which trials there are."""
+"""What a sweep file says of tuning and of seeds until decided, and which trials there are."""
 
 import math
 from types import SimpleNamespace
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from genreg.errors import InputError
 from genreg.report.judge.tuning import TrialResult, TuningResult
 from genreg.run.metric import Metric
 from genreg.study import file as sweep_file
@@ -26,43 +25,6 @@ def part(**changes: Any) -> dict[str, Any]:
 
 def tune(**changes: Any) -> dict[str, Any]:
     return part(tune={**TUNE, **changes})
-
-
-BAD: list[tuple[dict[str, Any], str, str]] = [
-    (tune(space={"a": LR}), "p.tune.space.b", "a space for 4 trials, as every arm has"),
-    (tune(space={"*": LR, "c": LR}), "p.tune.space", "arms of the part, or *, got 'c'"),
-    (tune(space={"*": {"k": [1, 2, 3]}}), "p.tune.space.a", "4 trials, as every arm has, got '3 different"),
-    (tune(sampler="grid", space={"*": {"k": [1, 2, 3]}}), "p.tune.space.a", "4 trials, as every arm has"),
-    (tune(sampler="grid"), "p.tune.space.a.optimizer.lr", "a grid has no ranges"),
-    (tune(sampler="sobel"), "p.tune.sampler", "nearest: sobol"),
-    (tune(metric="test/accuracy"), "p.tune.metric", "a validation metric"),
-    (part(select=None, tune=TUNE), "p.tune.metric", "a validation metric"),
-    (tune(seeds=[0, 100]), "p.tune.seeds", "none of the comparison's seeds, got '0'"),
-    (tune(seeds=[]), "p.tune.seeds", "at least one seed"),
-    (tune(seeds=[5, 5]), "p.tune.seeds", "none twice"),
-    (tune(trials=0), "p.tune.trials", "greater than or equal to 1"),
-    (tune(space={"*": {"k": {"low": 2, "high": 1}}}), "p.tune.space.*.k", "low below high"),
-    (tune(space={"*": {"k": {"low": 0, "high": 1, "log": True}}}), "p.tune.space.*.k", "above 0 if log"),
-    (tune(space={"*": {"k": 3}}), "p.tune.space.*.k", "a list of values, or low and high"),
-    (part(until={"first": 5}), "p.until", "a limit: most (seeds) or minutes"),
-    (part(until={"first": 3, "most": 9}), "p.until.first", "greater than or equal to 5"),
-    (part(until={"most": 9, "looks": [5, 7]}), "p.until.looks", "a last look at most=9 seeds"),
-    (part(until={"most": 9, "margin": "1"}), "p.until.margin", "a number above 0 and its unit"),
-    (part(until={"most": 9, "margin": "1 %"}), "p.until.margin", "a number above 0 and its unit"),
-    (part(margin="0 points"), "p.margin", "a number above 0 and its unit"),
-    (part(margin="1 points", until={"most": 9, "margin": "2 points"}), "p.until.margin", "the part's margin"),
-    (part(until={"most": 9}, seeds=4), "p.seeds", "none beside until"),
-    (part(until={"most": 9}, seeds=[4, 5]), "p.seeds", "as many as its last look takes, 9, got '2 seeds'"),
-    (part(until={"mst": 9}), "p.until.mst", "nearest: most"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("node", "key", "says"), BAD)
-def test_a_wrong_stage(node: dict[str, Any], key: str, says: str) -> None:
-    with pytest.raises(InputError) as refused:
-        sweep_file.read({"seeds": [0, 1], **node})
-    assert refused.value.key in (f"sweep.parts.{key}", key)
-    assert says in str(refused.value)
 
 
 def test_what_a_file_leaves_out() -> None:

@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 from genreg import CONFIGS
 from genreg.cli.compose import configs
 from genreg.cli.jobs import Composer
-from genreg.errors import InputError
 from genreg.run.folder import RunFolder
 from genreg.study import file as sweep_file
 from genreg.study import job
@@ -75,76 +74,10 @@ def test_arms_are_experiments_times_grid() -> None:
     assert lists[0][:2] == ["experiment=a/x", "steps=2"]  # the command line replaces the file
 
 
-BAD: list[tuple[dict[str, Any], str, str]] = [
-    ({}, "sweep.parts", "at least one part"),
-    ({"parts": {}}, "sweep.parts", "at least one part"),
-    ({"parts": {"p": 3}}, "sweep.parts.p", "got 3"),
-    ({"parts": {"p": {"metric": "m"}}}, "sweep.parts.p", "at least one arm"),
-    ({"parts": {"p": {"metric": "m", "experiments": ["a"], "grid": {"k": []}}}}, "sweep.parts.p", "at least"),
-    ({"parts": {"p": {"metric": "m", "experiments": ["a/x", "a/x"]}}}, "sweep.parts.p", "got 'a/x"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "grid": {"k": [1, 1]}}}}, "sweep.parts.p.grid.k", ""),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "seeds": 0}}}, "sweep.parts.p.seeds", "at least one"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "seeds": [1, 1]}}}, "sweep.parts.p.seeds", "dupl"),
-    ({"parts": {"p": {"arms": {"x": []}}}}, "sweep.parts.p.metric", "a value"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "mod": "min"}}}, "sweep.parts.p.mod", "mode"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "mode": "low"}}}, "sweep.parts.p.mode", "'min'"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "baseline": "y"}}}, "sweep.parts.p.baseline", "x"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}, "threshold": {"metric": "m"}}}},
-     "sweep.parts.p.threshold.value", "a value"),
-    ({"parts": {"p": {"metric": "m", "arms": {"x": []}}}, "seed": 3}, "sweep.seed", "nearest: seeds"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("node", "key", "says"), BAD)
-def test_a_wrong_file(node: dict[str, Any], key: str, says: str) -> None:
-    with pytest.raises(InputError) as refused:
-        sweep_file.read(node)
-    assert refused.value.key == key
-    assert says in str(refused.value)
-
-
-@pytest.mark.every(7)
-@pytest.mark.parametrize(
-    ("text", "extra", "says"),
-    [
-        ("parts: {}", [], "sweep.parts: expected at least one part"),
-        (
-            FILE.replace("[0.1, 0.2]", "[0.1, 0.1]"),
-            [],
-            "sweep.parts.valley.grid.optimizer.sigma: expected no",
-        ),
-        (
-            FILE.replace("[0.1, 0.2]", "[0, 1, 1.0]"),
-            [],
-            "sweep.parts.valley.grid.optimizer.sigma: expected no",
-        ),
-        (FILE.replace("valley/pgd", "valley/pdg"), [], "experiment: expected an option"),
-        (FILE.replace("optimizer.sigma", "optimizer.sigmoid"), [], "optimizer.sigmoid: expected a key"),
-        (FILE, ["optimizer.sigma=1"], "optimizer.sigma: expected a key that part valley does not vary"),
-        (FILE, ["seed=3"], "seed: expected sweep.seeds=N"),
-        (FILE, ["sweep.seedz=3"], "sweep.seedz: expected no such key"),
-        (FILE, ["name=${dataset}${seed}"], "seed: expected no other key that refers to ${seed}"),
-        (FILE, ["hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
-        (FILE, ["hydra.launcher.worker=1"], "hydra.launcher.worker"),
-        (FILE, ["output_dir=mine/sweep/own.yaml/x"], "output_dir: expected a folder that can be written"),
-        ("a: [", [], "configuration: expected a valid one"),
-    ],
-)
-def test_a_wrong_sweep_runs_nothing(
-    genreg: Genreg, mine: Callable[[str], None], tmp_path: Path, text: str, extra: list[str], says: str
-) -> None:
-    mine(text)
-    answer = genreg(*OWN, *extra)
-    assert answer.code == 2, answer
-    assert answer.err.startswith(f"genreg: {says.split(':')[0]}")
-    assert says in answer.err
-    assert len(answer.err.strip().splitlines()) <= 2
-    assert not list(tmp_path.rglob("summary.json"))
-
-
 def test_more_wrong_commands(genreg: Genreg) -> None:
     for arguments, says in [
         (["sweep=smok"], "sweep: expected an option of the group sweep, got 'smok'\n  nearest: smoke"),
+        (["sweep=smoke", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
         (["--dry-run", *TINY], "--dry-run: expected a sweep"),
         (["-m", *TINY, "seed=1,1"], "sweep: expected no run twice"),
         (["--like", "nowhere"], "--like: expected a run folder with a config.yaml, got 'nowhere'"),

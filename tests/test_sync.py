@@ -166,6 +166,8 @@ def test_tensorboard_shows_each_step_once(genreg: Genreg, tmp_path: Path) -> Non
         assert values == [(step, pytest.approx(value)) for step, value in shown]
         assert len(values) == rows
         assert pictures == [20]
+        for path in tmp_path.rglob("events.out.tfevents.*"):
+            path.rename(f"{path}.{rows}")  # two files of one second would have one name
 
 
 def events(folder: Path) -> tuple[list[tuple[int, float]], list[int]]:
