@@ -210,7 +210,7 @@ def test_an_error_of_what_makes_it_is_no_matter_of_the_cache(usable: bool, folde
 PROCESS = """
 import sys, time, numpy as np
 from pathlib import Path
-from genreg import cache
+from genreg.dataset import cache
 def make():
     with Path(sys.argv[1]).open("a") as file:
         file.write("made\\n")

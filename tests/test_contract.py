@@ -146,6 +146,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["task=wgan"]
     if option == "conditional_wasserstein":
         given += ["task.conditional=true"]
+    if option == "hessian_negative_share":
+        given += ["measure.hessian_negative_share.steps=5"]
     if option in ("fid", "kid", "precision_recall", "dcgan", "resnet_gan"):
         given += ["features=random"]
     if option in ("fid", "kid", "precision_recall") or group == "features" or option in SMALL:

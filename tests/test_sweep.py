@@ -77,7 +77,7 @@ def test_arms_are_experiments_times_grid() -> None:
 def test_more_wrong_commands(genreg: Genreg) -> None:
     for arguments, says in [
         (["sweep=smok"], "sweep: expected an option of the group sweep, got 'smok'\n  nearest: smoke"),
-        (["sweep=smoke", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
+        (["-m", *TINY, "seed=0,1", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
         (["--dry-run", *TINY], "--dry-run: expected a sweep"),
         (["-m", *TINY, "seed=1,1"], "sweep: expected no run twice"),
         (["--like", "nowhere"], "--like: expected a run folder with a config.yaml, got 'nowhere'"),
