@@ -6,8 +6,8 @@ In a notebook, `genreg.runs`, `genreg.rows` and `genreg.load` read what it recor
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genreg.installed import CONFIGS as CONFIGS
-from genreg.installed import __version__ as __version__
+from genreg.groups import CONFIGS as CONFIGS
+from genreg.groups import __version__ as __version__
 
 if TYPE_CHECKING:
     from genreg.report.frames import rows as rows

@@ -1,23 +1,23 @@
-"""Files from elsewhere: where they are found, how they are downloaded, and their sha256."""
+"""Files from elsewhere: where they lie, how they are downloaded, their sha256; and any file written whole."""
 
 import hashlib
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import get_ident
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from genreg import download
 from genreg.errors import GenregError, InputError, nearest
 
 ATTEMPTS = 3
 NO_DOWNLOAD = "no download"
 NOTHING = "nothing to fetch"
 MD5 = "md5:"
+UNFINISHED = ".unfinished"  # how the name of a file ends that is being written
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,25 @@ def _download(url: str, path: Path, digest: str) -> None:
                           "by hand, or name a folder that has it in GENREG_DATA") from error  # fmt: skip
 
 
+@contextmanager
+def write_atomic(path: Path, durable: bool = False) -> Iterator[IO[bytes]]:
+    """Write a temporary file beside `path`, then rename it: `path` is never half written.
+
+    durable: nor is it after a loss of power, which costs some milliseconds of waiting for the disk.
+    """
+    # Each writer has a file of its own: two that shared one would write into what the first has renamed.
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}{UNFINISHED}")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            if durable:  # before the rename, which a file system may put on the disk before the bytes
+                file.flush()
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 SETTLED = 2.0  # seconds: what was touched later may change once more within one tick of a file system's clock
 
 TOKENIZER = ("tokenizer*", "vocab*", "merges*", "special_tokens*", "added_tokens*", "*.model")
@@ -168,10 +187,10 @@ class Stamp(NamedTuple):
 
 def of_file(path: Path, like: str = "") -> str:
     """The sha256 of a file; `md5:` and its md5 where `like` is such a one."""
-    what = download.MD5 if like.startswith(download.MD5) else "sha256"
+    what = MD5 if like.startswith(MD5) else "sha256"
     if (found := recall(what, path)) is None:
         began = time.time()
-        found = download.digest_like(path, like)
+        found = digest_like(path, like)
         keep(what, path, found, began)
     return found
 
@@ -216,9 +235,8 @@ def keep(what: str, path: Path, digest: str, began: float) -> None:
             return
         place = _place(what, path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(f"{place}.{os.getpid()}.{get_ident()}")
-        unfinished.write_text(json.dumps({"path": str(path), "stamp": seen.digest, "digest": digest}))
-        unfinished.replace(place)
+        with write_atomic(place) as file:
+            file.write(json.dumps({"path": str(path), "stamp": seen.digest, "digest": digest}).encode())
 
 
 def stamp(path: Path) -> Stamp:
@@ -241,4 +259,4 @@ def _below(path: Path) -> Iterator[Path]:
 
 def _place(what: str, path: Path) -> Path:
     key = hashlib.sha256(f"{what}\n{os.path.abspath(path)}".encode()).hexdigest()[:32]
-    return download.default_data_dir() / "digests" / f"{key}.json"
+    return default_data_dir() / "digests" / f"{key}.json"

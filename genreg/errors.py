@@ -1,4 +1,4 @@
-"""What can go wrong, as the user sees it: one line, and an exit code."""
+"""Errors as the user sees them: one line, and an exit code."""
 
 import difflib
 import errno

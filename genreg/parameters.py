@@ -30,6 +30,19 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 CountOrZero = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
 
+
+class Neutral:
+    """Marks a parameter that a later version added: one of `values` means what versions without it did.
+
+    `samples: Annotated[Count, Neutral(1)] = 1`: a node with that value is the experiment that it was before
+    the parameter was there, so its runs are found again (`run/identity.py`). The values are literals, since
+    they are read from the text of the module (`run/sources.neutral`).
+    """
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+
 checked = validate_call(config=STRICT)
 """Decorate a function or `__init__` so that its arguments are held to their annotated types."""
 

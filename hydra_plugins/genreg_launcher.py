@@ -14,7 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class GenregLauncher(Launcher):
-    """Takes jobs composed by genreg through `run`; any Hydra sweeper may use `launch`."""
+    """A launcher of genreg (genreg.study.batch.Launcher), which any sweeper of Hydra may use too.
+
+    Another one inherits from it and writes `run`, and `workers` unless it is one job at a time.
+    """
 
     def __init__(self, **options: Any) -> None:
         self.options: Any = OmegaConf.to_container(OmegaConf.create(options))
@@ -23,16 +26,20 @@ class GenregLauncher(Launcher):
         self.about, self.sweeper = list(config.hydra.overrides.hydra), config.hydra.sweeper
 
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
-        """The outcome of each job, None where it was not started."""
+        """Run the jobs and return the outcome of each, None where it was not started."""
         raise NotImplementedError
 
+    def workers(self, jobs: list[Any]) -> int:
+        """Return how many jobs run at once."""
+        return 1
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """What a sweeper of Hydra is told of each of its jobs; it may ask for one twice."""
+        """Run the jobs of one of Hydra's sweepers, which may ask for one twice, and answer it."""
         from genreg.cli.by_hydra import value
-        from genreg.cli.sweep import compose_jobs
+        from genreg.cli.jobs import Composer
         from genreg.study.batch import SweepFailedError, run_batch
 
-        jobs = compose_jobs([list(overrides) for overrides in job_overrides], self.about)
+        jobs = Composer(self.about).jobs([list(overrides) for overrides in job_overrides])
         chosen = {
             name: self.options.get(name, name == "keep_going") for name in ("retry_failed", "keep_going")
         }
@@ -49,7 +56,7 @@ class GenregLauncher(Launcher):
 
 
 def _answer(overrides: list[str], outcome: Any, value: Callable[[Any], float | None]) -> JobReturn:
-    """A finished job's value, or the failure of one that is not, which was told already."""
+    """The value of a finished job; of another its failure, which the user has read already."""
     from genreg.errors import GenregError
 
     if outcome and outcome.status == "done":
@@ -69,7 +76,6 @@ class LocalLauncher(GenregLauncher):
         return Pool(jobs, self._checked(), table).run()
 
     def workers(self, jobs: list[Any]) -> int:
-        """How many jobs run at once."""
         from genreg.study.local import slots
 
         return len(slots(jobs, self._checked()))

@@ -91,13 +91,13 @@ def loop_cpu(jobs: int) -> float:
     import torch
 
     from genreg.cli.compose import configs
-    from genreg.cli.sweep import compose_jobs
+    from genreg.cli.jobs import Composer
     from genreg.run.train import train
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         with configs():
-            made = compose_jobs([[*TINY, f"output_dir={folder}", f"seed={k}"] for k in range(jobs)])
+            made = Composer().jobs([[*TINY, f"output_dir={folder}", f"seed={k}"] for k in range(jobs)])
         train(made[0].config, in_sweep=True)
         used = cpu_seconds(resource.RUSAGE_SELF)
         for job in made[1:]:

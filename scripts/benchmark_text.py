@@ -34,7 +34,7 @@ from genreg.dataset.texts import cached, encode
 from genreg.dataset.tokenizer import Fitted
 from genreg.dataset.zh_sentiment import SOURCE, read_texts
 from genreg.download import default_data_dir, fetch
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.model.passes import twice
 from genreg.run.factory import factory
 from genreg.task.classify import Classify

@@ -15,7 +15,7 @@ from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.read.find import read_parts
-from genreg.report.read.parts import Part
+from genreg.study.model import Part
 
 MARKS = {"better": " +", "worse": " -"}
 

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from genreg.report.judge.statistics import POWER, power
-from genreg.report.plan import recommended, upper
+from genreg.report.plan import recommended, upper_bound
 
 CASES = ((3, 0.5), (3, 1.0), (5, 0.5), (5, 1.0), (8, 0.5))  # pairs of the pilot, wanted difference
 
@@ -34,7 +34,7 @@ def main() -> None:
     for pairs, difference in CASES:
         draw = np.random.default_rng(0)
         sds = np.sqrt(draw.chisquare(pairs - 1, options.pilots) / (pairs - 1))
-        plain, bounded = (told(pairs, difference, sds, bound) for bound in (lambda sd, _: sd, upper))
+        plain, bounded = (told(pairs, difference, sds, bound) for bound in (lambda sd, _: sd, upper_bound))
         print(
             f"| {pairs} pairs, {difference:g} | {recommended(difference, 1.0)} seeds | {plain} | {bounded} |"
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from genreg.report.read.parts import Arm, Part
-from genreg.report.read.runs import Run
 from genreg.run.metric import Better
+from genreg.run.read import Run
+from genreg.study.model import Arm, Part
 
 SELECTION = ["validation/accuracy", "max"]
 METRICS = {
@@ -94,5 +94,5 @@ def part_of(values: dict[str, Sequence[float]], mode: Better | None = "max") -> 
             row = {"step": 1, "test/score": float(value)}
             summary = {"status": "done", "step": STEPS, "last": row, "best": None}
             runs[seed] = Run(Path(name), seed, "done", summary)
-        arms.append(Arm(name, Path(name), runs))
+        arms.append(Arm(name, Path(name), runs=runs))
     return Part("part", arms, next(iter(values)), "test/score", mode, None)

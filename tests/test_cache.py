@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from genreg.dataset import cache, image_folder, texts
-from genreg.dataset.tokenizer import tokenizer
+from genreg.dataset.texts import tokenizer
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.dataset.zh_sentiment_ngram import cached_vectors, vectorize
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from genreg.download import write_atomic
 from genreg.errors import FolderInUseError
 from genreg.run import checkpoint
 from genreg.run.folder import RunFolder
@@ -59,8 +60,9 @@ def test_all_damaged_starts_again(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     before = saved(tmp_path)
-    with pytest.raises(OSError, match="directory"):
-        checkpoint.write_atomic(tmp_path / "missing" / "x", b"1")
+    with pytest.raises(TypeError, match="bytes"), write_atomic(before[-1]) as file:
+        file.write("half")
+    assert sorted(tmp_path.iterdir()) == before
     (tmp_path / "checkpoint-000000040-0.pt.unfinished").write_bytes(b"half")
     assert newest_step(tmp_path) == 30
     assert sorted(tmp_path.glob("checkpoint-*.pt")) == before
@@ -88,6 +90,9 @@ def test_a_damaged_summary_is_no_summary(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_summary({"status": "done"})
     assert folder.summary() == {"status": "done"}
+    (left := tmp_path / "summary.json.7-7.unfinished").write_bytes(b"half")
+    with folder.lock():
+        assert not left.exists()
     (tmp_path / "summary.json").write_text('{"status": "do')
     assert folder.summary() == {}
 

@@ -12,7 +12,7 @@ from study import QUALITY, write_study
 
 from genreg.report import ls as listing
 from genreg.report.command import FORMATS, report
-from genreg.report.tell import columns
+from genreg.report.output import columns
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from genreg.dataset import (
 from genreg.dataset.base import drawn
 from genreg.dataset.draw import balanced, shuffled
 from genreg.errors import InputError
+from genreg.run.build import dataset_of
 
 
 def rows(x: torch.Tensor) -> set[bytes]:
@@ -206,3 +207,24 @@ def test_zh_sentiment_vectors_carry_the_class(data_dir: Path) -> None:
 
     assert 0.86 < score(16_883) < 0.95
     assert 0.65 < score(200) < 0.82
+
+
+@pytest.mark.parametrize("more", [{}, {"data_dir": "/nowhere"}])
+def test_only_a_loader_that_reads_files_is_given_their_folder(more: dict[str, str], tmp_path: Path) -> None:
+    """A folder among the data set's own keys changes nothing, as in earlier versions."""
+    config = {
+        "dataset": {"_target_": "genreg.dataset.digits", "labeled": 30, **more},
+        "data_dir": str(tmp_path),
+    }
+    assert len(dataset_of(config)(seed=1).labeled) == 30
+    config["dataset"] = {"_target_": "genreg.dataset.npz", "path": "mine.npz", "labeled": 2, **more}
+    np.savez(tmp_path / "mine.npz", X=np.eye(20), y=np.arange(20) % 2)
+    assert len(dataset_of({**config, "dataset": {**config["dataset"], "validation": 4}})(seed=1).test) == 4
+    config["dataset"] = {"_target_": "test_dataset.anything", **more}
+    assert dataset_of(config)(seed=1).outputs == 10
+
+
+def anything(**given: Any) -> Dataset:
+    """A loader of one's own that takes whatever it is given."""
+    assert given["data_dir"].is_dir()
+    return digits(seed=given["seed"])

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from conftest import Result, yaml_options
 
-from genreg import CONFIGS, dataset, download
+from genreg import CONFIGS, download
 from genreg.dataset.emoji32 import SOURCE
 from genreg.errors import GenregError, InputError
+from genreg.run.factory import find_target
 from genreg.run.sources import source_of
 
 PAYLOAD = gzip.compress(b"pictures" * 1000)
@@ -143,7 +144,7 @@ def test_what_has_no_files(genreg: Callable[..., Result], tmp_path: Path, name: 
 def test_what_is_read_of_a_loader_is_what_it_has(option: str) -> None:
     """Its text, read without an import, against the module that Python makes of it."""
     node = yaml.safe_load((CONFIGS / "dataset" / f"{option}.yaml").read_text())
-    module = sys.modules[getattr(dataset, node["_target_"].rpartition(".")[2]).__module__]
+    module = sys.modules[find_target(node, "dataset").__module__]
     declared = [getattr(module, "SOURCE", None), *getattr(module, "SOURCES", ())]
     found = source_of(node)
     assert found in declared

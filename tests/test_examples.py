@@ -1,4 +1,4 @@
-"""Methods written outside of the package, against loops written by hand in float64."""
+"""Methods of every kind, of the package and of examples/, against loops written by hand in float64."""
 
 import math
 from collections.abc import Callable
@@ -9,20 +9,25 @@ import pytest
 import torch
 import torch.nn.functional as F
 from focal_loss import FocalLoss
-from hidden_noise import HiddenNoise
-from input_noise import InputNoise
-from label_smoothing import LabelSmoothing
 from mean_teacher import MeanTeacher
 from mixup import Mixup, symmetric_beta
-from r_drop import RDrop
 from scipy import stats
 from torch import Tensor
-from weight_noise import WeightNoise
 
 from genreg import streams
 from genreg.dataset import Dataset, Split, two_moons
 from genreg.model import MLP
-from genreg.regularizer import Entropy, NoiseConsistency, Ramp, Regularizer
+from genreg.regularizer import (
+    Entropy,
+    HiddenNoise,
+    InputNoise,
+    LabelSmoothing,
+    NoiseConsistency,
+    Ramp,
+    RDrop,
+    Regularizer,
+    WeightNoise,
+)
 from genreg.task.classify import Classify
 
 SEED, STEPS, RATE, DROPOUT = 3, 5, 0.5, 0.4

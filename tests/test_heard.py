@@ -97,5 +97,8 @@ def test_a_run_folder_says_what_its_metrics_are_and_of_how_many_items(genreg: An
         "cross_entropy": {"better": "min", "unit": "nats"},
         "generalization_gap": {"better": "min", "unit": "%"},
         "lds": {"better": "max", "unit": "nats"},
+        "validation/": {"reported": "test"},
+        "validation_clean/": {"reported": "test"},
     }
+    assert summary["baselines"] == ["none", "supervised", "gd", "sgd"]
     assert summary["items"] == {"labeled": 8, "unlabeled": 1000, "validation": 500, "test": 1000}

@@ -48,6 +48,17 @@ def room_of(path: Path) -> str:
     return "genreg" if first == "__init__" else first
 
 
+def module_named(name: str) -> Path | None:
+    """The file that an import of this name runs; None outside of genreg."""
+    while name:
+        path = REPOSITORY.joinpath(*name.split("."))
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_relative_to(PACKAGE) and file.exists():
+                return file
+        name = name.rpartition(".")[0]
+    return None
+
+
 def room_named(name: str) -> str | None:
     """The room of an imported name; what lies in no room (`genreg.CONFIGS`) is the package's own."""
     top, _, rest = name.partition(".")
@@ -92,6 +103,20 @@ def test_packages_import_downward_only() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_two_files_import_each_other() -> None:
+    graph: dict[str, dict[str, Where]] = {}
+    for path in files():
+        own = graph.setdefault(str(path.relative_to(PACKAGE)), {})
+        for name, where in imports(path):
+            found = module_named(name)
+            own_package = found and found.name == "__init__.py" and path.is_relative_to(found.parent)
+            if found and found != path and not own_package:  # a method may import its base as users do
+                own.setdefault(str(found.relative_to(PACKAGE)), where)
+    assert graph["run/loop.py"].keys() >= {"run/logger.py", "errors.py"}
+    found = cycles(graph)
+    assert not found, "\n".join(found)
+
+
 def test_rooms_within_the_report_import_downward_only() -> None:
     rooms: dict[str, dict[str, Where]] = {}
     for path in files(PACKAGE / "report"):
@@ -100,7 +125,7 @@ def test_rooms_within_the_report_import_downward_only() -> None:
             inner = name.removeprefix("genreg.report.").split(".")[0]
             if name.startswith("genreg.report.") and inner != room:
                 rooms.setdefault(room, {}).setdefault(inner, where)
-    assert {"judge", "tell", "page"} <= rooms.keys()
+    assert {"judge", "output", "page"} <= rooms.keys()
     found = cycles(rooms)
     assert not found, "\n".join(found)
 
@@ -141,3 +166,26 @@ def test_a_room_imports_nothing_that_it_must_not_know(room: str) -> None:
 
 def within(name: str, parents: set[str]) -> bool:
     return any(name == parent or name.startswith(f"{parent}.") for parent in parents)
+
+
+def test_hierarchies_are_at_most_two_deep() -> None:
+    """A base and what inherits from it: behind a third class nobody sees which method runs."""
+    found = [" > ".join(chain) for chain in map(ancestry, bases()) if len(chain) > 2]
+    assert found == ["Task > Classify > Alternate"]  # the same update, then one of the unlabeled batch
+
+
+@cache
+def bases() -> dict[str, list[str]]:
+    """The names that each class of genreg/ inherits from."""
+    nodes = (node for path in files() for node in ast.walk(ast.parse(path.read_text())))
+    return {
+        node.name: [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
+        for node in nodes
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+def ancestry(name: str) -> list[str]:
+    """The longest way from a class of genreg/ that inherits from none to this one."""
+    above = (ancestry(base) for base in bases()[name] if base in bases() and base != name)
+    return [*max(above, key=len, default=[]), name]

@@ -12,7 +12,7 @@ from conftest import SMOKE, Result
 from genreg.logger import WandB
 from genreg.logger.wandb import reachable
 from genreg.run.folder import RunFolder
-from genreg.run.loop import Guarded
+from genreg.run.logger import SafeLogger
 
 CONFIG = {"name": "a/b", "seed": 0, "regularizer": {}, "dataset": {"_target_": "genreg.dataset.digits"}}
 
@@ -114,7 +114,7 @@ def test_a_failing_logger_warns_once_and_the_run_goes_on(caplog: pytest.LogCaptu
 
         show = finish = start
 
-    guarded = Guarded("broken", Broken())
+    guarded = SafeLogger("broken", Broken())
     with caplog.at_level(logging.WARNING):
         guarded.start(RunFolder(Path()), {})
         guarded.show({"step": 1}, {})

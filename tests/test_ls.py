@@ -11,7 +11,7 @@ import yaml
 from conftest import Result
 from synthetic import write_run
 
-from genreg.report.where import flat, is_like, option
+from genreg.report.where import as_typed, is_like, option
 
 Genreg = Callable[..., Result]
 MLP = {"_target_": "genreg.model.MLP", "widths": [256, 256], "activation": "relu", "batch_norm": False,
@@ -176,7 +176,7 @@ def test_options_are_told_by_target_and_values() -> None:
     assert option("model", {**MLP, "widths": [64]}) == "mlp"  # as near to both
     assert option("optimizer", {"_target_": "torch.optim.SGD", "lr": 0.3, "momentum": 0.0}) == "gd"
     assert option("optimizer", {"_target_": "mine.Lion"}) == "lion"
-    assert flat(config(1e-3, "vat", "entropy"))["regularizer"] == "entropy+vat"
+    assert as_typed(config(1e-3, "vat", "entropy"))["regularizer"] == "entropy+vat"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 from synthetic import part_of
 
 from genreg.report.evaluate import evaluate
-from genreg.report.tell.reference import STATUSES, judge, references
+from genreg.report.output.claims import STATUSES, judge, references
 
 
 def test_claims_are_judged_by_direction() -> None:

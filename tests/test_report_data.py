@@ -12,7 +12,7 @@ from conftest import Result
 from sklearn.datasets import load_wine
 from synthetic import write_run, write_sweep
 
-from genreg.report.read.runs import Data, data_of, settings_of
+from genreg.run.read import Data, data_of, settings_of
 
 Genreg = Callable[..., Result]
 OLD, NEW = "0a" * 32, "1b" * 32

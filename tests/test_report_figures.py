@@ -17,7 +17,7 @@ from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
 from genreg.report.figures.curves import Figure
 from genreg.report.figures.landscape import contours
-from genreg.report.judge.result import COLORS, PartResult, drawn
+from genreg.report.judge.result import COLORS, PartResult, plotted_arms
 from genreg.report.judge.statistics import LEVEL, level_at, student
 from genreg.report.read.find import read_parts
 
@@ -115,11 +115,11 @@ def test_values_over_decades_stand_on_a_logarithmic_axis(tmp_path: Path) -> None
 def test_the_best_arms_and_the_baseline_are_drawn() -> None:
     values = {"none": [0.0, 0.1], **{f"arm{k}": [float(k), k + 0.1] for k in range(12)}}
     result = evaluate(part_of(values))
-    names = [arm.arm.name for _, arm in drawn(result)]
+    names = [arm.arm.name for _, arm in plotted_arms(result)]
     assert names == ["none", *(f"arm{k}" for k in range(5, 12))]
-    assert [color for color, _ in drawn(result)] == list(range(COLORS))
+    assert [color for color, _ in plotted_arms(result)] == list(range(COLORS))
     smaller = evaluate(part_of(values, "min"))
-    assert [arm.arm.name for _, arm in drawn(smaller)] == ["none", *(f"arm{k}" for k in range(7))]
+    assert [arm.arm.name for _, arm in plotted_arms(smaller)] == ["none", *(f"arm{k}" for k in range(7))]
 
 
 def test_every_run_is_a_dot_and_pairs_are_joined(study: list[PartResult]) -> None:

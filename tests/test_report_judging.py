@@ -16,9 +16,9 @@ from genreg.report.figures import figures
 from genreg.report.judge.pairs import compare_arms
 from genreg.report.judge.result import ArmResult
 from genreg.report.judge.statistics import compare, compare_ranks, detectable, is_skewed
-from genreg.report.read.parts import Part
+from genreg.report.output.claims import Judged, judge
 from genreg.report.read.values import Outcomes
-from genreg.report.tell.reference import Judged, judge
+from genreg.study.model import Part
 
 EARLY = [10.0] * 8 + [301.0 + k for k in range(9)]
 LATE = [1000.0] * 8 + [300.0 + k for k in range(9)]

@@ -5,15 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from conftest import Result
+from scipy import stats
 from synthetic import METRICS, SELECTION, part_of, write_run, write_sweep
 
 from genreg.report.evaluate import evaluate
-from genreg.report.tell.reference import judge
-from genreg.run import display
+from genreg.report.output.claims import judge
+from genreg.run import display, loop
 from genreg.run.display import print_line
-from genreg.run.metric import Metric, described, metric_of
+from genreg.run.folder import RunFolder
+from genreg.run.metric import VALIDATION, Family, Metric, described, metric_of
+from genreg.run.task import Task
 
 Genreg = Callable[..., Result]
 VALUES = {"vat-0123abcd": (0.9, 0.91, 0.95, 0.93, 0.91), "none-89efcdab": (0.8, 0.82, 0.84, 0.83, 0.81)}
@@ -45,6 +50,95 @@ def test_descriptions_are_written_and_read_by_the_last_part_of_a_key() -> None:
     assert metric_of("validation_stderr/kid", metrics) == Metric("kid", "min")
     assert metric_of("test_clean/accuracy", metrics) == Metric("accuracy", "max", "%")
     assert metric_of("train/recall", metrics) == Metric("recall")  # nothing is said, nothing is guessed
+
+
+def test_families_are_written_and_read_by_the_first_part_of_a_key() -> None:
+    z = Family("z", of_replicas=True, otherwise="w")
+    metrics = described([Metric("trace", "min", headline=True)], [VALIDATION, z, z.errors])
+    assert metrics == {
+        "trace": {"better": "min", "unit": "", "headline": True},
+        "validation/": {"reported": "test"},
+        "z/": {"of_replicas": True, "otherwise": "w"},
+        "z_stderr/": {"stderr_of": "z"},
+    }
+    assert metric_of("validation/trace", metrics).chooses
+    assert not metric_of("test/trace", metrics).chooses
+    assert metric_of("z/trace", metrics).family == z
+    assert z.keys("z/trace") == ["z/trace", "w/trace"]
+    assert metric_of("z_stderr/trace", metrics).family == z.errors
+    for key in ("w/trace", "w_stderr/trace"):  # declared by nobody, while others are: nothing is guessed
+        assert metric_of(key, metrics).family == Family(key.split("/")[0])
+        assert metric_of(key, {"trace": {}}).family != Family(key.split("/")[0])  # a folder of before
+
+
+ENERGY = {"moves": 1.0, "still": 0.0}
+REPLICAS = 4
+
+
+class Swarm(Task):
+    """Replicas with an energy, drawn around that of their arm by a seed; the larger, the better."""
+
+    metrics = (Metric("energy", "max", "J", headline=True), Metric("place", coordinate=True))
+    families = (Family("theta", of_replicas=True), Family("theta_spread", stderr_of="theta"))
+    baselines = ("still",)
+    selection = None
+    progress = ("theta/energy",)
+    device = torch.device("cpu")
+    checksums: dict[str, str] = {}  # noqa: RUF012
+
+    def __init__(self, arm: str, seed: int) -> None:
+        self.energy = energies(arm, seed)
+
+    def step(self, step: int) -> dict[str, torch.Tensor]:
+        return {"loss": torch.tensor(1.0)}
+
+    def evaluate(self) -> dict[str, float]:
+        spread = self.energy.std(ddof=1) / REPLICAS**0.5
+        return {"theta_spread/energy": spread, "theta/place": 0.0, "theta/energy": self.energy.mean()}
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing is remembered."""
+
+    def results(self) -> dict[str, dict[str, torch.Tensor]]:
+        numbers = torch.arange(REPLICAS)
+        energy = torch.tensor(self.energy)[None]
+        history = {"step": torch.tensor([2]), "theta/energy": energy, "theta/place": energy}
+        return {"replicas": {**history, "replica": numbers, "died": torch.full((REPLICAS,), -1)}}
+
+
+def energies(arm: str, seed: int) -> np.ndarray:
+    """The energy of each replica, in float64."""
+    shared, own = (
+        np.random.default_rng([seed, k]).normal(size=REPLICAS) for k in (0, 1 + list(ENERGY).index(arm))
+    )
+    return np.asarray(ENERGY[arm] + shared + 0.1 * own)
+
+
+def test_a_task_of_ones_own_says_what_its_metrics_are(genreg: Genreg, tmp_path: Path) -> None:
+    """Names that the report has never met: paired by replica, their errors told apart, the best way known."""
+    for arm, digest in (("moves", "0123abcd"), ("still", "89efcdab")):
+        for seed in range(3):
+            folder = tmp_path / f"part/{arm}-{digest}/seed={seed}"
+            folder.mkdir(parents=True)
+            loop.run(Swarm(arm, seed), RunFolder(folder), steps=2, log_every=1, eval_every=2,
+                     checkpoint_every=2)  # fmt: skip
+    found = part(genreg, "part")
+    assert (found["metric"], found["mode"], found["baseline"]) == ("theta/energy", "max", "still")
+    moves, still = (np.concatenate([energies(arm, seed) for seed in range(3)]) for arm in ENERGY)
+    arm = found["arms"][1]
+    assert (arm["n"], arm["difference_n"], arm["verdict"]) == (12, 12, "better")
+    assert arm["difference_p"] == pytest.approx(stats.ttest_rel(moves, still).pvalue)
+    assert arm["runs"][2]["value"] == pytest.approx(energies("moves", 2).tolist())
+    (of_moves, _) = json.loads(genreg("ls", "part", "--format", "json").out)
+    assert of_moves["metric"] == "theta/energy"  # not its standard error, which stands first
+    assert "theta_spread/energy" in genreg("show", str(folder)).out
+    assert "over replicas" in genreg("report", "part", "--format", "markdown").out
 
 
 @pytest.mark.parametrize(("better", "expected"), [("max", "better"), ("min", "worse")])

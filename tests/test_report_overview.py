@@ -17,14 +17,14 @@ from genreg.report.command import report
 from genreg.report.evaluate import evaluate
 from genreg.report.figures.landscape import EXACT, embedded
 from genreg.report.judge.result import COLORS, PartResult
+from genreg.report.output.claims import judge
+from genreg.report.output.notes import best_three
+from genreg.report.output.numbers import SIGNS
+from genreg.report.output.summary import summary
 from genreg.report.page import page
 from genreg.report.page.build import ROWS, effects, pooled
 from genreg.report.page.rows import of_items
 from genreg.report.read.find import read_parts
-from genreg.report.tell.notes import best_three
-from genreg.report.tell.numbers import SIGNS
-from genreg.report.tell.reference import judge
-from genreg.report.tell.summary import summary
 
 CSS = (Path(__file__).parents[1] / "genreg/report/page/page.css").read_text()
 
@@ -190,8 +190,8 @@ def test_the_summary_is_a_format(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_tuning_and_looks_are_told_below_the_table(study: list[PartResult]) -> None:
     notes = study[0].notes
     assert (
-        "seeds are added until every comparison is decided: looks at 5, 6, ..., 10; p is over all looks, "
-        "an interval has the level of the last one"
+        "seeds are added until every comparison is decided: looks at 5, 6, ..., 10; p accounts for all "
+        "looks, and an interval is at the level of the last look"
     ) in notes
     assert "a difference below 1 points is not worth having (margin)" in notes
     tuned = study[0].arms[2].tuning

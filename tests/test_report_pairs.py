@@ -15,9 +15,9 @@ from genreg.report.evaluate import evaluate
 from genreg.report.judge.pairs import Rule, compare_arms
 from genreg.report.judge.statistics import SIMULATED, repeated_p
 from genreg.report.read.find import read_parts
-from genreg.report.read.parts import Part
 from genreg.report.read.values import Outcomes, chosen_row
 from genreg.run.replicas import last
+from genreg.study.model import Part
 
 SEEDS = (9, 4, 0, 7, 2, 11, 5, 3, 8, 1)
 """In the order in which they were made."""

@@ -15,11 +15,11 @@ from synthetic import METRICS, SELECTION, part_of
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.pairs import Rule, compare_arms
 from genreg.report.judge.statistics import decide, holm, level_at, repeated_p
+from genreg.report.output.claims import judge
 from genreg.report.read.find import read_parts
-from genreg.report.read.parts import Part
 from genreg.report.read.values import Outcomes
-from genreg.report.tell.reference import judge
 from genreg.run.metric import Metric
+from genreg.study.model import Part
 
 Genreg = Callable[..., Result]
 PLAN = (5, 10, 20)

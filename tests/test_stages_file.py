@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from genreg.report.judge.tuning import Trial, Tuning
+from genreg.report.judge.tuning import TrialResult, TuningResult
 from genreg.run.metric import Metric
 from genreg.study import file as sweep_file
-from genreg.study.record import advance, begin
+from genreg.study.model import Part
+from genreg.study.stages import advance, begin
 from genreg.study.tune import Range, Tune, next_points
 from genreg.study.until import DECIDED, Until, margin_of
 
@@ -128,24 +129,39 @@ def test_a_search_goes_on_by_the_metric_of_tuning_and_ends_with_the_first_of_the
     space = {"*": {"lr": {"low": 1e-4, "high": 1.0, "log": True}}}
     node = tune(trials=13, sampler="TPESampler", space=space)
     given = sweep_file.read(node).parts["p"]
-    arms = sweep_file.arms_of("p", given, 1)[:1]
+    one = study_part(node)
+    one.arms = one.arms[:1]
+    own = one.arms[0].tuning
     assert given.tune
-    told, way, progress = list[Any](), 1 if better == "max" else -1, begin(given, arms)
+    assert own
+    over, way = list[Any](), 1 if better == "max" else -1
+    begin(one, given)
     for k in range(13):
         score = way * (2.0 if k > 2 else k)  # trial 2 is as good as those behind it, and the first of them
-        told.append((progress.trials["a"][-1], math.nan if k == 3 else score))
-        trials = [Trial(v, [], [9.0 * way if math.isnan(s) else s], int(math.isnan(s))) for v, s in told]
+        over.append((own.trials[-1].values, math.nan if k == 3 else score))
+        trials = [
+            TrialResult(v, [], [9.0 * way if math.isnan(s) else s], int(math.isnan(s))) for v, s in over
+        ]
         ordered = sorted(trials, key=lambda t: (t.failed, -way * t.mean))
-        tuning = Tuning(Metric("m", better), "m", 13, {}, ordered, [])  # type: ignore[arg-type]
+        tuning = TuningResult(Metric("m", better), "m", 13, {}, ordered, [])  # type: ignore[arg-type]
         arm = SimpleNamespace(arm=SimpleNamespace(name="a"), tuning=tuning)
-        progress = advance(given, arms, progress, SimpleNamespace(arms=[arm]))  # type: ignore[arg-type]
+        assert advance(one, given, SimpleNamespace(arms=[arm]))
         if k < 12:
-            assert progress.winners is None
-            assert progress.trials["a"] == next_points(
-                "k", given.tune, given.tune.space_of("a"), told, better
-            )
-    assert progress.winners == {"a": told[2][0]}
-    assert progress.seeds == {"a": len(arms[0].seeds)}
+            assert one.arms[0].winner is None
+            points = next_points("k", given.tune, given.tune.space_of("a"), over, better)
+            assert [trial.values for trial in own.trials] == points
+    assert one.arms[0].winner == over[2][0]
+    assert one.arms[0].seeds == one.seeds
+
+
+def study_part(node: dict[str, Any]) -> Part:
+    """The part `p` of a file, before anything of it has run."""
+    return sweep_file.study_of("own", sweep_file.read(node)).parts[0]
+
+
+def numbers(one: Part) -> dict[str, int]:
+    """How many seeds each arm has so far."""
+    return {arm.name: len(arm.seeds) for arm in one.arms}
 
 
 def looked(verdicts: dict[str, str], seconds: float) -> Any:
@@ -157,16 +173,17 @@ def looked(verdicts: dict[str, str], seconds: float) -> Any:
 
 def test_open_comparisons_go_to_the_next_look_and_the_baseline_with_them() -> None:
     node = part(until={"looks": [5, 7, 9], "most": 9, "minutes": 2}, arms={"a": [], "b": [], "c": []})
-    given = sweep_file.read(node).parts["p"]
-    arms = sweep_file.arms_of("p", given, 1)
-    progress = begin(given, arms)
-    assert progress.seeds == {"a": 5, "b": 5, "c": 5}
-    late = advance(given, arms, progress, looked({"a": "", "b": "not decided", "c": "not decided"}, 120))
-    assert late == progress  # two minutes are over
+    given, one = sweep_file.read(node).parts["p"], study_part(node)
+    begin(one, given)
+    assert numbers(one) == {"a": 5, "b": 5, "c": 5}
+    late = looked({"a": "", "b": "not decided", "c": "not decided"}, 120)
+    assert not advance(one, given, late)  # two minutes are over
+    assert numbers(one) == {"a": 5, "b": 5, "c": 5}
     for verdicts, seeds in (
         ({"b": "not decided", "c": "better"}, {"a": 7, "b": 7, "c": 5}),
         ({"b": "no difference shown", "c": "too few pairs"}, {"a": 9, "b": 9, "c": 7}),
         ({"b": "not decided", "c": "equivalent"}, {"a": 9, "b": 9, "c": 7}),
     ):
-        progress = advance(given, arms, progress, looked({"a": "", **verdicts}, 119))
-        assert progress.seeds == seeds
+        before = numbers(one)
+        assert advance(one, given, looked({"a": "", **verdicts}, 119)) == (before != seeds)
+        assert numbers(one) == seeds

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from genreg import CONFIGS
 from genreg.cli.compose import configs
-from genreg.cli.sweep import compose_jobs
+from genreg.cli.jobs import Composer
 from genreg.run.folder import RunFolder
 from genreg.study import file as sweep_file
 from genreg.study import job
@@ -53,7 +53,7 @@ def test_arms_are_experiments_times_grid() -> None:
     node: dict[str, Any] = {"seeds": [3, 5], "parts": {"p": {
         "experiments": ["a/x", "b/y"], "arms": {"z": ["model=mlp"]}, "overrides": ["steps=9"], "metric": "m",
         "grid": {"optimizer.lr": [0.1, 1e-6], "model.widths": [[4, 4]]}}}}  # fmt: skip
-    arms = sweep_file.arms(sweep_file.read(node))
+    arms = sweep_file.study_of("own", sweep_file.read(node)).parts[0].arms
     assert [arm.name for arm in arms] == [
         f"{root},lr={lr},widths=[4,4]" for root in "xyz" for lr in ("0.1", "1e-06")
     ]
@@ -66,7 +66,7 @@ def test_arms_are_experiments_times_grid() -> None:
         lists.extend(given)
         raise KeyboardInterrupt
 
-    stages = Stages("own", sweep_file.read(node), ["steps=2", "device=cpu"], compose, None)
+    stages = Stages("own", sweep_file.read(node), ["steps=2", "device=cpu"], compose, None, lambda part: part)
     with pytest.raises(KeyboardInterrupt):
         stages.jobs()
     assert len(lists) == 12
@@ -135,8 +135,8 @@ def test_sweep_json_says_where_every_run_is(
 def test_a_copied_seed_is_a_composed_seed() -> None:
     with configs():
         lists = [[*TINY, f"seed={seed}"] for seed in (0, 7)]
-        copied = compose_jobs(lists)
-        composed = [compose_jobs([one])[0] for one in lists]
+        copied = Composer().jobs(lists)
+        composed = [Composer().jobs([one])[0] for one in lists]
     assert copied == composed
     assert copied[1].config["seed"] == 7
 

@@ -10,7 +10,7 @@ from conftest import Result
 from rich.console import Console
 
 from genreg.cli.compose import configs
-from genreg.cli.sweep import compose_jobs
+from genreg.cli.jobs import Composer
 from genreg.study.batch import _estimate
 from genreg.study.job import Outcome
 from genreg.study.table import Table, clock
@@ -30,7 +30,7 @@ def test_the_table_has_a_row_for_each_arm(monkeypatch: pytest.MonkeyPatch) -> No
         [*TINY, f"optimizer.sigma={arm / 10}", f"seed={seed}"] for seed in (0, 1) for arm in range(1, 31)
     ]
     with configs():
-        jobs = compose_jobs(lists)
+        jobs = Composer().jobs(lists)
     summaries = [{"selection": ["validation/loss", "min"], "best": {"validation/loss": value}, "seconds": 1}
                  for value in (0.25, 0.75)]  # fmt: skip
     table = Table(jobs, [Outcome("done", summary=summaries[0]), *[None] * 59])
@@ -60,7 +60,7 @@ def test_the_time_left_is_that_of_the_open_jobs_at_the_speed_so_far(monkeypatch:
     """Two of 60 were over before; three ended here in 90 s, one of them failed; 55 are open, one runs."""
     monkeypatch.setenv("COLUMNS", "200")
     with configs():
-        jobs = compose_jobs([[*TINY, f"seed={seed}"] for seed in range(60)])
+        jobs = Composer().jobs([[*TINY, f"seed={seed}"] for seed in range(60)])
     done = Outcome("done", summary={"selection": None, "seconds": 1})
     table = Table(jobs, [done, done, *[None] * 58])
     table.live = True  # type: ignore[assignment]
@@ -78,7 +78,7 @@ def test_a_dry_run_expects_what_jobs_of_the_same_arm_took() -> None:
     """Arm 1: 10 and 30 s, one left; arm 2: 100 s, two left; arm 3: none, one left: the mean of all jobs."""
     with configs():
         arms = [(arm, seed) for arm, seeds in ((1, 3), (2, 3), (3, 1)) for seed in range(seeds)]
-        jobs = compose_jobs([[*TINY, f"optimizer.sigma={arm / 10}", f"seed={seed}"] for arm, seed in arms])
+        jobs = Composer().jobs([[*TINY, f"optimizer.sigma={arm / 10}", f"seed={seed}"] for arm, seed in arms])
     took = [10, 30, None, 100, None, None, None]
     outcomes = [None if s is None else Outcome("done", summary={"seconds": s}) for s in took]
     total = 20 + 2 * 100 + 140 / 3

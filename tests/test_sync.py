@@ -264,8 +264,8 @@ def test_a_live_run_is_passed_over(genreg: Genreg, tmp_path: Path) -> None:
     [
         (["."], "FOLDER: expected a folder with runs at or below it, got '.'"),
         (["nowhere"], "FOLDER: expected a folder with runs at or below it, got 'nowhere'"),
-        ([".", "--to", "wandbb"], "--to: expected a target, got 'wandbb'"),
-        ([".", "--to", "tensorboard", "--artifacts"], "--artifacts: expected --to wandb"),
+        ([".", "--to", "wandbb"], "--to: expected an option of the group logger, got 'wandbb'"),
+        ([".", "--to", "tensorboard", "--artifacts"], "--artifacts: expected a logger that takes files"),
         ([".", "--mode", "of"], "mode: expected 'auto', 'online' or 'offline', got 'of'"),
     ],
 )

@@ -13,10 +13,10 @@ from synthetic import part_of, write_run
 
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import PartResult
+from genreg.report.output import tables
+from genreg.report.output.columns import columns
+from genreg.report.output.summary import as_csv
 from genreg.report.page import page
-from genreg.report.tell import text
-from genreg.report.tell.columns import columns
-from genreg.report.tell.summary import as_csv
 from genreg.run.display import Display
 
 NAMES = ["gp", "frobenius_penalty,lr=0.0005,bound=1", "spectral_normalization,lr=0.0005,lr=0.002", "sn"]
@@ -35,7 +35,7 @@ def result() -> PartResult:
 
 def shown(result: PartResult, width: int) -> str:
     out = io.StringIO()
-    text.show([result], Console(file=out, width=width, force_terminal=True, color_system=None))
+    tables.show([result], Console(file=out, width=width, force_terminal=True, color_system=None))
     return out.getvalue()
 
 
@@ -63,7 +63,12 @@ def test_a_wide_terminal_needs_one_table(result: PartResult) -> None:
 
 def test_page_and_text_formats_say_the_remark(result: PartResult) -> None:
     remark = "failed: 3 against 0 of 8 pairs, ranked worst: judged by rank"
-    for words in (page([result], Path()), text.markdown([result]), text.latex([result]), as_csv([result])):
+    for words in (
+        page([result], Path()),
+        tables.markdown([result]),
+        tables.latex([result]),
+        as_csv([result]),
+    ):
         assert words.count(remark) == 1
     assert "sign flips of differences in rank, 8 pairs: p =" in page([result], Path())
     few = page([evaluate(part_of({"gp": [0.0, 0.0, 0.0], "sn": [0.02, 0.02, 0.022]}))], Path())

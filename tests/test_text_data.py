@@ -15,8 +15,8 @@ from genreg import download
 from genreg.dataset import Dataset, rt_polarity, zh_sentiment
 from genreg.dataset import texts as token_rows
 from genreg.dataset.rt_polarity import SOURCE
-from genreg.dataset.texts import Texts, text_dataset
-from genreg.dataset.tokenizer import Tokenizer, Vocabulary, tokenizer
+from genreg.dataset.texts import Texts, text_dataset, tokenizer
+from genreg.dataset.tokenizer import Tokenizer, Vocabulary
 from genreg.dataset.zh_sentiment import read_texts
 from genreg.errors import InputError
 
@@ -208,7 +208,7 @@ class Letters(Tokenizer):
 def test_a_tokenizer_of_its_own_needs_no_min_count(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("genreg.dataset.encoder.EncoderTokenizer", lambda name: Letters())
+    monkeypatch.setattr("genreg.dataset.texts.EncoderTokenizer", lambda name: Letters())
     with caplog.at_level(logging.INFO, "genreg"):
         dataset = made(["abc", "abcd", "b", "c"], ["xyz"], by="letters", min_count=100, max_length=4)
     assert told(dataset, dataset.test.x) == [["x", "y", "z", "[END]"]]

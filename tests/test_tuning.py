@@ -1,4 +1,4 @@
-"""Tuning, several data sets and wanted differences in a report, against numbers by other ways."""
+"""TuningResult, several data sets and wanted differences in a report, against numbers by other ways."""
 
 import itertools
 import json
@@ -17,18 +17,18 @@ from synthetic import METRICS, SELECTION, part_of
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import matrices
 from genreg.report.judge.statistics import level_at, power
-from genreg.report.judge.tuning import Tuning, read_tuning
-from genreg.report.plan import needed, recommended, seeds_for, upper
+from genreg.report.judge.tuning import TuningResult, read_tuning
+from genreg.report.plan import estimates, recommended, seeds_for, upper_bound
 from genreg.report.read.find import read_parts
-from genreg.report.read.parts import Arm, Part, Tried
-from genreg.report.read.runs import Run
+from genreg.run.read import Run
+from genreg.study.model import Arm, Part, Trial, Tuning
 
 Genreg = Callable[..., Result]
 
 
 def tuned(
     scores: dict[float, list[float | None]], fresh: Sequence[float], space: Any, better: str = "max"
-) -> Tuning:
+) -> TuningResult:
     """An arm whose trials lie at these values; None is a failed seed."""
 
     def run(value: float | None, seed: int) -> Run:
@@ -36,12 +36,14 @@ def tuned(
         done = {"status": "done", "last": row, "metrics": {"score": {"better": better}}}
         return Run(Path("t"), seed, "failed" if value is None else "done", {} if value is None else done)
 
-    trials = [({"lr": lr}, [run(v, 100 + k) for k, v in enumerate(own)]) for lr, own in scores.items()]
+    trials = [
+        Trial({"lr": lr}, runs=[run(v, 100 + k) for k, v in enumerate(own)]) for lr, own in scores.items()
+    ]
     arm = Arm(
         "a",
         Path("a"),
-        {k: run(v, k) for k, v in enumerate(fresh)},
-        tuning=Tried("validation/score", len(trials), space, trials),
+        runs={k: run(v, k) for k, v in enumerate(fresh)},
+        tuning=Tuning("validation/score", len(trials), [100, 101], space, trials=trials),
     )
     found = read_tuning(Part("p", [arm], "a", "test/score", "max", None), arm)
     assert found
@@ -161,7 +163,7 @@ def test_what_is_needed_is_at_the_level_that_an_arm_of_so_many_has() -> None:
         part.looks = plan
         level = level_at(20, plan, 0.05) if plan else 0.05
         result = evaluate(part)
-        for one, seconds in zip(needed(result, 0.7), (90, 120), strict=True):
+        for one, seconds in zip(estimates(result, 0.7), (90, 120), strict=True):
             arm = result.find(one.arm)
             assert arm
             pairs = 5 if plan else 8  # up to the last look that is over
@@ -188,7 +190,7 @@ def test_eight_of_ten_who_follow_a_pilot_have_the_power() -> None:
     pairs, effect = 3, 0.8
     pilots = np.random.default_rng(0).normal(effect, 1, (150, pairs)).std(1, ddof=1)
     enough, half = {}, {}
-    for name, spreads in {"plain": pilots, "bound": [upper(sd, pairs) for sd in pilots]}.items():
+    for name, spreads in {"plain": pilots, "bound": [upper_bound(sd, pairs) for sd in pilots]}.items():
         n = np.array([seeds_for(effect, round(float(sd), 2)) for sd in spreads])
         power_of = stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, effect * np.sqrt(n))
         enough[name], half[name] = np.mean(power_of >= 0.8), np.mean(power_of < 0.4)

@@ -177,11 +177,7 @@ NORMALIZED = partial(MLP, widths=[8], batch_norm=True)
         ("dataset.labeled", {"dataset": partial(diabetes, labeled=1), "loss": MSE()}, {}),
     ],
 )
-def test_batch_normalization_of_one_item_is_refused(
-    key: str, options: Any, methods: Any, data_dir: Path
-) -> None:
-    if "dataset" in options:
-        options = {**options, "dataset": partial(options["dataset"], data_dir=data_dir)}
+def test_batch_normalization_of_one_item_is_refused(key: str, options: Any, methods: Any) -> None:
     with pytest.raises(InputError, match=f"^{key}: expected 2 or more with batch normalization"):
         small_task(methods, model=NORMALIZED, **options)
 

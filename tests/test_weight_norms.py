@@ -263,6 +263,7 @@ def test_a_critics_points_are_not_to_be_chosen() -> None:
                                             ("gradient_penalty", ["points", "noise"])])  # fmt: skip
 def test_what_was_added_leaves_the_folder_where_it_was(name: str, keys: list[str]) -> None:
     now = {f.name: getattr(method(name), f.name) for f in fields(method(name))}  # type: ignore[arg-type]
+    now["_target_"] = f"genreg.regularizer.{type(method(name)).__name__}"
     before = {key: value for key, value in now.items() if key not in keys}
     assert len(before) == len(now) - len(keys)
     assert experiment_hash({"regularizer": {name: now}}) == experiment_hash({"regularizer": {name: before}})

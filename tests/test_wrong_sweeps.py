@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 
 from genreg.cli.compose import compose, configs, plain
 from genreg.errors import InputError
-from genreg.report.read.parts import Part, check_reported
 from genreg.run.build import reported
+from genreg.study.check import check_reported
+from genreg.study.model import Part
 
 Genreg = Callable[..., Result]
 

@@ -1,4 +1,4 @@
-"""What Hydra does itself: --cfg, --info, completion, sweepers of another kind, launchers by their plugin."""
+"""Hands over to Hydra itself: --cfg, --info, completion, sweepers of another kind, launchers by plugin."""
 
 import os
 import sys
@@ -16,11 +16,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from genreg.cli.compose import check, compose, explaining, hydra_part, plain
 from genreg.errors import InputError, explained, report
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.run.folder import Row
 from genreg.run.metric import judged
 from genreg.run.train import train
 from genreg.study import batch, job
+from genreg.study.batch import Launcher
 from genreg.study.job import Job, Outcome, key
 from genreg.study.table import Table
 
@@ -48,7 +49,7 @@ def by_hydra(flags: Namespace, arguments: list[str]) -> None:
 
 
 def _job(cfg: DictConfig) -> float | None:
-    """One run of another sweeper. A failure is told here; Hydra raises the first when all have been tried."""
+    """Make one run of another sweeper. A failure is printed here; Hydra raises the first at the end."""
     try:
         node: Any = HydraConfig.get()
         check(node, cfg.output_dir)
@@ -60,7 +61,7 @@ def _job(cfg: DictConfig) -> float | None:
 
 
 def value(summary: Row, sweeper: DictConfig) -> float | None:
-    """What a sweeper is told of a run: what chose its step. InputError if it looks the other way."""
+    """The value of the metric that chose the step of a run; InputError if a sweeper goes the other way."""
     found = judged(summary)
     if found is None:
         return None
@@ -80,38 +81,38 @@ def value(summary: Row, sweeper: DictConfig) -> float | None:
 
 
 def agree(jobs: list[Job], master: DictConfig, about: Sequence[str]) -> None:
-    """Let `master` have the launcher that the files of the jobs ask for.
+    """Give `master` the launcher that the files of the jobs choose.
 
-    InputError where they ask for different ones, or for a sweeper, which came too late for that.
+    InputError where they choose different ones, or a sweeper: the sweep has begun by then.
     """
     for part in ("launcher", "sweeper"):
         own = hydra_part(master, part)
-        asked = [job.hydra[part] for job in jobs if job.hydra]
-        if all(each == own for each in asked):
+        chosen = [job.hydra[part] for job in jobs if job.hydra]
+        if all(each == own for each in chosen):
             continue
         typed = hydra_part(compose([*about]), part)
-        wanted = asked[0] if own == typed else own
-        if part == "sweeper" or not all(each == wanted for each in asked):
+        common = chosen[0] if own == typed else own
+        if part == "sweeper" or not all(each == common for each in chosen):
             expected = f"one {part} for the whole sweep: type it, or let every arm's file choose the same"
             raise InputError(f"hydra.{part}", expected)
         with read_write(master.hydra), open_dict(master.hydra):
-            master.hydra[part] = wanted
+            master.hydra[part] = common
 
 
 def retries(master: DictConfig) -> bool:
-    """Whether the launcher runs again what has failed."""
+    """True if the launcher runs failed jobs again."""
     return bool(hydra_part(master, "launcher").get("retry_failed", False))
 
 
 def keeps_going(master: DictConfig) -> bool:
-    """Whether the launcher goes on after a failure."""
+    """True if the launcher goes on after a failure."""
     return bool(hydra_part(master, "launcher").get("keep_going", True))
 
 
 def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whole: bool = True) -> None:
     """Run the jobs by the chosen launcher: one of genreg's, or any that Hydra knows.
 
-    whole: whether they are all of the sweep; of a stage less is said.
+    whole: they are all jobs of the sweep, not those of a stage.
     """
     hydra_config = GlobalHydra.instance()
     context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
@@ -120,12 +121,13 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
     retry_failed = retries(master)
 
     def run(jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
-        if hasattr(launcher, "run"):
-            return list(launcher.run(jobs, table))
+        if isinstance(launcher, Launcher):
+            return launcher.run(jobs, table)
         return [ended.return_value for ended in launcher.launch([job.overrides for job in jobs], 0)]
 
     if dry_run:
-        batch.dry_run(jobs, getattr(launcher, "workers", lambda _jobs: 1), retry_failed)
+        workers = launcher.workers if isinstance(launcher, Launcher) else lambda _jobs: 1
+        batch.dry_run(jobs, workers, retry_failed)
     else:
         batch.run_batch(
             jobs, run, retry_failed=retry_failed, keep_going=keeps_going(master), again=again, whole=whole
@@ -133,8 +135,6 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
 
 
 def _run_by_hydra(cfg: DictConfig) -> Outcome:
-    """One job under a launcher that composes for itself."""
-    from hydra.core.hydra_config import HydraConfig
-
+    """Run one job under a launcher that composes it anew."""
     overrides = list(HydraConfig.get().overrides.task)
     return job.run(Job(overrides, plain(cfg)), retry_failed=True)

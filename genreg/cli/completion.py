@@ -9,8 +9,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from genreg.cli.help import GROUPS, options
+import typer
+
+from genreg.cli import verbs
+from genreg.cli.help import GROUPS
 from genreg.errors import InputError
+from genreg.groups import options
 
 SCRIPTS = {
     "bash": r"""_genreg() {
@@ -29,10 +33,9 @@ complete -o nospace -o default -F _genreg genreg""",
 }
 compdef _genreg genreg""",
 }
-"""What `eval` makes of a shell; a candidate that ends with a space is a whole word."""
+"""The script that a shell evaluates; a candidate that ends with a space is a complete word."""
 
 VALUES = {
-    "--to": ("wandb", "tensorboard"),
     "--mode": ("auto", "online", "offline"),
     "--format": ("html", "markdown", "csv", "json", "latex", "summary", "table"),
     "--until": ("decided",),
@@ -44,19 +47,19 @@ FOLDER = ("--like", "--config-dir", "-cd", "--output")  # what follows is a path
 REFUSED = {"--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun"}
 
 
-def answer(asked: str) -> None:
+def answer(request: str) -> None:
     """Print a shell's script (install=bash), or the candidates for the line in COMP_LINE (query=bash)."""
-    what, _, shell = asked.partition("=")
-    if what == "query":
+    kind, _, shell = request.partition("=")
+    if kind == "query":
         print(*candidates(os.environ.get("COMP_LINE", "")), sep="\n")
-    elif what == "install" and shell in SCRIPTS:
+    elif kind == "install" and shell in SCRIPTS:
         print(SCRIPTS[shell])
-    elif re.fullmatch("(un)?install=(bash|zsh|fish)", asked):
+    elif re.fullmatch("(un)?install=(bash|zsh|fish)", request):
         from genreg.cli.train import main
 
-        main(["-sc", asked])  # Hydra's own, which calls back as ours does
+        main(["-sc", request])  # Hydra's own, which calls back as ours does
     else:
-        raise InputError("-sc", "install=bash, install=zsh or install=fish", asked)
+        raise InputError("-sc", "install=bash, install=zsh or install=fish", request)
 
 
 def candidates(line: str) -> list[str]:
@@ -65,6 +68,8 @@ def candidates(line: str) -> list[str]:
     words = [each for each in before[1:] if each]
     if words and words[-1] in FOLDER:
         return []
+    if words[:1] == ["sync"] and words[-1] == "--to":
+        return _whole(options("logger", _extra(words)).keys() - {"none"}, word)
     if words and words[-1] in VALUES:
         return _whole(VALUES[words[-1]], word)
     if words[:1] == ["train"]:
@@ -78,11 +83,7 @@ def _whole(found: Iterable[str], word: str) -> list[str]:
 
 def _of_commands(words: list[str], word: str) -> list[str]:
     """Verbs, and the options of the one that was typed."""
-    import typer
-
-    from genreg.cli.verbs import app
-
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(verbs.app)
     for name in words:
         command = getattr(command, "commands", {}).get(name, command)
     flags = [flag for each in command.params for flag in each.opts if flag.startswith("-")]

@@ -1,14 +1,12 @@
 """`genreg data`: list, fetch and verify data sets, which are the options of the group `dataset`."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genreg.cli.help import files
-from genreg.errors import GenregError, InputError, report
-from genreg.installed import CONFIGS
+from genreg.errors import GenregError, report
+from genreg.groups import find_modules_in, nodes
 
 if TYPE_CHECKING:
     from genreg.download import Source
@@ -19,7 +17,7 @@ DataDir = Annotated[
     Path | None, typer.Option(envvar="GENREG_DATA", help="where data sets lie; default: the user's cache")
 ]
 ConfigDir = Annotated[
-    Path | None, typer.Option("--config-dir", "-cd", help="a folder with more of them, and their modules")
+    Path | None, typer.Option("--config-dir", "-cd", help="a folder with more options, and their modules")
 ]
 
 
@@ -86,34 +84,12 @@ def verify(data_dir: DataDir = None, config_dir: ConfigDir = None) -> None:
 
 
 def _sources(extra: Path | None) -> "dict[str, Source]":
-    """The source of each data set, by its option; extra: a folder of more options and their modules."""
+    """The source of each data set, by its option. extra: a folder of more options and their modules."""
     from genreg.download import Source
     from genreg.run.sources import source_of
 
-    if extra:
-        if not extra.is_dir():
-            raise InputError("--config-dir", "an existing folder", str(extra))
-        sys.path.append(str(extra.resolve()))  # last: nothing else is found differently
+    find_modules_in(extra)
     return {
-        name: source_of(_node(path, extra)) or Source(name, 0.0, "", "no files declared")
-        for name, path in files("dataset", extra).items()
+        name: source_of(node) or Source(name, 0.0, "", "no files declared")
+        for name, node in nodes("dataset", extra).items()
     }
-
-
-def _node(path: Path, extra: Path | None) -> dict[str, Any]:
-    """The values of an option, those that it takes over from others of its group too."""
-    import yaml
-
-    try:
-        own = yaml.safe_load(path.read_text("utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(str(path), "YAML", str(error).partition("\n")[0]) from error
-    if not isinstance(own, dict):
-        raise InputError(str(path), "keys with values", own)
-    values: dict[str, Any] = {}
-    for name in own.get("defaults") or ():
-        for root in filter(None, (extra, CONFIGS)):
-            if (below := root / "dataset" / f"{name}.yaml") != path and below.is_file():
-                values |= _node(below, extra)
-                break
-    return values | own

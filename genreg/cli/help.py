@@ -1,9 +1,8 @@
 """`genreg train --help`: written for people, from the first comment of every YAML, without torch or Hydra."""
 
-import re
 from pathlib import Path
 
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS, options
 
 GROUPS = {
     "task": "how one update is made",
@@ -47,28 +46,6 @@ flags:
 """
 
 
-def options(group: str, extra: Path | None = None) -> dict[str, str]:
-    """Each option of a group with the first comment line of its YAML, by name; `_` in front hides one."""
-    return {name: _first_comment(path) for name, path in files(group, extra).items()}
-
-
-def option_of(group: str, target: str, extra: Path | None = None) -> str | None:
-    """The option of a group whose YAML has this `_target_`, or None."""
-    line = re.compile(rf"^_target_: {re.escape(target)}\s*(#|$)", re.MULTILINE)
-    return next((name for name, path in files(group, extra).items() if line.search(path.read_text())), None)
-
-
-def files(group: str, extra: Path | None = None) -> dict[str, Path]:
-    """The YAML of each option of a group, by name."""
-    found: dict[str, Path] = {}
-    for root in filter(None, (CONFIGS, extra)):
-        folder = root / group
-        for path in sorted(folder.rglob("*.yaml")):
-            if not path.name.startswith("_"):
-                found[path.relative_to(folder).with_suffix("").as_posix()] = path
-    return found
-
-
 def text(extra: Path | None = None) -> str:
     """The whole help page."""
     lines = [HEAD]
@@ -89,10 +66,3 @@ def _keys() -> list[str]:
         if separator and not line.startswith((" ", "#")):
             rows.append(f"  {key.replace(': ', '='):<52} {comment.strip()}")
     return rows
-
-
-def _first_comment(path: Path) -> str:
-    for line in path.read_text().splitlines():
-        if line.startswith("# ") and not line.startswith("# @package"):
-            return line[2:]
-    return ""

@@ -9,13 +9,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genreg.cli.compose import compose, configs, explaining, flat
-from genreg.cli.help import GROUPS, option_of
+from genreg.cli.help import GROUPS
 from genreg.errors import InputError, nearest
+from genreg.groups import option_of
 from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.study.job import group, key, merged
 
-AGAIN = "outputs/again"  # where repeated runs lie unless told otherwise
+AGAIN = "outputs/again"  # where repeated runs lie unless output_dir= says where
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")
 
 

@@ -1,13 +1,7 @@
-"""Asks Hydra for the jobs of a sweep: each arm is composed once, its seeds are copies."""
+"""`genreg train sweep=NAME`, or -m: the jobs that a sweep asks for, stage after stage, by its launcher."""
 
 import itertools
-import re
-import shlex
-import sys
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -23,15 +17,15 @@ from genreg.cli.compose import (
     configs,
     explaining,
     hydra_part,
-    job_of,
-    surroundings,
-    with_needs,
+    process_settings,
 )
 from genreg.cli.help import GROUPS
-from genreg.errors import GenregError, InputError
+from genreg.cli.jobs import Composer
+from genreg.errors import InputError
 from genreg.study import file as sweep_file
 from genreg.study.batch import SweepFailedError
 from genreg.study.job import Job, group, key, merged, of_hydra, value
+from genreg.study.model import Part
 from genreg.study.stages import Stages, run_stages
 from genreg.study.until import DECIDED
 
@@ -59,10 +53,10 @@ def sweep(flags: Namespace) -> bool:
                     "hydra/sweeper", "none beside a sweep file or --dry-run", sweeper["_target_"]
                 )
             return False
-        with surroundings(master).entered():
+        with process_settings(master).entered():
             if name is None:
                 params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
-                jobs = compose_jobs(grid(merged(params, given)), about)
+                jobs = Composer(about).jobs(grid(merged(params, given)))
                 agree(jobs, master, about)
                 launch(jobs, master, dry_run, flags.again)
             else:
@@ -113,11 +107,17 @@ def stages_of(
     _check_varied(chosen, given)
     if not any(key(o) == "output_dir" for o in given):
         given = [*given, f"output_dir=outputs/{name}"]
-    known: dict[tuple[str, ...], Job] = {}
-    return Stages(name, chosen, given, partial(compose_jobs, about=about, known=known), command)
+    return Stages(name, chosen, given, Composer(about).jobs, command, _judge)
 
 
-def _check_varied(chosen: sweep_file.Sweep, given: list[str]) -> None:
+def _judge(part: Part) -> Any:
+    """The table of a part. With scipy, which only a sweep with stages needs."""
+    from genreg.report.evaluate import evaluate
+
+    return evaluate(part)
+
+
+def _check_varied(chosen: sweep_file.SweepFile, given: list[str]) -> None:
     """InputError for a typed key of which the file tries values: one would stand for all of them."""
     typed = {key(o): o for o in given}
     for name, part in chosen.parts.items():
@@ -128,7 +128,7 @@ def _check_varied(chosen: sweep_file.Sweep, given: list[str]) -> None:
 
 
 def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: bool, again: bool) -> None:
-    """Stage after stage, as the launcher of the sweep runs them; what failed is told once more at the end."""
+    """Run stage after stage by the launcher of the sweep; failures are printed once more at the end."""
 
     def start(jobs: list[Job], whole: bool) -> None:
         agree(jobs, master, about)
@@ -159,53 +159,3 @@ def _check_size(overrides: list[Override]) -> None:
             many *= sum(1 for _ in itertools.islice(one.sweep_iterator(), most + 1))
         if many > most:
             raise InputError(one.get_key_element(), f"at most {most:,} runs of a grid", one.input_line)
-
-
-def compose_jobs(
-    lists: Sequence[list[str]], about: Sequence[str] = (), known: dict[tuple[str, ...], Job] | None = None
-) -> list[Job]:
-    """One job for each list of overrides; lists that differ in `seed=` alone are composed once.
-
-    about: overrides of Hydra's own keys, for all. known: what was composed before, to which the new is added.
-    InputError for jobs that can be seen to be wrong.
-    """
-    arms = {} if known is None else known
-    wrong: dict[tuple[str, ...], GenregError] = {}
-    for own in dict.fromkeys(tuple(o for o in overrides if not _is_seed(o)) for overrides in lists):
-        if own in arms:
-            continue
-        try:
-            arms[own] = _compose(list(own), about)
-        except GenregError as error:
-            wrong[own] = error
-    if wrong:
-        _refuse(wrong, len(arms) + len(wrong))
-    jobs = [_seeded(arms[tuple(o for o in overrides if not _is_seed(o))], overrides) for overrides in lists]
-    return with_needs(jobs, about)
-
-
-def _is_seed(override: str) -> bool:
-    return override.startswith("seed=") and value(override).isdecimal()
-
-
-def _compose(overrides: list[str], about: Sequence[str]) -> Job:
-    cfg = compose([*about, *overrides])
-    if re.search(r"\$\{\.*seed\}", OmegaConf.to_yaml(cfg)):
-        raise InputError("seed", "no other key that refers to ${seed} in a sweep")
-    return job_of(cfg, overrides)
-
-
-def _seeded(arm: Job, overrides: list[str]) -> Job:
-    seeds = [int(value(o)) for o in overrides if _is_seed(o)]
-    return replace(arm, overrides=overrides, config={**arm.config, "seed": seeds[0]}) if seeds else arm
-
-
-def _refuse(wrong: dict[tuple[str, ...], GenregError], arms: int) -> None:
-    """Raise what is wrong with all; if they are wrong in several ways, tell each with its overrides first."""
-    first = next(iter(wrong.values()))
-    if len({str(error) for error in wrong.values()}) == 1:
-        raise first
-    for overrides, error in wrong.items():
-        line = str(error).partition("\n")[0]
-        print(f"genreg: {line}  ({shlex.join(overrides)})", file=sys.stderr, flush=True)
-    raise SweepFailedError(f"{len(wrong)} of {arms} combinations are wrong, nothing was run", first.exit_code)

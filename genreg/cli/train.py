@@ -16,43 +16,13 @@ from genreg.cli import compose
 from genreg.cli import help as help_page
 from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
-from genreg.cli.help import option_of, options
 from genreg.errors import GenregError, InputError, explained
+from genreg.groups import default_of, find_modules_in, option_of, options
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
+from genreg.run.sources import attribute_of
 from genreg.run.train import train
-from genreg.study.job import Job, group, key, of_hydra, prepare
-
-
-def next_command(config: Config, flags: Namespace) -> str:
-    """More seeds of an experiment, seeds of a method against the baseline, or a method; else as was typed."""
-    extra = Path(flags.config_dir) if flags.config_dir else None
-    typed = [o for o in flags.overrides if key(o) != "seed"]
-    chosen = {group(o) for o in typed}
-    task = option_of("task", config["task"]["_target_"], extra)
-    if config["name"] in options("experiment", extra):
-        named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
-        words = ["-m", *named, *typed, "seed=range(10)"]
-    else:
-        known = task in (None, "classify") or chosen & {"task", "experiment"}
-        words = _of_a_task([] if known else [f"task={task}"], typed, config, task)
-    folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
-    return shlex.join(["genreg", "train", *folder, *words])
-
-
-def _of_a_task(named: list[str], typed: list[str], config: Config, task: str | None) -> list[str]:
-    others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
-    if config["regularizer"]:
-        return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
-    if task == "classify":
-        return [*others, "regularizer=vat"]
-    return ["-m", *others, "seed=range(5)"]
-
-
-def _forced(override: str) -> str:
-    """A key of a method is added where the method is not chosen, and then left out again."""
-    return f"++{override}" if override.startswith("regularizer.") else override
-
+from genreg.study.job import Job, group, key, of_hydra, train_needed
 
 log = logging.getLogger("genreg")
 
@@ -61,10 +31,10 @@ def main(arguments: list[str]) -> None:
     """Run `genreg train` with these arguments. Raises GenregError or KeyboardInterrupt."""
     arguments = [_without_dashes(argument) for argument in arguments]
     flags = parse(arguments)
-    if flags.config_dir:
-        sys.path.append(str(Path(flags.config_dir).resolve()))  # last: nothing else is found differently
+    extra = Path(flags.config_dir) if flags.config_dir else None
+    find_modules_in(extra)
     if flags.help:
-        print(help_page.text(Path(flags.config_dir) if flags.config_dir else None))
+        print(help_page.text(extra))
         return
     sys.argv = ["genreg", *arguments]  # what environment.json records
     keys = [key(override) for override in flags.overrides]
@@ -138,30 +108,30 @@ def _one(flags: Namespace) -> None:
         cfg = compose.compose([*about, *others])
         if cfg.hydra.mode == RunMode.MULTIRUN:
             raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
-        with compose.surroundings(cfg).entered():
+        with compose.process_settings(cfg).entered():
             config = compose.plain(cfg)
-            prepare(*with_needs([Job(others, config)], about))
+            train_needed(*with_needs([Job(others, config)], about))
             _train(config, flags)
 
 
 def _train(config: Config, flags: Namespace) -> None:
-    """Make one run, and tell whoever asked for it."""
+    """Make one run, show it to a waiting W&B agent, and print the next command."""
     folder = RunFolder(run_path(config))
     finished = folder.summary().get("status") == "done" and not flags.again
     summary = train(config, again=flags.again)
     if finished and os.environ.get("WANDB_SWEEP_ID"):
-        _tell_agent(config, folder, summary)
-    _tell_next(config, flags)
+        _show_to_agent(config, folder, summary)
+    _print_next(config, flags)
 
 
-def _tell_agent(config: Config, folder: RunFolder, summary: Row) -> None:
-    """A trial that was finished before is shown to the W&B agent that asks for it again."""
+def _show_to_agent(config: Config, folder: RunFolder, summary: Row) -> None:
+    """Show a trial that was finished before to the W&B agent that starts it again: it waits for the rows."""
     from genreg.run.build import build_each
-    from genreg.run.loop import Guarded
+    from genreg.run.logger import SafeLogger
 
     for name, logger in build_each({"logger": config["logger"]}, "logger").items():
         if name == "wandb":
-            view = Guarded(name, logger)
+            view = SafeLogger(name, logger)
             view.start(folder, config)
             view.finish(summary)
 
@@ -178,13 +148,43 @@ def _repeat(flags: Namespace) -> None:
     before = like.environment(flags.like)
     with compose.configs():
         (job,) = with_needs([Job(flags.overrides, config)], compose.about_hydra(flags))
-    prepare(job)
+    train_needed(job)
     train(config, again=flags.again)
-    _tell_next(config, flags)
+    _print_next(config, flags)
     for line in like.differences(before, like.environment(run_path(config))):
         log.warning("--like: %s", line)
 
 
-def _tell_next(config: Config, flags: Namespace) -> None:
+def _print_next(config: Config, flags: Namespace) -> None:
     if not config["quiet"]:
         print(f"next: {next_command(config, flags)}", flush=True)
+
+
+def next_command(config: Config, flags: Namespace) -> str:
+    """The command to type after a run: seeds of an experiment, a method and the baseline, a first method."""
+    extra = Path(flags.config_dir) if flags.config_dir else None
+    typed = [o for o in flags.overrides if key(o) != "seed"]
+    chosen = {group(o) for o in typed}
+    task = option_of("task", config["task"]["_target_"], extra)
+    if config["name"] in options("experiment", extra):
+        named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
+        words = ["-m", *named, *typed, "seed=range(10)"]
+    else:
+        known = task in (None, default_of("task")) or chosen & {"task", "experiment"}
+        words = _of_a_task([] if known else [f"task={task}"], typed, config)
+    folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
+    return shlex.join(["genreg", "train", *folder, *words])
+
+
+def _of_a_task(named: list[str], typed: list[str], config: Config) -> list[str]:
+    others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
+    if config["regularizer"]:
+        return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
+    if suggested := attribute_of(config["task"]["_target_"], "suggests"):
+        return [*others, *suggested]
+    return ["-m", *others, "seed=range(5)"]
+
+
+def _forced(override: str) -> str:
+    """A key of a method is added where the method is not chosen, and then left out again."""
+    return f"++{override}" if override.startswith("regularizer.") else override

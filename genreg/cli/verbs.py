@@ -1,15 +1,15 @@
-"""The verbs of `genreg`. All but `train` answer without importing torch or Hydra."""
+"""The verbs report, ls, show, plan, sync and export: the options of each, which imports the file of its work.
 
-import sys
+`genreg train` is cli/train.py, with `sweep=` cli/sweep.py; `genreg data` is cli/data.py.
+"""
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genreg.cli import completion, data
-from genreg.cli import help as help_page
-from genreg.errors import GenregError, Interrupted, report
-from genreg.installed import __version__
+from genreg.cli import data
+from genreg.groups import __version__
 
 app = typer.Typer(
     add_completion=False,
@@ -18,38 +18,6 @@ app = typer.Typer(
     help="Study why models generalize: train, sweep and compare regularizers from YAML groups.",
 )
 app.add_typer(data.app, name="data")
-
-
-def main() -> None:
-    """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 interrupted with the state saved."""
-    arguments = sys.argv[1:]
-    try:
-        if arguments[:1] == ["train"]:
-            _train(arguments[1:])
-        elif arguments[:1] == ["-sc"]:  # what the shell calls back
-            completion.answer("".join(arguments[1:2]))
-        else:
-            app(arguments, standalone_mode=True)
-    except GenregError as error:
-        report(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt as error:
-        print(f"genreg: {error or 'interrupted'}", file=sys.stderr)
-        sys.exit(Interrupted.exit_code)
-
-
-def _train(arguments: list[str]) -> None:
-    """The help page without Hydra where no folder of options is added to it; everything else with Hydra."""
-    extended = any(argument.startswith(("--config-dir", "-cd")) for argument in arguments)
-    if {"--help", "-h"} & set(arguments) and not extended:
-        print(help_page.text())
-        return
-    if arguments[:1] in (["-sc"], ["--shell-completion"]):
-        completion.answer("".join(arguments[1:2]))
-        return
-    from genreg.cli import train as cli
-
-    cli.main(arguments)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -95,7 +63,7 @@ def ls(
     ] = None,
     format: Annotated[str, typer.Option(help="table, csv or json")] = "table",
 ) -> None:
-    """What there is: a line for each arm, with its runs, seeds, metrics and code."""
+    """List what there is: a line for each arm, with its runs, seeds, metrics and code."""
     from genreg.report.ls import ls as list_arms
 
     list_arms(folder, where, sort, format)
@@ -103,7 +71,7 @@ def ls(
 
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a folder seed=N")]) -> None:
-    """What one run was: status, result, configuration, environments, and how to repeat it."""
+    """Show one run: status, result, configuration, environments, and how to repeat it."""
     from genreg.report.show import show as show_run
 
     show_run(folder)
@@ -117,7 +85,7 @@ def plan_seeds(
         typer.Option(help="wanted, in points of a share, else in the metric's own unit"),
     ],
 ) -> None:
-    """How many seeds and minutes a wanted difference takes, from the runs that have finished."""
+    """Say how many seeds and minutes a wanted difference takes, from the runs that have finished."""
     from genreg.report.plan import plan
 
     name = sweep.removeprefix("sweep=")
@@ -127,20 +95,26 @@ def plan_seeds(
 @app.command("sync")
 def sync_runs(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
-    to: Annotated[str, typer.Option(help="wandb or tensorboard")] = "wandb",
+    to: Annotated[
+        str, typer.Option(metavar="NAME", help="an option of the group logger: wandb, tensorboard, ...")
+    ] = "wandb",
     project: Annotated[str | None, typer.Option(help="of W&B; default: $WANDB_PROJECT, or genreg")] = None,
     entity: Annotated[
         str | None, typer.Option(help="of W&B; default: $WANDB_ENTITY, or the account's own")
     ] = None,
-    mode: Annotated[str, typer.Option(help="of W&B: auto, online or offline")] = "auto",
+    mode: Annotated[
+        str | None, typer.Option(help="of W&B: auto, online or offline", show_default="auto")
+    ] = None,
     artifacts: Annotated[
         bool, typer.Option("--artifacts", help="also weights.pt, curves.png, pictures and config.yaml")
     ] = False,
+    config_dir: data.ConfigDir = None,
 ) -> None:
-    """Write run folders to W&B or TensorBoard afterwards; again, only what is new."""
+    """Write run folders to W&B, TensorBoard or a logger of your own afterwards; again, only what is new."""
     from genreg.logger.sync import sync
 
-    raise typer.Exit(sync(folders, to, artifacts, project=project, entity=entity, mode=mode))
+    options = {"project": project, "entity": entity, "mode": mode}
+    raise typer.Exit(sync(folders, to, config_dir, options, artifacts))
 
 
 @app.command("export")
@@ -152,7 +126,3 @@ def export_encoder(
     from genreg.model.text.export import export
 
     export(run_folder, folder)
-
-
-if __name__ == "__main__":
-    main()

@@ -79,7 +79,7 @@ def count(size: float, n: int) -> int:
 
 
 @dataclass(frozen=True)
-class Part:
+class Items:
     """Items of one split. x: (N, ...) float32; y: (N,) finite numbers or words, or (N, k) finite numbers.
 
     place: the number of a row -> where it stands in the user's file.
@@ -92,13 +92,13 @@ class Part:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, chosen: Any) -> "Part":
+    def __getitem__(self, chosen: Any) -> "Items":
         rows = np.arange(len(self))[chosen]
-        return Part(self.x[chosen], self.y[chosen], lambda row: self.place(rows[row]))
+        return Items(self.x[chosen], self.y[chosen], lambda row: self.place(rows[row]))
 
 
 def array_dataset(
-    parts: tuple[Part, Part, Part],
+    parts: tuple[Items, Items, Items],
     unlabeled: np.ndarray | None,
     *,
     targets: Targets,
@@ -122,7 +122,7 @@ def array_dataset(
     pools = [x for x in (parts[0].x, unlabeled) if x is not None]
     pool = {digest(row) for x in pools for row in x}
 
-    def split(part: Part, y: Tensor) -> Split:
+    def split(part: Items, y: Tensor) -> Split:
         return Split(torch.from_numpy(part.x), y, not_in(pool, (digest(row) for row in part.x)))
 
     train, validation, test = map(split, parts, ys)
@@ -172,7 +172,7 @@ def strata(y: np.ndarray, targets: Targets) -> np.ndarray | None:
     return y if classes else None
 
 
-def real_targets(part: Part, train: Part) -> Tensor:
+def real_targets(part: Items, train: Items) -> Tensor:
     """Targets (N, k); InputError for words, or another k than training has."""
     if part.y.dtype.kind == "U":
         raise wrong("numbers as real targets (dataset.targets=classes takes words)",
@@ -183,7 +183,7 @@ def real_targets(part: Part, train: Part) -> Tensor:
     return torch.from_numpy(part.y.astype(np.float32).reshape(len(part), -1))
 
 
-def class_numbers(parts: tuple[Part, Part, Part], *, real: bool = True) -> tuple[list[Tensor], list[str]]:
+def class_numbers(parts: tuple[Items, Items, Items], *, real: bool = True) -> tuple[list[Tensor], list[str]]:
     """Class numbers (N,) of each part, from 0, in the sorted order of the labels of the first; these labels.
 
     real: whether `dataset.targets=real` is another choice, and worth a word where labels are none.
@@ -204,7 +204,7 @@ def class_numbers(parts: tuple[Part, Part, Part], *, real: bool = True) -> tuple
     return ys, names.astype(kind).astype(str).tolist()
 
 
-def class_labels(part: Part, *, real: bool = True) -> np.ndarray:
+def class_labels(part: Items, *, real: bool = True) -> np.ndarray:
     """Labels (N,), words or whole numbers as int64; InputError for anything else."""
     if part.y.ndim == 2:
         raise wrong("one label an item: y.argmax(1) of one-hot rows (or dataset.targets=real)",

@@ -17,7 +17,7 @@ from genreg.errors import InputError
 
 @dataclass(frozen=True)
 class Batch:
-    """What the `batch` hook of a method may change, by `dataclasses.replace`.
+    """A labeled batch; the `batch` hook of a method may change it, by `dataclasses.replace`.
 
     e: (B, ...) the embedded inputs. y: (B,) class numbers, (B, classes) probabilities, or (B, k) real targets
     where `classes` is 0. mask: (B, T) true at positions that are not padding; None where nothing is padded.

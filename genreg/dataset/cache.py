@@ -1,7 +1,6 @@
 """Arrays that are computed once and kept in the user's cache, as long as they are what was computed."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,9 +41,8 @@ def alone(path: Path) -> Iterator[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        for unfinished in path.parent.glob(f"{path.stem}.*npz"):  # of a process that died
-            if unfinished != path:
-                unfinished.unlink()
+        for unfinished in path.parent.glob(f"{path.stem}.*.*"):  # of a process that died
+            unfinished.unlink()
     except OSError as error:
         obstacle = _not_kept(path, error)
     try:
@@ -69,18 +67,12 @@ def read(path: Path) -> tuple[Arrays | None, str]:
 
 
 def written(path: Path, arrays: Arrays) -> str:
-    """Write the file, whole or not at all; what kept it from being written, empty if nothing did."""
-    unfinished = path.with_suffix(f".{os.getpid()}.npz")
+    """Write the file and its digest; returns the reason if it could not be written, else an empty text."""
     try:
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            digest_beside(path).write_text(download.sha256(unfinished))
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with download.write_atomic(path, durable=True) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            digest_beside(path).write_text(download.sha256(Path(file.name)))
     except OSError as error:
         return _not_kept(path, error)
     return ""

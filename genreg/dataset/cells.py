@@ -26,7 +26,7 @@ ZEROS = re.compile(r"[+-]?0\d")
 
 
 @dataclass(frozen=True)
-class Row:
+class CellRow:
     """Cells of a row, and the first and last of its lines."""
 
     cells: list[str]
@@ -55,14 +55,14 @@ def read(file: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return dict(zip(names, cells.T, strict=True)), np.array([row.last for row in rows[1:]])
 
 
-def of_tabs(text: str) -> list[Row]:
+def of_tabs(text: str) -> list[CellRow]:
     """Rows of a table of tabs, where a quotation mark is text; programs put some around cells all the same.
 
     Quotes over tabs or line breaks count only where the table has even rows with them, and not without.
     """
     lines = enumerate((line.rstrip("\r\n") for line in io.StringIO(text, newline="")), 1)
     cut = [(line.split("\t"), number) for number, line in lines if line]
-    rows = [Row([without_marks(cell).strip() for cell in cells], number, number) for cells, number in cut]
+    rows = [CellRow([without_marks(cell).strip() for cell in cells], number, number) for cells, number in cut]
     if even(rows):
         return rows
     with suppress(InputError):
@@ -73,7 +73,7 @@ def of_tabs(text: str) -> list[Row]:
     return rows
 
 
-def even(rows: list[Row]) -> bool:
+def even(rows: list[CellRow]) -> bool:
     """True if all rows have as many cells."""
     return len({len(row.cells) for row in rows}) <= 1
 
@@ -84,7 +84,7 @@ def without_marks(cell: str) -> str:
     return found[1].replace('""', '"') if found else cell
 
 
-def quoted(text: str, delimiter: str) -> Iterator[Row]:
+def quoted(text: str, delimiter: str) -> Iterator[CellRow]:
     """Rows of RFC 4180, whose quoted cells may hold delimiters and line breaks."""
     csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -92,7 +92,7 @@ def quoted(text: str, delimiter: str) -> Iterator[Row]:
     try:
         for cells in reader:
             if cells:
-                yield Row([cell.strip() for cell in cells], first, reader.line_num)
+                yield CellRow([cell.strip() for cell in cells], first, reader.line_num)
             first = reader.line_num + 1
     except csv.Error as error:
         said, last = str(error), reader.line_num

@@ -1,7 +1,5 @@
 """Regression on a small table."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -13,7 +11,7 @@ SOURCE = Source("diabetes", 0.0, "BSD-3-Clause, with scikit-learn", "bundled wit
 
 
 @checked
-def diabetes(*, labeled: CountOrZero = 50, seed: CountOrZero = 0, data_dir: Path | None = None) -> Dataset:
+def diabetes(*, labeled: CountOrZero = 50, seed: CountOrZero = 0) -> Dataset:
     """Progression of diabetes a year on, from ten measurements: 242 in the pool, 100 validation, 100 test.
 
     Bundled with scikit-learn (`load_diabetes`; Efron et al., "Least angle regression", 2004). Inputs have

@@ -1,7 +1,6 @@
 """Mixtures of Gaussians in the plane, whose modes are known."""
 
 import math
-from pathlib import Path
 
 import torch
 
@@ -27,7 +26,6 @@ def gaussian_ring(
     labeled: CountOrZero = 1000,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
-    data_dir: Path | None = None,
 ) -> Dataset:
     """Equal Gaussians evenly on a circle, the same points for every seed; the class is the mode.
 
@@ -53,7 +51,6 @@ def gaussian_grid(
     labeled: CountOrZero = 1000,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
-    data_dir: Path | None = None,
 ) -> Dataset:
     """Equal Gaussians on a square grid, the same points for every seed; the class is the mode.
 

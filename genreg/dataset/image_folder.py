@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from genreg.dataset.draw import shuffled
 from genreg.dataset.picture import Decoded, decode
 from genreg.download import Source, find
 from genreg.errors import InputError
-from genreg.parameters import Count, CountOrZero, checked
+from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp",
             ".ppm", ".pgm"}  # fmt: skip
@@ -122,7 +122,7 @@ def image_folder(
     broken: Literal["refuse", "skip"] = "refuse",
     validation: Count = 1000,
     test: Count = 1000,
-    stratify: bool = False,
+    stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,

@@ -37,7 +37,6 @@ def digits(
     labeled: CountOrZero = 50,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
-    data_dir: Path | None = None,
 ) -> Dataset:
     """Handwritten digits, 8 x 8, ten classes: 997 in the pool, 300 validation, 500 test.
 

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from genreg import download
 from genreg.dataset.arrays import (
-    Part,
+    Items,
     Size,
     Targets,
     array_dataset,
@@ -27,17 +28,17 @@ from genreg.dataset.cells import missing
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError
-from genreg.parameters import CountOrZero, checked
+from genreg.parameters import CountOrZero, Neutral, checked
 
 log = logging.getLogger("genreg")
 
 Arrays = dict[str, np.ndarray]
-Parted = tuple[Part, np.ndarray]
+Parted = tuple[Items, np.ndarray]
 
 WHOLE, SPLIT = ("X", "y"), ("x_train", "y_train", "x_test", "y_test")
 VALIDATION, UNLABELED = ("x_validation", "y_validation"), "x_unlabeled"
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise for files that are broken in one way or another."""
+"""Errors of numpy and zipfile for broken files."""
 CHANNELS = (1, 3, 4)
 
 SOURCE = Source("npz", 0.0, "your own", "a file of your own: dataset.path")
@@ -50,10 +51,10 @@ def npz(
     path: str = "pictures.npz",
     labeled: CountOrZero | None = 1000,
     validation: Size = 1000,
-    test: Size = 0.2,
-    targets: Targets = "auto",
-    no_label: int | str | None = "ask",
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    targets: Annotated[Targets, Neutral("auto")] = "auto",
+    no_label: Annotated[int | str | None, Neutral("ask", None)] = "ask",
+    stratify: Annotated[bool, Neutral(False)] = False,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:
@@ -163,21 +164,21 @@ def check_alike(arrays: Arrays, xs: Arrays) -> None:
 
 
 def splits(
-    arrays: Arrays, xs: Arrays, validation: float, test: float, parted: Callable[[Part], Parted],
+    arrays: Arrays, xs: Arrays, validation: float, test: float, parted: Callable[[Items], Parted],
     labels: Callable[[np.ndarray], np.ndarray | None] | None,
-) -> tuple[tuple[Part, Part, Part], np.ndarray]:  # fmt: skip
+) -> tuple[tuple[Items, Items, Items], np.ndarray]:  # fmt: skip
     """Training, validation and test, and the features of items without a label, as `parted` tells them.
 
     labels: the classes in whose proportions is drawn; None to draw X regardless, and to take the last of
     x_train.
     """
 
-    def part(split: str = "") -> Part:
+    def part(split: str = "") -> Items:
         x, y = (f"x{split}", f"y{split}") if split else WHOLE
         labels = numbers_or_words(y, arrays[y])
         if len(labels) != len(xs[x]):
             raise wrong(f"as many rows in {y} as in {x}, {len(xs[x])}", len(labels))
-        return Part(xs[x], labels, partial(place, y))
+        return Items(xs[x], labels, partial(place, y))
 
     if "X" in xs:
         items, more = parted(part())
@@ -197,7 +198,7 @@ def splits(
     return (train[pool.sort().values.numpy()], train[held_out.numpy()], tests), more
 
 
-def apart(part: Part, *, targets: Targets, no_label: int | str | None) -> Parted:
+def apart(part: Items, *, targets: Targets, no_label: int | str | None) -> Parted:
     """Items that have a label, and the features of others; InputError where `no_label` is to be chosen."""
     if is_real(part.y, targets) or part.y.ndim > 1 or no_label is None:
         return part, part.x[:0]

@@ -12,10 +12,10 @@ CONVERTED = {
     3: {"1": "grey", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK",
         "YCbCr": "YCbCr", **WIDE},
 }  # fmt: skip
-"""What pictures are, by PIL's mode, that are converted to so many channels."""
+"""Words for pictures by PIL's mode, by the number of channels that they are converted to."""
 MODES = {1: ("1", "L", "LA", *CONVERTED[1]), 3: ("RGB", "RGBA", *CONVERTED[3])}
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-"""What PIL raises for files that are broken in one way or another."""
+"""Errors of PIL for broken files."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def fault(reason: str) -> Decoded:
 
 
 def has_several_frames(opened: Image.Image) -> bool:
-    """Whether the file goes on after its first picture; a broken rest does not count."""
+    """True if the file goes on after its first picture; a broken rest does not count."""
     try:
         return bool(getattr(opened, "is_animated", False))
     except UNREADABLE:

@@ -1,4 +1,4 @@
-"""Which items make the batch of step k: a function of (seed, k); texts of like length together."""
+"""The items of the batch of step k: a function of (seed, k); texts of like length together."""
 
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """A rolled-up strip, seen from the side."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -22,7 +20,6 @@ def swiss_roll(
     validation: Count = 5000,
     test: Count = 5000,
     seed: CountOrZero = 0,
-    data_dir: Path | None = None,
 ) -> Dataset:
     """A spiral in the plane without labels (scikit-learn's `make_swiss_roll`), the same for every seed.
 

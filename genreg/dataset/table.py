@@ -2,17 +2,18 @@
 
 import logging
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from genreg import download
-from genreg.dataset.arrays import Part, Size, Targets, array_dataset, count, is_real, strata, wrong
+from genreg.dataset.arrays import Items, Size, Targets, array_dataset, count, is_real, strata, wrong
 from genreg.dataset.base import Dataset, Subset
 from genreg.dataset.cells import labels, numbers, read
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError, nearest
-from genreg.parameters import Count, CountOrZero, checked
+from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 log = logging.getLogger("genreg")
 
@@ -31,9 +32,9 @@ def table(
     columns: list[str] | None = None,
     split: str | None = None,
     validation: Size = 0.2,
-    test: Size = 0.2,
-    targets: Targets = "auto",
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    targets: Annotated[Targets, Neutral("auto")] = "auto",
+    stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
@@ -58,7 +59,7 @@ def table(
     x = standardized(x, np.concatenate((rows[0], more)))
     if is_real(y[rows[0]], targets):
         y, targets = standardized_target(target, y, rows[0]), "real"
-    items = Part(x, y, lambda row: f"line {lines[row]}, column {target}")
+    items = Items(x, y, lambda row: f"line {lines[row]}, column {target}")
     return array_dataset(
         (items[rows[0]], items[rows[1]], items[rows[2]]), x[more] if len(more) else None, targets=targets,
         labeled=labeled, subset=subset, seed=seed, checksums={file.name: download.of_file(file)},

@@ -3,22 +3,23 @@
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from genreg import download
 from genreg.dataset import cells
-from genreg.dataset.arrays import Part, Size, class_numbers, strata, told, wrong
+from genreg.dataset.arrays import Items, Size, class_numbers, strata, told, wrong
 from genreg.dataset.base import Dataset, Subset
 from genreg.dataset.table import named_rows, target_values, with_drawn
 from genreg.dataset.texts import Texts, text_dataset
 from genreg.download import Source, find
 from genreg.errors import InputError, nearest
-from genreg.parameters import Count, CountOrZero, checked
+from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 JSONL = ".jsonl"
 HALF = re.compile("[\ud800-\udfff]")
-"""What JSON can escape and UTF-8 cannot hold."""
+"""Characters that JSON can escape and UTF-8 cannot hold."""
 
 SOURCE = Source("text_csv", 0.0, "your own", "a file of your own: dataset.path")
 
@@ -32,8 +33,8 @@ def text_csv(
     label: str = "label",
     split: str | None = None,
     validation: Size = 0.2,
-    test: Size = 0.2,
-    stratify: bool = False,
+    test: Annotated[Size, Neutral(0.2)] = 0.2,
+    stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     tokenizer: str = "characters",
@@ -56,7 +57,7 @@ def text_csv(
     *rows, more = rows_of(columns[split] if split else None, labels, lines)
     y = target_values(label, labels, lines, more, "classes")
     rows = with_drawn(rows, validation, test, strata(y, "classes") if stratify else None)
-    items = Part(texts, y, lambda row: f"line {lines[row]}, column {label}")
+    items = Items(texts, y, lambda row: f"line {lines[row]}, column {label}")
     parts = (items[rows[0]], items[rows[1]], items[rows[2]])
     ys, names = class_numbers(parts, real=False)
     train, held_out, tested = (Texts(part.x.tolist(), y.numpy()) for part, y in zip(parts, ys, strict=True))

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in
 from genreg.dataset.cache import Arrays, kept
-from genreg.dataset.tokenizer import Tokenizer, Vocabulary, count, digest, tokenizer
+from genreg.dataset.encoder import EncoderTokenizer
+from genreg.dataset.tokenizer import CUTS, Fitted, Tokenizer, Vocabulary, count, digest
 from genreg.errors import InputError
 
 TextList = Mapping[str, Sequence[str]]
@@ -130,3 +131,14 @@ def tell_absent(dataset: Dataset, names: Sequence[str]) -> None:
     if absent := [c for c in range(dataset.classes) if c not in present]:
         log.warning("dataset.labeled: %d of %d classes have no labeled item: %s", len(absent),
                     dataset.classes, ", ".join(names[c] if names else str(c) for c in absent))  # fmt: skip
+
+
+def tokenizer(name: str, pool: Sequence[str], min_count: int) -> Tokenizer:
+    """`characters` or `words`, read from the pool; another name is an encoder's: on the hub, or a folder."""
+    if name in CUTS:
+        return Fitted(name, pool, min_count)
+    try:
+        return EncoderTokenizer(name)
+    except InputError as error:
+        got = error.got if name in str(error.got) else name
+        raise InputError("dataset.tokenizer", f"{', '.join(CUTS)} or {error.expected}", got) from error

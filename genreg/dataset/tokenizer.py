@@ -115,16 +115,3 @@ class Fitted(Tokenizer):
 def digest(value: Any) -> str:
     """Sixteen hexadecimal digits of what JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def tokenizer(name: str, pool: Sequence[str], min_count: int) -> Tokenizer:
-    """`characters` or `words`, read from the pool; another name is an encoder's: on the hub, or a folder."""
-    if name in CUTS:
-        return Fitted(name, pool, min_count)
-    from genreg.dataset.encoder import EncoderTokenizer
-
-    try:
-        return EncoderTokenizer(name)
-    except InputError as error:
-        got = error.got if name in str(error.got) else name
-        raise InputError("dataset.tokenizer", f"{', '.join(CUTS)} or {error.expected}", got) from error

@@ -1,7 +1,5 @@
 """Two interleaved half circles."""
 
-from pathlib import Path
-
 import torch
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble
@@ -19,7 +17,6 @@ def two_moons(
     noise: NonNegative = 0.1,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
-    data_dir: Path | None = None,
 ) -> Dataset:
     """Two classes in the plane (scikit-learn's `make_moons`), the same points for every seed.
 

@@ -1,4 +1,4 @@
-"""What every task shows a method of one update."""
+"""The view of one update that every task gives a method."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
@@ -28,7 +28,7 @@ class Forward(ABC):
 
     method = ""  # whose turn it is
     slope: ClassVar[float] = 0.0
-    """What a gradient penalty draws the slope of `score` to, unless told otherwise: 0 for a loss."""
+    """The default target of a gradient penalty for the slope of `score`: 0 for a loss."""
 
     def __init__(self, model: nn.Module, draws: Draws) -> None:
         self.model, self.draws, self.step = model, draws, draws.step
@@ -60,13 +60,13 @@ class Forward(ABC):
         return None
 
     def joined(self, x: Tensor) -> Tensor:
-        """What enters `layers` at x: x, and channels behind it that do not depend on it."""
+        """The input of `layers` at x: x, and channels behind it that do not depend on it."""
         return x
 
     @property
     @abstractmethod
     def points(self) -> Tensor:
-        """Where a slope is penalized, batch first, without history."""
+        """Points at which a slope is penalized, batch first, without history."""
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:

@@ -85,6 +85,7 @@ class ClassifierForward(Forward):
         """
         with torch.enable_grad(), twice(), forward_ad.dual_level():
             point = point.detach().requires_grad_()
+            # of J'FJu, Ju comes with the pass itself, and J' by the reverse pass of its primal
             dual = forward_ad.unpack_dual(self.at(forward_ad.make_dual(point, tangent)))
             logits, slope = dual.primal, dual.tangent.detach()
         return logits.detach(), slope, lambda cotangent: torch.autograd.grad(logits, point, cotangent)[0]

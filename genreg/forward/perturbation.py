@@ -9,7 +9,7 @@ from genreg import streams
 from genreg.forward.classifier import ClassifierForward
 
 Scope = Literal["example", "batch", "table"]
-"""What has one direction: an example's embedding, the batch's, or the table that tokens look up."""
+"""The unit that has one direction: an example's embedding, the batch's, or the table that tokens look up."""
 
 Norm = Literal["l2", "linf"]
 Target = Literal["stop", "flow"]
@@ -82,7 +82,7 @@ def random_direction(clean: ClassifierForward, scope: Scope, draw: torch.Generat
 
 
 def at_tokens(clean: ClassifierForward, d: Tensor, scope: Scope) -> Tensor:
-    """What a direction moves at each position: itself; of a table, the rows of the tokens, none at padding.
+    """The move of each position along a direction: of a table, the rows of its tokens; none at padding.
 
     Equal tokens of a batch then move alike, as if the direction were added to the table.
     """

@@ -11,7 +11,7 @@ _counts = True
 
 
 def counts() -> bool:
-    """Whether what moves once in an update (running statistics, power iterations) moves in this pass."""
+    """True if this pass moves what moves once in an update: running statistics, power iterations."""
     return _counts
 
 
@@ -25,6 +25,9 @@ def update(optimizer: torch.optim.Optimizer, objective: Callable[[], dict[str, T
     first: dict[str, Tensor] = {}
 
     def closure() -> Tensor:
+        # The cache is of one call: between two SAM moves the weights, and those of before would go into the
+        # second gradient. Inside, a weight is first read with gradients on: what is cached under no_grad has
+        # no history, and would train nothing.
         with parametrize.cached(), uncounted() if first else nullcontext():
             found = objective()
         first.update({} if first else found)

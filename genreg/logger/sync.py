@@ -1,41 +1,60 @@
-"""`genreg sync`: shows run folders to W&B or TensorBoard afterwards, as training would have shown them."""
+"""`genreg sync`: run folders are shown to a logger afterwards, as training would have shown them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from genreg.errors import FolderInUseError, GenregError, InputError, nearest, report
-from genreg.logger import TensorBoard, WandB
+from genreg.groups import find_modules_in, nodes
 from genreg.parameters import blame
+from genreg.run.factory import find_target
 from genreg.run.folder import Row, RunFolder, is_whole, printable, some_runs
 from genreg.run.identity import Config
+from genreg.run.logger import Logger, lacking
 
-TARGETS = ("wandb", "tensorboard")
 
-
-def sync(folders: Sequence[Path], to: str, artifacts: bool, **wandb: str | None) -> int:
+def sync(
+    folders: Sequence[Path], to: str, extra: Path | None, options: Mapping[str, Any], artifacts: bool
+) -> int:
     """Show every run below `folders`; the exit code: 0, 1 if some failed, 2 if nothing could be shown.
 
-    wandb: project, entity and mode. Raises InputError for a bad option, and where there are no runs.
+    to: an option of the group logger. extra: a folder with more of them. options: values that replace those
+    of its file, None for none. Raises InputError for a bad option, and where there are no runs.
     """
-    if to not in TARGETS:
-        raise InputError("--to", "a target", to, nearest(to, TARGETS))
-    if artifacts and to != "wandb":
-        raise InputError("--artifacts", "--to wandb: TensorBoard keeps no files")
-    with blame("", WandB):
-        logger = WandB(**wandb) if to == "wandb" else TensorBoard()  # type: ignore[arg-type]
+    logger = _logger(to, extra, options)
+    if artifacts and not logger.takes_files:
+        raise InputError("--artifacts", f"a logger that takes files, such as wandb: {to} takes none")
     paths = {path.resolve(): path for folder in folders for path in some_runs(folder)}.values()
     results: list[str] = []
     for path in paths:
         results.append(_sync(RunFolder(path), logger, artifacts))
         print(f"{results[-1]:9} {printable(path)}", flush=True)
-    offline = "synced" in results and isinstance(logger, WandB) and logger.delivery == "offline"
-    print(", ".join(f"{results.count(word)} {word}" for word in dict.fromkeys(results)), end="")
-    print("; offline: `wandb sync RUN_FOLDER/wandb/offline-run-*` uploads them" if offline else "")
+    counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results))
+    note = logger.note if "synced" in results else ""
+    print("; ".join(filter(None, (counts, note))))
     return 0 if "failed" not in results else 1 if {"synced", "unchanged"} & set(results) else 2
 
 
-def _sync(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> str:
-    """What became of one run: synced, unchanged since it was, running (left to its process) or failed."""
+def _logger(name: str, extra: Path | None, options: Mapping[str, Any]) -> Logger:
+    """The logger that an option of the group says; InputError if there is none, or it cannot be used here."""
+    find_modules_in(extra)
+    known = {option: node for option, node in nodes("logger", extra).items() if "_target_" in node}
+    if name not in known:
+        raise InputError("--to", "an option of the group logger", name, nearest(name, known))
+    typed = {key: value for key, value in options.items() if value is not None}
+    if unknown := typed.keys() - known[name].keys():
+        raise InputError(f"--{min(unknown)}", f"a logger that has it, not {name}")
+    target = find_target(known[name], f"logger.{name}")
+    with blame("", target):
+        logger: Logger = target(**{key: v for key, v in (known[name] | typed).items() if key != "_target_"})
+    if missing := lacking(logger):
+        expected = f"a logger with {', '.join(missing)} (genreg.run.logger.Logger says what each does)"
+        raise InputError("--to", expected, name)
+    return logger
+
+
+def _sync(folder: RunFolder, logger: Logger, artifacts: bool) -> str:
+    """Show one run; returns synced, unchanged (since it was), running (left to its process) or failed."""
     try:
         with folder.lock():
             return _replay(folder, logger, artifacts)
@@ -44,13 +63,13 @@ def _sync(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> st
     except Exception as error:  # a folder may hold anything, and the others are to go on
         line = (str(error).splitlines() or [""])[0]
         reason = line if isinstance(error, GenregError) else f"{type(error).__name__}: {line}"
-        told = GenregError(f"{printable(folder.path)}: {reason}")
-        told.__cause__ = error
-        report(told)
+        failure = GenregError(f"{printable(folder.path)}: {reason}")
+        failure.__cause__ = error
+        report(failure)
         return "failed"
 
 
-def _replay(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> str:
+def _replay(folder: RunFolder, logger: Logger, artifacts: bool) -> str:
     """Show the folder's rows in order, with the pictures of their steps, unless that was done before."""
     config, rows, summary = _read(folder)
     target, size = type(logger).__name__, (folder.path / "metrics.jsonl").stat().st_size
@@ -63,8 +82,8 @@ def _replay(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> 
     try:
         for row in rows:
             logger.show(row, pictures.get(row["step"], {}))
-        if isinstance(logger, WandB) and artifacts:
-            logger.keep(folder)
+        if artifacts:
+            logger.add_files(folder)
     finally:
         logger.finish(summary)
     folder.write_synced(target, state | logger.place)  # `place` anew: auto may have become offline
@@ -72,7 +91,7 @@ def _replay(folder: RunFolder, logger: WandB | TensorBoard, artifacts: bool) -> 
 
 
 def _covers(before: Row, wanted: Row) -> bool:
-    """Whether nothing that is wanted is left to do: online is more than offline, artifacts than none."""
+    """True if all that is wanted was done before: online is more than offline, artifacts than none."""
     more = {"mode": "online", "artifacts": True}
     return all(before.get(key, ...) in (value, more.get(key, value)) for key, value in wanted.items())
 

@@ -8,9 +8,10 @@ from PIL import Image
 
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config
+from genreg.run.logger import Logger
 
 
-class TensorBoard:
+class TensorBoard(Logger):
     """Rows as event files in the run folder's `tensorboard/`, for `tensorboard --logdir outputs`.
 
     A resumed run writes the rows since its checkpoint again, at the same steps.
@@ -23,11 +24,6 @@ class TensorBoard:
         from tensorboardX import SummaryWriter
 
         self.writer = SummaryWriter(str(folder.path / "tensorboard"))
-
-    @property
-    def place(self) -> Row:
-        """What `genreg sync` remembers of where rows went: there is one place."""
-        return {}
 
     def clear(self, folder: RunFolder) -> None:
         """Remove what was shown before: of a step written twice, TensorBoard would show both."""

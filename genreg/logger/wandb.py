@@ -12,13 +12,14 @@ from genreg.errors import InputError
 from genreg.parameters import checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, data_name, experiment_name, hash_in, methods
+from genreg.run.logger import Logger
 from genreg.run.metric import metric_of
 
 PATIENCE = 2.0  # seconds to wait for a connection before the run goes on offline
 INIT_PATIENCE = 10.0  # seconds to wait for the server's answer to a new run
 
 
-class WandB:
+class WandB(Logger):
     """Rows and summary as a W&B run; never asks, never waits for a network.
 
     project, entity, group, name, tags: where the run belongs and what it is called; None: what the variables
@@ -28,6 +29,8 @@ class WandB:
     a key and the server answers within two seconds. The run's id is that of its folder, so a resumed run
     continues its own; its job type and the key `method` of its configuration are the regularizers.
     """
+
+    takes_files = True
 
     @checked
     def __init__(
@@ -71,8 +74,12 @@ class WandB:
 
     @property
     def place(self) -> Row:
-        """The place of the rows, as `genreg sync` remembers it."""
         return {"project": self.project, "entity": self.entity, "mode": self.delivery}
+
+    @property
+    def note(self) -> str:
+        upload = "offline: `wandb sync RUN_FOLDER/wandb/offline-run-*` uploads them"
+        return upload if self.delivery == "offline" else ""
 
     def clear(self, folder: RunFolder) -> None:
         """Set aside offline files not yet uploaded, since `wandb sync` appends the rows of each to the run.
@@ -123,11 +130,12 @@ class WandB:
         """Tell W&B what each new name is drawn over, and whether its largest or smallest value is best."""
         described = self.folder.summary().get("metrics") if names else None
         for name in sorted(names):
-            better = None if "_stderr/" in name else metric_of(name, described or {}).better
-            self.run.define_metric(name, step_metric="step", summary=better)
+            metric = metric_of(name, described or {})
+            best = None if metric.family.stderr_of else metric.better
+            self.run.define_metric(name, step_metric="step", summary=best)
         self.defined |= names
 
-    def keep(self, folder: RunFolder) -> None:
+    def add_files(self, folder: RunFolder) -> None:
         """Weights, pictures and configuration as one artifact; the same bytes are no new version of it."""
         import wandb
 

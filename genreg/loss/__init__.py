@@ -1,4 +1,4 @@
-"""What is minimized on labeled items: `loss=`. Per item, so that methods can weigh, mix and replace it."""
+"""Losses of labeled items, `loss=`: per item, so that methods can weigh, mix and replace them."""
 
 from genreg.loss.base import Loss as Loss
 from genreg.loss.cross_entropy import CrossEntropy as CrossEntropy

@@ -33,8 +33,8 @@ class Loss(ABC):
 
     @abstractmethod
     def metrics(self, classes: int) -> tuple[Metric, ...]:
-        """What an evaluation reports; the first chooses the step, on validation, and makes the gap."""
+        """The metrics of an evaluation; the first chooses the step, on validation, and makes the gap."""
 
     @abstractmethod
     def items(self, outputs: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Each metric of each item, (N,), from the targets of a split."""
+        """The value of each metric for each item, (N,), from the targets of a split."""

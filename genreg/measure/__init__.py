@@ -2,7 +2,6 @@
 
 from genreg.measure.base import ClassifierMeasure as ClassifierMeasure
 from genreg.measure.base import Estimate as Estimate
-from genreg.measure.base import ItemsMeasure as ItemsMeasure
 from genreg.measure.base import mean as mean
 from genreg.measure.critic import CriticWasserstein as CriticWasserstein
 from genreg.measure.critic import GradientNorm as GradientNorm
@@ -26,6 +25,7 @@ from genreg.measure.hessian import hessian_density as hessian_density
 from genreg.measure.hessian import hessian_eigenvalues as hessian_eigenvalues
 from genreg.measure.hessian import hessian_trace as hessian_trace
 from genreg.measure.lds import LDS as LDS
+from genreg.measure.lipschitz_upper import LipschitzUpper as LipschitzUpper
 from genreg.measure.prediction import Brier as Brier
 from genreg.measure.prediction import CalibrationError as CalibrationError
 from genreg.measure.prediction import Margin as Margin
@@ -40,4 +40,3 @@ from genreg.measure.sharpness import sharpness as sharpness
 from genreg.measure.slope import JacobianNorm as JacobianNorm
 from genreg.measure.slope import LipschitzLower as LipschitzLower
 from genreg.measure.slope import LossGradientNorm as LossGradientNorm
-from genreg.measure.upper import LipschitzUpper as LipschitzUpper

@@ -1,4 +1,4 @@
-"""An estimate with its standard error, and the two kinds of measures of a classifier."""
+"""An estimate with its standard error, and the base of measures of a classifier."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 from typing import ClassVar, Literal
 
-from pydantic.dataclasses import dataclass
-from scipy.stats import t as student
 from torch import Tensor
 
 from genreg.dataset.draw import chosen
 from genreg.loss import Loss
 from genreg.model.base import Classifier
-from genreg.parameters import STRICT, Count
 from genreg.run.metric import Metric
 
 FEWEST = 32  # samples before a standard error is trusted enough to stop by it
@@ -36,7 +33,9 @@ class Estimate:
         NaN where the standard error is unknown. With few samples 1.96 standard errors are too narrow: of 8
         they hold the truth in about 91 % of cases.
         """
-        half = self.stderr * float(student.ppf(0.975, self.n - 1)) if self.stderr else 0.0
+        from scipy.special import stdtrit  # Student's quantile, as scipy.stats has it, which takes a second
+
+        half = self.stderr * float(stdtrit(self.n - 1, 0.975)) if self.stderr else 0.0
         return self.value - half, self.value + half
 
 
@@ -90,6 +89,7 @@ class ClassifierMeasure(ABC):
 
     It leaves the model as it found it, also when it raises. metric: what the number is. classes: whether it
     needs predictions of classes. splits: whose items it reads. least: how many of a split it is defined for.
+    items: how many it reads, drawn, the same at every evaluation, where a split has more.
     """
 
     of: ClassVar[str] = "a classifier"
@@ -97,6 +97,7 @@ class ClassifierMeasure(ABC):
     classes: ClassVar[bool] = False
     least: ClassVar[int] = 1
     splits: Sequence[str] = ("validation", "test")
+    items: int = 1000
 
     @abstractmethod
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
@@ -104,17 +105,6 @@ class ClassifierMeasure(ABC):
 
     def check(self, model: Classifier, x: Tensor) -> None:  # noqa: B027
         """Raise InputError for a model that it cannot measure, before the first step; x: some inputs."""
-
-
-@dataclass(config=STRICT, kw_only=True)
-class ItemsMeasure(ClassifierMeasure):
-    """A measure of single items, in evaluation mode: of which splits, and of how many items of each.
-
-    items: drawn, the same at every evaluation, where a split has more.
-    """
-
-    splits: list[SplitName]
-    items: Count = 1000
 
     def chosen(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """The items that are read."""

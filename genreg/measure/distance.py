@@ -4,7 +4,6 @@ from collections.abc import Callable
 from statistics import fmean
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from genreg.dataset.base import Modes
@@ -107,7 +106,7 @@ WITHIN = 3  # standard deviations; 98.9 % of a Gaussian in the plane
 
 
 def high_quality(x: Tensor, modes: Modes) -> tuple[Tensor, Tensor]:
-    """For each item the number of its nearest center, and whether it lies within 3 sigma of it."""
+    """The number of the center nearest to each item, and True where it lies within 3 sigma of it."""
     distance, nearest = torch.cdist(x, modes.centers.to(x)).min(1)
     return nearest, distance <= WITHIN * modes.sigma
 
@@ -129,6 +128,8 @@ def wasserstein(a: Tensor, b: Tensor) -> Estimate:
     Samples lie above the distance of what they are drawn from: compare with two samples of one source.
     The standard error is unknown (NaN). Takes n^2 numbers and up to n^3 steps.
     """
+    from scipy.optimize import linear_sum_assignment  # a third of a second, which few runs need
+
     cost = torch.cdist(a.flatten(1).double(), b.flatten(1).double(), compute_mode=EXACT).cpu().numpy()
     rows, columns = linear_sum_assignment(cost)
     return Estimate(float(cost[rows, columns].mean()), float("nan"), len(a))

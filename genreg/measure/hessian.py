@@ -68,14 +68,14 @@ class Hessian:
 
 
 def landscape_hessian(model: Landscape) -> Hessian:
-    """Of the summed loss of all replicas: block diagonal, so its trace is the sum of theirs."""
+    """The Hessian of the summed loss of all replicas: block diagonal, so its trace is the sum of theirs."""
     return Hessian(list(model.parameters()), [lambda: model().sum()])
 
 
 def classifier_hessian(
     model: nn.Module, x: Tensor, y: Tensor, loss: Callable[..., Tensor], memory: float = 1e9
 ) -> Hessian:
-    """Of the mean of `loss(model(x), y, reduction=)` over the data, in chunks that fit `memory` bytes."""
+    """The Hessian of the mean `loss(model(x), y, reduction=)`, in chunks of data that fit `memory` bytes."""
     n, size = len(x), chunk_size(model, x, memory)
     chunks = zip(x.split(size), y.split(size), strict=True)
     losses = [lambda a=a, b=b: loss(model(a), b, reduction="sum") / n for a, b in chunks]
@@ -83,7 +83,7 @@ def classifier_hessian(
 
 
 def chunk_size(model: nn.Module, x: Tensor, memory: float) -> int:
-    """How many items a second-order graph within `memory` bytes can hold, at least one.
+    """The number of items that a second-order graph within `memory` bytes can hold, at least one.
 
     Counts what the forward pass of one item saves, parameters apart. The graph of a Hessian product saves
     the forward pass, its backward pass and both their gradients: four times as much.

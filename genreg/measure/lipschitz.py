@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -78,7 +77,7 @@ def _pads_with_zeros(layer: nn.Module) -> bool:
 def input_shapes(
     layers: Sequence[nn.Module], critic: Callable[[Tensor], Tensor], x: Tensor
 ) -> dict[nn.Module, tuple[int, ...]]:
-    """What shape each layer is given, without the batch, when the critic scores x."""
+    """The shape of each layer's input, without the batch, when the critic scores x."""
     shapes: dict[nn.Module, tuple[int, ...]] = {}
 
     def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
@@ -116,13 +115,23 @@ def convolution_norm(layer: nn.Conv2d, shape: Sequence[int], generator: torch.Ge
     start = torch.randn(size, generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
     if not normal(start).any():  # a convolution that is zero, which ARPACK does not take either
         return 0.0
-    operator = LinearOperator((size, size), matvec=normal, dtype=np.float64)
-    (largest,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
-    return math.sqrt(max(0.0, float(largest)))
+    return math.sqrt(max(0.0, _largest(normal, start)))
+
+
+def _largest(product: Callable[[np.ndarray], np.ndarray], start: np.ndarray) -> float:
+    """The largest eigenvalue of a symmetric operator; ArithmeticError where the iteration finds none."""
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh  # 0.4 s, which few runs need
+
+    operator = LinearOperator((len(start), len(start)), matvec=product, dtype=np.float64)
+    try:
+        (largest,) = eigsh(operator, k=1, v0=start, tol=TOLERANCE, return_eigenvectors=False)
+    except ArpackError as error:
+        raise ArithmeticError(str(error)) from error
+    return float(largest)
 
 
 def weight_of(layer: nn.Module) -> Tensor:
-    """As evaluated: a spectrally normalized weight is read without advancing its power iteration."""
+    """The weight as evaluated: a spectrally normalized one is read without advancing its power iteration."""
     with evaluation_mode(layer):
         weight = layer.weight
     assert isinstance(weight, Tensor)
@@ -156,14 +165,14 @@ def layer_norm(layer: nn.Module, shape: Sequence[int], generator: torch.Generato
 
 
 def _plain(layer: nn.MaxPool2d | nn.AvgPool2d) -> bool:
-    """Whether every window is a block of inputs, and an average is over all of it."""
+    """True if every window is a block of inputs, and an average is over all of it."""
     if isinstance(layer, nn.AvgPool2d) and (any(_pair(layer.padding)) or layer.divisor_override):
         return False
     return not layer.ceil_mode and set(_pair(getattr(layer, "dilation", 1))) == {1}
 
 
 def _windows(layer: nn.MaxPool2d | nn.AvgPool2d) -> tuple[int, int]:
-    """How many windows of a pooling an input may stand in, and how many inputs a window has."""
+    """The most windows of a pooling that hold one input, and the number of inputs of a window."""
     pairs = [_pair(layer.kernel_size), _pair(layer.stride)]
     return math.prod(-(-k // s) for k, s in zip(*pairs, strict=True)), math.prod(pairs[0])
 

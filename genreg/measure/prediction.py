@@ -5,7 +5,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.loss import Loss
-from genreg.measure.base import Estimate, ItemsMeasure, mean
+from genreg.measure.base import ClassifierMeasure, Estimate, SplitName, mean
 from genreg.model.base import Classifier
 from genreg.model.passes import evaluation_mode
 from genreg.parameters import STRICT, Count
@@ -21,14 +21,13 @@ def predict(model: Classifier, x: Tensor) -> Tensor:
     with evaluation_mode(model):
         if x.is_floating_point():
             return torch.cat([model(chunk) for chunk in x.split(CHUNK)])
-        chunks = by_length(model, x)
+        chunks = by_length(x, model.mask(x))
         logits, order = torch.cat([model(model.trimmed(x[index])) for index in chunks]), torch.cat(chunks)
         return torch.empty_like(logits).index_copy_(0, order, logits)
 
 
-def by_length(model: Classifier, x: Tensor) -> tuple[Tensor, ...]:
+def by_length(x: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
     """Indices of texts x (N, T), `TEXTS` at a time, those of like length together: less padding."""
-    mask = model.mask(x)
     length = mask.sum(1) if mask is not None else x.new_full((len(x),), x.shape[1])
     chunks: tuple[Tensor, ...] = length.argsort(stable=True).split(TEXTS)
     return chunks
@@ -72,12 +71,14 @@ def margin(logits: Tensor, y: Tensor) -> Estimate:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class CalibrationError(ItemsMeasure):
+class CalibrationError(ClassifierMeasure):
     """`calibration_error` of the predicted probabilities."""
 
     metric = Metric("calibration_error", "min", "%")
     classes = True
 
+    splits: list[SplitName]
+    items: Count = 1000
     bins: Count = 15
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
@@ -86,11 +87,14 @@ class CalibrationError(ItemsMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class Brier(ItemsMeasure):
+class Brier(ClassifierMeasure):
     """`brier` score of the predicted probabilities."""
 
     metric = Metric("brier", "min")
     classes = True
+
+    splits: list[SplitName]
+    items: Count = 1000
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         x, y = self.chosen(x, y)
@@ -98,7 +102,7 @@ class Brier(ItemsMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class Margin(ItemsMeasure):
+class Margin(ClassifierMeasure):
     """`margin` of the logits.
 
     An item's own, over sqrt(2) times a Lipschitz bound, is a radius in which its class does not change
@@ -107,6 +111,9 @@ class Margin(ItemsMeasure):
 
     metric = Metric("margin", "max")
     classes = True
+
+    splits: list[SplitName]
+    items: Count = 1000
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         x, y = self.chosen(x, y)

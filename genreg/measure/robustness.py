@@ -1,4 +1,4 @@
-"""How often a classifier is right beside its data, as options of `measure=`."""
+"""Accuracy of a classifier near its data, as options of `measure=`."""
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch.func import functional_call
 from genreg import streams
 from genreg.forward.perturbation import Norm, lengthen, unit, within
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import Estimate, ItemsMeasure, mean
+from genreg.measure.base import ClassifierMeasure, Estimate, SplitName, mean
 from genreg.measure.slope import CHUNK, Function, chunks
 from genreg.model.base import Classifier
 from genreg.model.passes import evaluation_mode
@@ -17,7 +17,7 @@ from genreg.run.metric import Metric
 
 
 def withstood(function: Function, e: Tensor, y: Tensor, *, epsilon: float, steps: int, norm: Norm) -> Tensor:
-    """Whether each item is right at e and at every point that an attack visits, (B,).
+    """True for each item that is right at e and at every point that an attack visits, (B,).
 
     steps=1: the fast gradient sign method, e + epsilon sign(grad L) (Goodfellow et al., arXiv:1412.6572,
     section 4), or along the gradient for l2; more: projected ascent of the cross-entropy (Madry et al.,
@@ -34,7 +34,7 @@ def withstood(function: Function, e: Tensor, y: Tensor, *, epsilon: float, steps
 
 
 def _right_and_uphill(function: Function, e: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each item is right, and the gradient of its cross-entropy in its embedding."""
+    """True for each item that is right, and the gradient of its cross-entropy in its embedding."""
     e = e.detach().requires_grad_()
     logits = function(e)
     total = CrossEntropy().against(logits, y, "sum")
@@ -42,7 +42,7 @@ def _right_and_uphill(function: Function, e: Tensor, y: Tensor) -> tuple[Tensor,
 
 
 @dataclass(config=STRICT, kw_only=True)
-class AdversarialAccuracy(ItemsMeasure):
+class AdversarialAccuracy(ClassifierMeasure):
     """Share of items that are right at x and wherever an attack of size epsilon goes (`withstood`).
 
     epsilon: size of the perturbation of `embed(x)` in the norm, linf or l2 per example.
@@ -52,6 +52,8 @@ class AdversarialAccuracy(ItemsMeasure):
     metric = Metric("adversarial_accuracy", "max", "%")
     classes = True
 
+    splits: list[SplitName]
+    items: Count = 1000
     epsilon: NonNegative = 0.1
     steps: Count = 10
     norm: Norm = "linf"
@@ -65,7 +67,7 @@ class AdversarialAccuracy(ItemsMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class NoiseAccuracy(ItemsMeasure):
+class NoiseAccuracy(ClassifierMeasure):
     """Mean accuracy under Gaussian noise on `embed(x)`, over `draws` of each item; the error is over items.
 
     sigma: standard deviation in each coordinate, in units of `embed(x)`.
@@ -74,6 +76,8 @@ class NoiseAccuracy(ItemsMeasure):
     metric = Metric("noise_accuracy", "max", "%")
     classes = True
 
+    splits: list[SplitName]
+    items: Count = 1000
     sigma: NonNegative = 0.1
     draws: Count = 10
 
@@ -92,7 +96,7 @@ class NoiseAccuracy(ItemsMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class WeightNoiseAccuracy(ItemsMeasure):
+class WeightNoiseAccuracy(ClassifierMeasure):
     """Mean accuracy with Gaussian noise on every trained parameter, over `draws`; the error is over draws.
 
     The expected accuracy of a PAC-Bayes posterior N(w, sigma^2) (Neyshabur et al., arXiv:1706.08947).
@@ -104,6 +108,8 @@ class WeightNoiseAccuracy(ItemsMeasure):
     metric = Metric("weight_noise_accuracy", "max", "%")
     classes = True
 
+    splits: list[SplitName]
+    items: Count = 1000
     sigma: NonNegative = 0.01
     draws: Count = 10
 

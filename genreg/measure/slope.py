@@ -1,4 +1,4 @@
-"""How fast a classifier changes with its input, as options of `measure=`: at items, and where it is worst."""
+"""Slopes of a classifier in its input, as options of `measure=`: at items, and where it is steepest."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,10 +10,10 @@ from torch import Tensor
 from genreg import streams
 from genreg.forward.perturbation import unit
 from genreg.loss import CrossEntropy, Loss
-from genreg.measure.base import Estimate, ItemsMeasure, mean
+from genreg.measure.base import ClassifierMeasure, Estimate, SplitName, mean
 from genreg.model.base import Classifier
 from genreg.model.passes import evaluation_mode, twice
-from genreg.parameters import STRICT, CountOrZero, Positive
+from genreg.parameters import STRICT, Count, CountOrZero, Positive
 from genreg.run.metric import Metric
 
 CHUNK = 256  # items whose gradients are taken at a time
@@ -78,13 +78,16 @@ def _slope_and_gradient(function: Function, e: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class JacobianNorm(ItemsMeasure):
+class JacobianNorm(ClassifierMeasure):
     """Mean over items of |J|_F, J the Jacobian of the logits in `embed(x)`; a backward pass an output.
 
     Novak et al., arXiv:1802.08760 (there of probabilities), a companion of generalization.
     """
 
     metric = Metric("jacobian_norm", "min")
+
+    splits: list[SplitName]
+    items: Count = 1000
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         x, y = self.chosen(x, y)
@@ -94,10 +97,13 @@ class JacobianNorm(ItemsMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class LossGradientNorm(ItemsMeasure):
+class LossGradientNorm(ClassifierMeasure):
     """Mean over items of the l2 norm of their loss's gradient in `embed(x)`, as gradient_penalty's slope."""
 
     metric = Metric("loss_gradient_norm", "min")
+
+    splits: list[SplitName]
+    items: Count = 1000
 
     def __call__(self, model: Classifier, x: Tensor, y: Tensor, loss: Loss | None = None) -> Estimate:
         x, y = self.chosen(x, y)
@@ -111,7 +117,7 @@ class LossGradientNorm(ItemsMeasure):
 
 
 @dataclass(config=STRICT, kw_only=True)
-class LipschitzLower(ItemsMeasure):
+class LipschitzLower(ClassifierMeasure):
     """The largest spectral norm of the logits' Jacobian in `embed(x)` that a climb from the items finds.
 
     A lower bound on the Lipschitz constant from l2 to l2. As a bound it has no standard error (0).
@@ -121,6 +127,8 @@ class LipschitzLower(ItemsMeasure):
 
     metric = Metric("lipschitz_lower", "min")
 
+    splits: list[SplitName]
+    items: Count = 1000
     steps: CountOrZero = 10
     length: Positive = 0.1
 

@@ -1,4 +1,4 @@
-"""What is trained: classifiers with the embed/classify seam, and pairs of players."""
+"""Models: classifiers with the embed/classify seam, and pairs of players."""
 
 from genreg.model.base import Classifier as Classifier
 from genreg.model.conv import Conv as Conv

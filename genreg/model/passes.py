@@ -1,4 +1,4 @@
-"""What passes of a model need: double derivatives, recomputation, leaving it as it was, safe norms."""
+"""Passes of a model: second derivatives, recomputation, leaving it as it was, safe norms."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ from torch.utils.checkpoint import checkpoint
 
 from genreg import streams
 
-_wanted = False
+_twice = False
 
 
-def wanted() -> bool:
-    """Whether the pass that is being made must have a second derivative, or a forward one."""
-    return _wanted
+def differentiated_twice() -> bool:
+    """True inside of `twice`: the pass must have a second derivative, or a forward one."""
+    return _twice
 
 
 @contextmanager
@@ -28,13 +28,13 @@ def twice() -> Iterator[None]:
     Fused kernels have neither a derivative of their backward pass nor a forward derivative. What plain ones
     cost is in docs/text.md.
     """
-    global _wanted
-    before, _wanted = _wanted, True
+    global _twice
+    before, _twice = _twice, True
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        _wanted = before
+        _twice = before
 
 
 def recompute(layers: Iterable[nn.Module]) -> None:
@@ -47,7 +47,7 @@ def recompute(layers: Iterable[nn.Module]) -> None:
 
 
 def _run(layer: nn.Module, forward: Callable[..., Tensor], *given: Any, **named: Any) -> Any:
-    if wanted() or not torch.is_grad_enabled():
+    if differentiated_twice() or not torch.is_grad_enabled():
         return forward(*given, **named)
     for module in layer.modules():  # what parametrizations make of weights is shared, so not made in here
         for name in getattr(module, "parametrizations", ()) if parametrize.is_parametrized(module) else ():

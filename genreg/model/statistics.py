@@ -12,7 +12,7 @@ Buffers = dict[str, Tensor | None]
 
 
 class RunningStatistics:
-    """Which passes of an update move the running statistics of a model, and how far.
+    """A model's running statistics, and which passes of an update move them how far.
 
     A pass in training mode moves them as torch does. Where an update makes a second one, that one starts
     from where the first did, and `settle` averages both ends: one move by both batches, and a layer that
@@ -50,7 +50,7 @@ class RunningStatistics:
     def second(self, share: float) -> Iterator[None]:
         """The pass inside moves them from where `begin` saw them; it counts as `share` of the update."""
         self.share = share
-        self._exchange()
+        self._exchange()  # other tensors: the backward of the first pass refuses buffers that moved since
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genreg.optimizer.noise import Kind, Noise
-from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
+from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, around
 from genreg.parameters import Count, Fraction, NonNegative, checked
 
 Iterate = Literal["w", "z"]
@@ -51,6 +51,8 @@ class Perturbed(Wrapped):
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Tensor | None:  # type: ignore[override]
         loss: Tensor | None = self.base.step(closure)  # type: ignore[arg-type]
+        # xi_n is taken away with the scale that it was added with: only so do the increments sum to the last
+        # xi where a scheduler moves the scale, and w - xi stays the noise-free iterate
         n = self.param_groups[0]["noise_step"]
         before = [group["noise_scale"] for group in self.param_groups]
         scales = [self._scale(group, n + 1) for group in self.param_groups]
@@ -73,6 +75,7 @@ class Perturbed(Wrapped):
         if not self.anticorrelated or not any(scales):
             yield
             return
+        # copied, not added back: (w - xi) + xi has other last bits, and an evaluation would change the run
         noisy = [p.detach().clone() for p in self._parameters()]
         with torch.no_grad():
             self._add(self.param_groups[0]["noise_step"], [-scale for scale in scales])
@@ -125,14 +128,7 @@ def pgd(
     replicas: range | None = None,
 ) -> Perturbed:
     """Perturbed gradient descent: `Perturbed` around torch's `base`, with independent noise."""
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Perturbed(
-        inner, sigma=sigma, anticorrelated=False, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, seed=seed, stream=stream, replicas=replicas,
-    )  # fmt: skip
+    return around(Perturbed, anticorrelated=False, **locals())
 
 
 @checked
@@ -154,11 +150,4 @@ def anti_pgd(
     replicas: range | None = None,
 ) -> Perturbed:
     """Anticorrelated perturbed gradient descent: `Perturbed` around torch's `base`, with noise increments."""
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Perturbed(
-        inner, sigma=sigma, anticorrelated=True, noise=noise, scale_by_lr=scale_by_lr,
-        noise_steps=noise_steps, evaluate_at=evaluate_at, seed=seed, stream=stream, replicas=replicas,
-    )  # fmt: skip
+    return around(Perturbed, anticorrelated=True, **locals())

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from genreg.model.passes import power_of_two
-from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, make_base
+from genreg.optimizer.wrapped import BETAS, Base, Betas, Closure, Wrapped, around
 from genreg.parameters import Fraction, NonNegative, checked
 
 
@@ -52,7 +52,7 @@ class Uphill(Wrapped):
         for group, p in groups:
             e_w = p.grad / _broadcast(scale, p) / _broadcast(norm, p)
             p.add_(e_w * p * p if self.adaptive else e_w, alpha=group["rho"])  # climb to w + e(w)
-        evaluate()
+        evaluate()  # writes the gradients at w + e(w) over those at w
         for (group, p), (w, gradient) in zip(groups, before, strict=True):
             p.copy_(w)
             alpha = group["alpha"]
@@ -61,6 +61,8 @@ class Uphill(Wrapped):
 
     def _norm(self, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
         """A power of two and the l2 norm over all parameters in units of it: scalars, or one a replica."""
+        # squares of gradients below 1e-23 are zero in float32; division by a power of two is exact, so that
+        # the length of ordinary gradients keeps the bits of the plain formula
         keep = 1 if self.replicas else 0
         gradients: list[Any] = [p.grad for p in parameters]
         pairs = zip(parameters, gradients, strict=True)
@@ -89,11 +91,7 @@ def sam(
     replicas: range | None = None,
 ) -> Uphill:
     """Sharpness-aware minimization: `Uphill` with alpha=1 around torch's `base`."""
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Uphill(inner, rho=rho, alpha=1.0, adaptive=adaptive, replicas=replicas)
+    return around(Uphill, alpha=1.0, **locals())
 
 
 @checked
@@ -113,8 +111,5 @@ def gradient_norm(
 
     alpha above 1 extrapolates beyond the uphill gradient.
     """
-    inner = make_base(
-        params, base=base, lr=lr, momentum=momentum, betas=betas, weight_decay=weight_decay,
-        fused=replicas is None,
-    )  # fmt: skip
-    return Uphill(inner, rho=r, alpha=alpha, adaptive=False, replicas=replicas)
+    options = locals()
+    return around(Uphill, rho=options.pop("r"), adaptive=False, **options)

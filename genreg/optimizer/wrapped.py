@@ -1,7 +1,7 @@
 """Optimizers around a base optimizer, and a schedule of the learning rate that torch lacks."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import torch
 from pydantic import Field
@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from genreg.errors import InputError
-from genreg.parameters import Count, Fraction, NonNegative, checked
+from genreg.parameters import Count, Fraction, checked
 
 
 @checked
@@ -26,7 +26,7 @@ def late_linear(optimizer: Optimizer, *, total_iters: Count, start: Fraction = 0
 
 Base = Literal["sgd", "adam", "adamw"]
 Betas = Annotated[Sequence[Fraction], Field(min_length=2, max_length=2)]
-BETAS = (0.9, 0.999)  # unless told otherwise
+BETAS = (0.9, 0.999)  # the default of torch
 Closure = Callable[[], Tensor]
 
 
@@ -59,18 +59,26 @@ class Wrapped(Optimizer):
         self.base.zero_grad(set_to_none)
 
 
-@checked
+Made = TypeVar("Made", bound=Wrapped)
+
+
+def around(
+    make: Callable[..., Made], *, params: Any, base: Base, lr: float, momentum: float, betas: Sequence[float],
+    weight_decay: float, replicas: range | None, **options: Any,
+) -> Made:  # fmt: skip
+    """Put `make(..., **options)` around torch's optimizer called `base`, fused for a single model.
+
+    Raises InputError for a momentum or betas that `base` would ignore.
+    """
+    inner = make_base(params, base, lr, momentum, betas, weight_decay, fused=replicas is None)
+    return make(inner, replicas=replicas, **options)
+
+
 def make_base(
-    params: Any,
-    *,
-    base: Base,
-    lr: NonNegative,
-    momentum: Fraction,
-    betas: Betas,
-    weight_decay: NonNegative,
+    params: Any, base: Base, lr: float, momentum: float, betas: Sequence[float], weight_decay: float, *,
     fused: bool = True,
-) -> Optimizer:
-    """torch's optimizer of that name. Raises InputError for a momentum or betas that `base` would ignore."""
+) -> Optimizer:  # fmt: skip
+    """Return torch's optimizer of that name."""
     if base == "sgd":
         if tuple(betas) != BETAS:
             raise InputError(

@@ -1,5 +1,7 @@
 """Adversarial training on the labeled batch: one gradient step (FGM, FGSM), or several."""
 
+from typing import Annotated
+
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from genreg import streams
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import Norm, Scope, at_tokens, loss_gradient, of_tokens, unit, within
-from genreg.parameters import STRICT, Count, NonNegative, Positive, Share
+from genreg.parameters import STRICT, Count, Neutral, NonNegative, Positive, Share
 from genreg.regularizer.base import Reads, Regularizer, reads_of
 
 
@@ -25,7 +27,7 @@ class FGM(Regularizer):
 
     epsilon: NonNegative = 0.5
     alpha: Share = 0.5
-    scope: Scope = "example"
+    scope: Annotated[Scope, Neutral("example")] = "example"
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
@@ -36,12 +38,10 @@ class FGM(Regularizer):
         return not self.epsilon or self.alpha == 1
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
-        e = forward.embedding
         with forward.fixed_statistics():
-            g = loss_gradient(forward, e)
+            g = loss_gradient(forward, forward.embedding)
         d = at_tokens(forward, unit(of_tokens(forward, g, self.scope), self.scope), self.scope)
-        attacked = forward.loss(forward.at(e + self.epsilon * d), forward.batch)
-        return self.alpha * losses + (1 - self.alpha) * attacked
+        return mixed(forward, losses, self.epsilon * d, self.alpha)
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -63,11 +63,14 @@ class FGSM(Regularizer):
         return not self.epsilon or self.alpha == 1
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
-        e = forward.embedding
         with forward.fixed_statistics():
-            g = loss_gradient(forward, e)
-        attacked = forward.loss(forward.at(e + self.epsilon * g.sign()), forward.batch)
-        return self.alpha * losses + (1 - self.alpha) * attacked
+            g = loss_gradient(forward, forward.embedding)
+        return mixed(forward, losses, self.epsilon * g.sign(), self.alpha)
+
+
+def mixed(forward: ClassifierForward, losses: Tensor, r: Tensor, alpha: float) -> Tensor:
+    """alpha l(e) + (1 - alpha) l(e + r) of each labeled item."""
+    return alpha * losses + (1 - alpha) * forward.loss(forward.at(forward.embedding + r), forward.batch)
 
 
 @dataclass(config=STRICT, kw_only=True)

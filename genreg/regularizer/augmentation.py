@@ -66,7 +66,7 @@ class RandomCrop(Regularizer):
 
 
 def reflected(shift: Tensor, n: int) -> Tensor:
-    """Which of n pixels comes to each place (B, n) of a line moved by `shift` (B, 1) between two mirrors."""
+    """The index (B, n) of the pixel at each place of a line moved by `shift` (B, 1) between two mirrors."""
     period = max(1, 2 * (n - 1))
     place = (torch.arange(n, device=shift.device) - shift) % period
     return torch.minimum(place, period - place)

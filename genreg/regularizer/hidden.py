@@ -16,7 +16,7 @@ from genreg.regularizer.base import Regularizer
 from genreg.regularizer.input_noise import Mode
 
 Noise = Callable[[Tensor, torch.Generator], Tensor]
-"""From what a layer gives, and a generator, to what the next layer is shown."""
+"""A function of activations and a generator that returns noisy activations."""
 
 
 def attach_noise(model: nn.Module, layers: str | None, method: str, noise: Noise) -> None:

@@ -17,13 +17,13 @@ def matrices(model: nn.Module) -> list[Tensor]:
 
 
 def trained_matrices(model: nn.Module) -> list[Tensor]:
-    """Those of `matrices` that are trained, kernels reshaped to (output channels, rest)."""
+    """The trained weights of `matrices`, kernels reshaped to (output channels, rest)."""
     layers = [layer for layer in linear_layers(model) if layer.weight.requires_grad]
     return [as_matrix(layer.weight, rows(layer)) for layer in layers]  # type: ignore[arg-type]
 
 
 def trained_weights(model: nn.Module) -> list[tuple[Tensor, int]]:
-    """What the optimizer moves of every linear layer's weight, and the dimension of its output channels."""
+    """The trained tensor behind every linear layer's weight, and the dimension of its output channels."""
     return [
         (weight, rows(layer))
         for layer in linear_layers(model)
@@ -33,7 +33,7 @@ def trained_weights(model: nn.Module) -> list[tuple[Tensor, int]]:
 
 
 def rows(layer: nn.Module) -> int:
-    """Which dimension of a layer's weight its output channels are."""
+    """The dimension of a layer's weight that its output channels are."""
     return 1 if isinstance(layer, nn.ConvTranspose2d) else 0
 
 
@@ -61,7 +61,7 @@ def power_iteration(matrix: Tensor, u: Tensor, v: Tensor, iterations: int) -> tu
 
 
 def or_one(length: Tensor) -> Tensor:
-    """What to divide by, if not by zero."""
+    """`norm` to divide by, 1 where it is zero."""
     return length + (length == 0)
 
 

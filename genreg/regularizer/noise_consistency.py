@@ -1,5 +1,7 @@
 """Consistency under random noise."""
 
+from typing import Annotated
+
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -14,7 +16,7 @@ from genreg.forward.perturbation import (
     divergence_along,
     random_direction,
 )  # fmt: skip
-from genreg.parameters import STRICT, Count, NonNegative
+from genreg.parameters import STRICT, Count, Neutral, NonNegative
 from genreg.regularizer.base import Reads, Regularizer, Weight, reads_of
 
 
@@ -35,8 +37,8 @@ class NoiseConsistency(Regularizer):
     target: Target = "stop"
     scope: Scope = "example"
     norm: Norm = "l2"
-    samples: Count = 1
-    divergence: Divergence = "kl"
+    samples: Annotated[Count, Neutral(1)] = 1
+    divergence: Annotated[Divergence, Neutral("kl")] = "kl"
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -1,6 +1,6 @@
 """R-Drop."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from genreg.errors import InputError
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import kl_divergence
-from genreg.parameters import STRICT
+from genreg.parameters import STRICT, Neutral
 from genreg.regularizer.base import Reads, Regularizer, Weight
 
 
@@ -25,7 +25,7 @@ class RDrop(Regularizer):
     """
 
     weight: Weight = 1.0
-    of: Literal["labeled", "unlabeled"] = "labeled"
+    of: Annotated[Literal["labeled", "unlabeled"], Neutral("labeled")] = "labeled"
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -1,6 +1,6 @@
 """Spectral normalization."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from genreg.forward.update import counts
-from genreg.parameters import STRICT, Count, CountOrZero
+from genreg.parameters import STRICT, Count, CountOrZero, Neutral
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.matrices import as_matrix, linear_layers, or_one, power_iteration, rows
 
@@ -32,7 +32,7 @@ class SpectralNormalization(Regularizer):
 
     power_iterations: Count = 1
     warm_up: CountOrZero = 15
-    init: Init = "normal"
+    init: Annotated[Init, Neutral("normal")] = "normal"
 
     sets_norm = "parametrization"
 
@@ -74,7 +74,7 @@ class UnitSpectralNorm(nn.Module):
         if self.training and counts() and weight.requires_grad and torch.is_grad_enabled():
             self._advance(matrix.detach(), self.power_iterations)
         u, v = self.u.clone(), self.v.clone()  # advancing must not touch what backward reads
-        sigma = u @ (matrix @ v)
+        sigma = u @ (matrix @ v)  # its gradient in W, u v^T, is that of the singular value
         return weight / or_one(sigma)
 
     def _advance(self, matrix: Tensor, iterations: int) -> None:

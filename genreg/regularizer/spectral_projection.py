@@ -1,10 +1,12 @@
 """Projection of each layer's spectral norm."""
 
+from typing import Annotated
+
 import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from genreg.parameters import STRICT, Count, Positive
+from genreg.parameters import STRICT, Count, Neutral, Positive
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.matrices import as_matrix, or_one, power_iteration, start_vectors, trained_weights
 
@@ -23,7 +25,7 @@ class SpectralProjection(Regularizer):
 
     bound: Positive = 1.0
     power_iterations: Count = 1
-    always: bool = False
+    always: Annotated[bool, Neutral(False)] = False
 
     keeps = ("u",)
     sets_norm = "projection"

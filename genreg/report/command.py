@@ -7,11 +7,12 @@ from pathlib import Path
 from genreg.errors import InputError, nearest
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import PartResult
+from genreg.report.output.claims import judge
+from genreg.report.output.summary import as_csv, as_json, summary
+from genreg.report.output.tables import latex, markdown, show
 from genreg.report.read.find import read_parts
-from genreg.report.read.parts import Part, check_select
-from genreg.report.tell.reference import judge
-from genreg.report.tell.summary import as_csv, as_json, summary
-from genreg.report.tell.text import latex, markdown, show
+from genreg.study.check import check_select
+from genreg.study.model import Part
 
 FORMATS = ("html", "markdown", "csv", "json", "latex", "summary")
 SUFFIXES = {".html": "html", ".md": "markdown", ".csv": "csv", ".json": "json", ".tex": "latex"}

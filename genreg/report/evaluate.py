@@ -1,16 +1,16 @@
-"""Reads what a part shows: each arm's values, and each arm against the baseline."""
+"""The results of a part: each arm's values, and each arm against the baseline."""
 
 import math
 
-from genreg.report.judge import FEWEST
-from genreg.report.judge.pairs import Rule, compare_arms, is_judged
+from genreg.report.judge.pairs import Rule, compare_arms, is_judged, verdict
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
+from genreg.report.judge.statistics import Ranks, compare_ranks, family
 from genreg.report.judge.tuning import read_tuning
-from genreg.report.read.parts import SECONDS, STEPS, Arm, Part, check_reported
+from genreg.report.output.notes import notes
 from genreg.report.read.values import Reach, chosen_row, first_time, outcomes
-from genreg.report.tell.notes import notes
-from genreg.run.metric import Better, Metric
+from genreg.run.metric import Metric
+from genreg.study.check import check_reported
+from genreg.study.model import SECONDS, STEPS, Arm, Part
 
 NEVER = Reach(math.inf, math.inf)
 
@@ -26,8 +26,8 @@ def evaluate(part: Part) -> PartResult:
     base = result.find(part.baseline)
     if base:
         _compare_all(result, base)
-    if part.metric.startswith("validation") and result.metric.better:  # ranking arms is what it is for
-        sign = -1 if result.metric.better == "max" else 1
+    if metric.chooses and metric.better:  # ranking arms is what it is for
+        sign = -1 if metric.better == "max" else 1
         # a failure is the worst value
         arms.sort(key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean))
     result.notes += notes(result, base)
@@ -45,7 +45,8 @@ def _reported(part: Part) -> dict[str, Metric]:
 
 
 def _has_replicas(part: Part) -> bool:
-    if not part.metric.startswith(("w/", "z/")):
+    """True if values are of single replicas: those of one number share their noise, so they are pairs."""
+    if not part.describe(part.metric).family.of_replicas:
         return False
     runs = [run for arm in part.arms for run in arm.done]
     return bool(runs) and all((run.path / "replicas.npz").exists() for run in runs)
@@ -55,10 +56,10 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
     found = outcomes(part, arm, part.metric, replicas)
     rows = [chosen_row(part, run) or {} for run in arm.done] if part.select else []
     chosen = [row[part.select] for row in rows if part.select in row]
-    inside = found.failed - {(run.seed, None) for run in arm.failed}
+    inside = found.failed - {(run.seed, None) for run in arm.failed}  # replicas that died in a finished run
     unfinished = len(arm.runs) - len(arm.done) - len(arm.failed)
     times = {run.seed: reach for run in arm.done if (reach := first_time(part, run))}
-    if part.threshold:
+    if part.threshold:  # a failed run never gets there, which is later than every time
         times |= {run.seed: NEVER for run in arm.failed}
     tuning = read_tuning(part, arm)
     return ArmResult(
@@ -91,22 +92,3 @@ def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:
     if len(both) < 2:
         return None
     return compare_ranks([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
-
-
-def verdict(found: Comparison | None, better: Better | None, goes_on: bool = False) -> str:
-    """better, worse (differs, where nothing says which), equivalent, or no difference shown; 0.05 after Holm.
-
-    Or why there is none: too few pairs, failed runs that nothing says how to rank; or not decided, where
-    seeds are added until it is (`goes_on`).
-    """
-    if found is None or found.pairs < FEWEST:
-        return "too few pairs"
-    if not is_judged(found):
-        return "not judged"
-    if found.adjusted >= LEVEL:
-        if found.equivalent < LEVEL:
-            return "equivalent"
-        return "not decided" if goes_on else "no difference shown"
-    if better is None:
-        return "differs"
-    return "better" if (found.sign > 0) == (better == "max") else "worse"

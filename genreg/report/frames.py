@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from genreg.errors import InputError
 from genreg.report.read.find import plain_parts
-from genreg.report.read.runs import Run, files_of, short
-from genreg.report.where import flat
+from genreg.report.where import as_typed
 from genreg.run.folder import Row, some_runs
 from genreg.run.identity import hash_in
+from genreg.run.read import Run, files_of, short
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,12 +50,12 @@ def rows(folder: Path | str) -> "DataFrame":
 
 
 def _found(folder: Path | str) -> Iterator[tuple[Run, Row, Row]]:
-    """Each run, what says which it is, and the keys of its arm."""
+    """Each run, with its folder, name, arm and seed, and with the keys of its arm."""
     paths = some_runs(Path(folder))
     for arm in (arm for part in plain_parts({Path(folder): paths}) for arm in part.arms):
         config = arm.config
         keys = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in flat(config).items()
+            key: tuple(value) if isinstance(value, list) else value for key, value in as_typed(config).items()
         }
         name = keys.pop("name") or arm.name
         for _, run in sorted((arm.runs | arm.other).items()):
@@ -64,7 +64,7 @@ def _found(folder: Path | str) -> Iterator[tuple[Run, Row, Row]]:
 
 
 def _outcome(run: Run) -> Row:
-    """The outcome of a run, and what it was made with last."""
+    """The outcome of a run, with the commit, device and data of its last start."""
     starts = run.folder.environments()
     start = starts[-1] if starts else {}
     return {

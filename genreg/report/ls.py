@@ -15,13 +15,38 @@ from typing import Any
 from rich.table import Table
 
 from genreg.errors import InputError, nearest
+from genreg.report.output.numbers import as_table, filled, finite, in_text, number, terminal, titled
 from genreg.report.read.find import plain_parts, value_words
-from genreg.report.read.parts import Arm
-from genreg.report.read.runs import Run, short_commit
-from genreg.report.tell.numbers import as_table, filled, finite, in_text, number, terminal, titled
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, printable, some_runs
 from genreg.run.metric import Metric, judged, metric_of
+from genreg.run.read import Run, short_commit
+from genreg.study.model import Arm
+
+FORMATS = ("table", "csv", "json")
+
+
+def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
+    """Print a line for each arm at or below `folder`, as a table, CSV or JSON.
+
+    Raises InputError for a folder without runs, an unknown format, and a key or a metric that no run has.
+    """
+    if form not in FORMATS:
+        raise InputError("--format", f"one of {', '.join(FORMATS)}", form, nearest(form, FORMATS))
+    key = (sort or "name").removeprefix("-")
+    columns = COLUMNS
+    if key not in SORTS:
+        columns = [*COLUMNS, Column(key, lambda line: line.mean(key), key, of=lambda line: key)]
+    lines = list(_lines(folder, where))
+    if sort:
+        lines = _sorted(lines, key, backwards=sort.startswith("-"))
+    rows = [{c.key: c.value(line) for c in columns} for line in lines] if form != "table" else []
+    if form == "json":
+        print(json.dumps(finite(rows), indent=1))
+    elif form == "csv":
+        print(as_table(rows), end="")
+    else:
+        terminal().print(_table(lines, columns) if lines else f"no run has {', '.join(where)}", markup=False)
 
 
 @dataclass(frozen=True)
@@ -59,9 +84,9 @@ class Line:
 
     @property
     def test(self) -> str | None:
-        """The same measure on test."""
-        split, _, name = (self.metric or "").partition("/")
-        return f"test/{name}" if split.startswith("validation") else None
+        """The same measure in the family that is reported."""
+        found = self.metric and self.describe(self.metric)
+        return f"{found.family.reported}/{found.name}" if found and found.chooses else None
 
     @cached_property
     def seconds(self) -> float | None:
@@ -69,7 +94,7 @@ class Line:
 
     @cached_property
     def values(self) -> dict[str, list[float]]:
-        """Each metric of the finished runs, at the step that validation chose or at the last one."""
+        """The values of each metric in finished runs, at the step that validation chose or at the last."""
         found: dict[str, list[float]] = {}
         for run in self.arm.done:
             for name, value in (run.best or run.last or {}).items():
@@ -107,10 +132,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Column:
-    """One thing to say of each line: under `key` to machines, under `title` to people.
+    """One thing about each line: `key` in CSV and JSON, `title` in the table.
 
-    text: where that is not the value. of: the metric whose mean and sd people see. last: they see it after
-    every metric.
+    text: in the table, where that is not the value. of: the metric whose mean and sd the table shows. last:
+    it stands behind every metric there.
     """
 
     key: str
@@ -119,6 +144,31 @@ class Column:
     text: Callable[[Line], str] | None = None
     of: Callable[[Line], str | None] | None = None
     last: bool = False
+
+
+COLUMNS = [
+    Column("arm", lambda line: line.name, "arm"),
+    Column("folder", lambda line: str(line.arm.folder)),
+    Column("values", lambda line: line.arm.values, "values", lambda line: ", ".join(value_words(line.arm))),
+    Column("status", lambda line: line.status, "runs", lambda line: line.status_words),
+    Column("seeds", lambda line: line.seeds, "seeds"),
+    Column("metric", lambda line: line.metric),
+    Column("mean", lambda line: line.mean(line.metric), "metric", of=lambda line: line.metric),
+    Column("sd", lambda line: line.sd(line.metric)),
+    Column("test_mean", lambda line: line.mean(line.test), "on test", of=lambda line: line.test),
+    Column("test_sd", lambda line: line.sd(line.test)),
+    Column("seconds", lambda line: line.seconds, "seconds", last=True),
+    Column("code", lambda line: line.code, "code", last=True),
+    Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
+           lambda line: _age(line.touched), last=True),
+]  # fmt: skip
+"""The order is that of CSV and JSON, which others read: a new one goes to the end."""
+
+SORTS: dict[str, Callable[[Line], Any]] = {
+    "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
+    "seconds": lambda line: line.seconds, "touched": lambda line: line.touched,
+}  # fmt: skip
+"""Orders of lines other than by a metric, smallest first."""
 
 
 def _code(run: Run) -> tuple[str, str]:
@@ -143,56 +193,6 @@ def _age(time: datetime | None) -> str:
     return next((f"{seconds / (unit or 1):.0f} {word}" for unit, word in units if seconds >= unit), "")
 
 
-COLUMNS = [
-    Column("arm", lambda line: line.name, "arm"),
-    Column("folder", lambda line: str(line.arm.folder)),
-    Column("values", lambda line: line.arm.values, "values", lambda line: ", ".join(value_words(line.arm))),
-    Column("status", lambda line: line.status, "runs", lambda line: line.status_words),
-    Column("seeds", lambda line: line.seeds, "seeds"),
-    Column("metric", lambda line: line.metric),
-    Column("mean", lambda line: line.mean(line.metric), "metric", of=lambda line: line.metric),
-    Column("sd", lambda line: line.sd(line.metric)),
-    Column("test_mean", lambda line: line.mean(line.test), "on test", of=lambda line: line.test),
-    Column("test_sd", lambda line: line.sd(line.test)),
-    Column("seconds", lambda line: line.seconds, "seconds", last=True),
-    Column("code", lambda line: line.code, "code", last=True),
-    Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
-           lambda line: _age(line.touched), last=True),
-]  # fmt: skip
-"""In the order of CSV and JSON, which others read: a new one goes to the end."""
-
-
-FORMATS = ("table", "csv", "json")
-SORTS: dict[str, Callable[[Line], Any]] = {
-    "name": lambda line: line.name, "seeds": lambda line: len(line.arm.runs),
-    "seconds": lambda line: line.seconds, "touched": lambda line: line.touched,
-}  # fmt: skip
-"""The order of lines beside that by a metric, smallest first."""
-
-
-def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
-    """Print a line for each arm at or below `folder`, as a table, CSV or JSON.
-
-    Raises InputError for a folder without runs, an unknown format, and a key or a metric that no run has.
-    """
-    if form not in FORMATS:
-        raise InputError("--format", f"one of {', '.join(FORMATS)}", form, nearest(form, FORMATS))
-    key = (sort or "name").removeprefix("-")
-    columns = COLUMNS
-    if key not in SORTS:
-        columns = [*COLUMNS, Column(key, lambda line: line.mean(key), key, of=lambda line: key)]
-    lines = list(_lines(folder, where))
-    if sort:
-        lines = _sorted(lines, key, backwards=sort.startswith("-"))
-    rows = [{c.key: c.value(line) for c in columns} for line in lines] if form != "table" else []
-    if form == "json":
-        print(json.dumps(finite(rows), indent=1))
-    elif form == "csv":
-        print(as_table(rows), end="")
-    else:
-        terminal().print(_table(lines, columns) if lines else f"no run has {', '.join(where)}", markup=False)
-
-
 def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:
     """A line for each arm that has runs for which all conditions hold."""
     arms = [arm for part in plain_parts({folder: some_runs(folder)}) for arm in part.arms]
@@ -202,13 +202,13 @@ def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:
         arms = chosen(arms, where)
     root = folder.resolve()
     for arm in arms:
-        place = arm.folder.resolve()
+        place = (arm.folder or folder).resolve()
         inside = place.relative_to(root) if place.is_relative_to(root) else Path()
         yield Line(arm, printable(inside if inside.parts else place.name))
 
 
 def _sorted(lines: list[Line], key: str, backwards: bool) -> list[Line]:
-    """Best first as the runs say, or smallest first; lines without a value last in any case."""
+    """Sort by a metric, best first, or by a column, smallest first; lines without a value come last."""
     known = {*SORTS, *(name for line in lines for name in line.values)}
     if lines and key not in known:
         raise InputError("--sort", "a column or a metric of the runs", key, nearest(key, known))

@@ -5,32 +5,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import scipy
 from rich.table import Table
 from rich.text import Text
-from scipy import stats
 
 from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
 from genreg.report.judge import FEWEST
 from genreg.report.judge.result import PartResult
 from genreg.report.judge.statistics import LEVEL, POWER, level_at, power
+from genreg.report.output.numbers import number, terminal
 from genreg.report.read.find import read_parts
-from genreg.report.tell.numbers import number, terminal
+
+
+def plan(folder: Path, difference: float) -> None:
+    """Print what the difference takes in each part of `folder`; in points of a share, else in the own unit.
+
+    Raises InputError for a folder without runs, or in which no arm has two pairs yet.
+    """
+    if difference <= 0:
+        raise InputError("--difference", "a number above 0", difference)
+    results = [evaluate(part) for part in read_parts([folder])]
+    rows = [(r, one) for r in results for one in estimates(r, difference / r.metric.scale)]
+    if not rows:
+        raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
+                         str(folder))  # fmt: skip
+    _show(rows, difference)
+
 
 MOST = 10_000  # seeds, beyond which nobody waits
-
 SURE = 0.8
-"""How often the spread is at most its upper bound, and so how often the seeds have the power that is said.
+"""The share of pilots whose spread is at most its upper bound, and so whose seeds have the promised power.
 
 After Browne (Statistics in Medicine 14, 1995): with a pilot's spread taken as it is, half of them or fewer.
 """
-
 COLUMNS = ("part", "arm", "against", "pairs so far", "sd so far", "sd at most", "seeds", "minutes",
            "if sd so far")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Needed:
+class Estimate:
     """The seeds and minutes that the comparison of an arm with the baseline takes.
 
     sd: of the paired differences so far; pairs: how many of them there are. at_most: the upper bound of the
@@ -49,8 +63,11 @@ class Needed:
     minutes: float
 
 
-def needed(result: PartResult, difference: float) -> Iterator[Needed]:
-    """For each arm that has two pairs; as many comparisons as the part has share the level (Holm's first)."""
+def estimates(result: PartResult, difference: float) -> Iterator[Estimate]:
+    """The seeds of each arm that has two pairs.
+
+    All comparisons of the part share the level evenly, which is what the first of Holm's steps asks for.
+    """
     base = result.find(result.part.baseline)
     arms = [arm for arm in result.arms if arm.comparison and arm.comparison.sd > 0]
     if base is None:
@@ -59,16 +76,16 @@ def needed(result: PartResult, difference: float) -> Iterator[Needed]:
         found = arm.comparison
         assert found is not None
         level = _level(result) / len([a for a in result.arms if a is not base])
-        at_most = upper(found.sd, found.n)
+        at_most = upper_bound(found.sd, found.n)
         seeds, plain = (recommended(difference, sd, level) for sd in (at_most, found.sd))
         took = [one.arm.seconds or math.nan for one in (arm, base)]
         minutes = (seeds or math.nan) * sum(took) / 60
-        yield Needed(result.part.name, arm.arm.name, found.sd, found.n, at_most, seeds, plain, minutes)
+        yield Estimate(result.part.name, arm.arm.name, found.sd, found.n, at_most, seeds, plain, minutes)
 
 
-def upper(sd: float, pairs: int) -> float:
-    """The upper bound of the true standard deviation, in SURE of all pilots of so many normal differences."""
-    return sd * math.sqrt((pairs - 1) / float(stats.chi2.ppf(1 - SURE, pairs - 1)))
+def upper_bound(sd: float, pairs: int) -> float:
+    """The upper bound of the true standard deviation, which holds in SURE of all pilots of so many pairs."""
+    return sd * math.sqrt((pairs - 1) / float(scipy.stats.chi2.ppf(1 - SURE, pairs - 1)))
 
 
 def recommended(difference: float, sd: float, level: float = LEVEL) -> int | None:
@@ -79,7 +96,7 @@ def recommended(difference: float, sd: float, level: float = LEVEL) -> int | Non
 
 def seeds_for(difference: float, sd: float, level: float = LEVEL) -> int | None:
     """The fewest pairs with 80 % power for the difference; None if more than MOST."""
-    low, high = 1, 2
+    low, high = 1, 2  # power grows with the pairs: double until it is enough, then halve the gap
     while power(difference, sd, high, level) < POWER:
         low, high = high, 2 * high
         if low > MOST:
@@ -91,27 +108,12 @@ def seeds_for(difference: float, sd: float, level: float = LEVEL) -> int | None:
 
 
 def _level(result: PartResult) -> float:
-    """The level of one comparison: with a plan, that of its last look."""
+    """The level of one comparison; where looks are planned, the level of the last of them."""
     plan = result.rule.plan
     return level_at(plan[-1], plan, LEVEL) if plan else LEVEL
 
 
-def plan(folder: Path, difference: float) -> None:
-    """Print what the difference takes in each part of `folder`; in points of a share, else in the own unit.
-
-    Raises InputError for a folder without runs, or in which no arm has two pairs yet.
-    """
-    if difference <= 0:
-        raise InputError("--difference", "a number above 0", difference)
-    results = [evaluate(part) for part in read_parts([folder])]
-    rows = [(r, one) for r in results for one in needed(r, difference / r.metric.scale)]
-    if not rows:
-        raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
-                         str(folder))  # fmt: skip
-    _show(rows, difference)
-
-
-def _show(rows: Sequence[tuple[PartResult, Needed]], difference: float) -> None:
+def _show(rows: Sequence[tuple[PartResult, Estimate]], difference: float) -> None:
     table = Table(title=f"for a difference of {difference:g} with 80 % power", title_justify="left")
     for title in COLUMNS:
         table.add_column(title, justify="left" if title in ("part", "arm", "against") else "right")

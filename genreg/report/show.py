@@ -1,4 +1,4 @@
-"""`genreg show`: what one run was."""
+"""`genreg show`: status, result, configuration and starts of one run."""
 
 import math
 import shlex
@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.read.runs import Run, read_run
 from genreg.run.folder import Row, is_run, printable
+from genreg.run.read import Run, read_run
 
 
 def show(folder: Path) -> None:
@@ -82,7 +82,7 @@ def _indented(path: Path) -> str:
 
 
 def _start(start: Row) -> str:
-    """When, with what versions, on what device and data."""
+    """One start of a run: its time, versions, device and data."""
     packages = start.get("packages") or {}
     versions = ", ".join(f"{name} {version}" for name, version in packages.items() if version)
     data = ", ".join(f"{name} {digest}" for name, digest in (start.get("data") or {}).items())
@@ -93,7 +93,7 @@ def _start(start: Row) -> str:
 
 
 def _repeat(run: Run) -> str:
-    """The recorded command; of a grid, which did more than this run, the whole grid."""
+    """The recorded command; that of a grid makes more than this run."""
     command = run.command
     if not command:
         return "no command was recorded; config.yaml holds every value"

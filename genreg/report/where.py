@@ -1,4 +1,4 @@
-"""`genreg ls --where KEY=VALUE`: which arms are listed, by keys of their configuration."""
+"""`genreg ls --where KEY=VALUE`: the arms that are listed, by keys of their configuration."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,18 +11,41 @@ from typing import Any
 import yaml
 
 from genreg.errors import InputError, nearest
-from genreg.installed import CONFIGS
-from genreg.report.read.parts import Arm
-from genreg.report.read.runs import Run
+from genreg.groups import CONFIGS
 from genreg.run.factory import GROUPS, KEYED
 from genreg.run.folder import LOADER, Row
 from genreg.run.identity import PLUMBING, Config, experiment_name, option_name
+from genreg.run.read import Run, flat
+from genreg.study.model import Arm
 
 
-def flat(config: Config) -> Row:
-    """Every key that makes the experiment what it is, dotted; of each group also the option chosen.
+def chosen(arms: Sequence[Arm], where: Iterable[str]) -> list[Arm]:
+    """The arms with those of their runs for which every condition is true; an arm without any is left out.
 
-    `name` is the experiment's, `regularizer` all methods: entropy+vat.
+    Raises InputError for a condition that is no KEY=VALUE, and for a key that no run has.
+    """
+    conditions = [_parsed(condition) for condition in where]
+    if not conditions:
+        return list(arms)
+    keys = [as_typed(arm.config) for arm in arms]
+    known = {*OF_A_RUN, *(key for found in keys for key in found)}
+    for key, _ in conditions:
+        if key not in known:
+            raise InputError("--where", "a key of the runs' configurations", key, nearest(key, known))
+    left = (
+        replace(
+            arm, runs=_matching(arm.runs, found, conditions), other=_matching(arm.other, found, conditions)
+        )
+        for arm, found in zip(arms, keys, strict=True)
+    )
+    return [arm for arm in left if arm.runs or arm.other]
+
+
+def as_typed(config: Config) -> Row:
+    """Every key and value that changes the result, as one types them after `genreg train`.
+
+    Keys are dotted. A group has the option that was chosen, `regularizer` all methods (entropy+vat), and
+    `name` is that of the experiment.
     """
     found: Row = {"name": _name(config)}
     for key, node in config.items():
@@ -30,12 +53,13 @@ def flat(config: Config) -> Row:
             continue
         if key in GROUPS and isinstance(node, dict):
             found[key] = "+".join(sorted(map(str, node))) or "none" if key in KEYED else option(key, node)
-        found |= _leaves(node, key)
+        leaves = flat(node, key)
+        found |= {name: value for name, value in leaves.items() if not name.endswith("._target_")}
     return found
 
 
 def option(group: str, node: Config) -> str:
-    """The option of a group that a node was made from, as far as its `_target_` and values tell.
+    """The option of a group that a node was made from, as far as its `_target_` and values show it.
 
     Where two options are as close, or none has its `_target_`: what the node is called, in small letters.
     """
@@ -56,16 +80,8 @@ def _options(group: str) -> dict[str, Config]:
     return {name: given for name, given in found.items() if isinstance(given, dict)}
 
 
-def _leaves(node: Any, key: str) -> Row:
-    """The values below a key, by their dotted keys; of an empty group none."""
-    if not isinstance(node, dict):
-        return {key: node}
-    parts = ((f"{key}.{name}", part) for name, part in node.items() if name != "_target_")
-    return {name: value for dotted, part in parts for name, value in _leaves(part, dotted).items()}
-
-
 def _name(config: Config) -> str | None:
-    """The experiment's name; None of a configuration that is not whole."""
+    """The experiment's name; None of an incomplete configuration."""
     try:
         return experiment_name(config)
     except (InputError, KeyError, TypeError, AttributeError):
@@ -75,26 +91,6 @@ def _name(config: Config) -> str | None:
 OF_A_RUN = ("seed", "status")
 
 
-def chosen(arms: Sequence[Arm], where: Iterable[str]) -> list[Arm]:
-    """The arms with those of their runs for which every condition is true; an arm without any is left out.
-
-    Raises InputError for a condition that is no KEY=VALUE, and for a key that no run has.
-    """
-    asked = [_parsed(condition) for condition in where]
-    if not asked:
-        return list(arms)
-    keys = [flat(arm.config) for arm in arms]
-    known = {*OF_A_RUN, *(key for found in keys for key in found)}
-    for key, _ in asked:
-        if key not in known:
-            raise InputError("--where", "a key of the runs' configurations", key, nearest(key, known))
-    left = (
-        replace(arm, runs=_runs(arm.runs, found, asked), other=_runs(arm.other, found, asked))
-        for arm, found in zip(arms, keys, strict=True)
-    )
-    return [arm for arm in left if arm.runs or arm.other]
-
-
 def _parsed(condition: str) -> tuple[str, str]:
     key, equals, value = condition.partition("=")
     if not (key and equals):
@@ -102,27 +98,27 @@ def _parsed(condition: str) -> tuple[str, str]:
     return key, value
 
 
-def _runs(runs: dict[int, Run], keys: Row, asked: Sequence[tuple[str, str]]) -> dict[int, Run]:
+def _matching(runs: dict[int, Run], keys: Row, conditions: Sequence[tuple[str, str]]) -> dict[int, Run]:
     """The runs of an arm, by seed, for which all conditions hold."""
     found = ((run, {**keys, "seed": run.seed, "status": run.status}) for run in runs.values())
     return {
         run.seed: run
         for run, has in found
-        if all(key in has and is_like(has[key], value) for key, value in asked)
+        if all(key in has and is_like(has[key], value) for key, value in conditions)
     }
 
 
-def is_like(value: Any, asked: str) -> bool:
-    """True if a value is what was typed: numbers as numbers, words by pattern, of methods any one.
+def is_like(value: Any, typed: str) -> bool:
+    """True if a value is the one that was typed: numbers as numbers, words by pattern, of methods any one.
 
     Capital letters and blanks do not count.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         with suppress(ValueError):
-            return value == float(asked)
-    text, pattern = (_plain(each if isinstance(each, str) else json.dumps(each)) for each in (value, asked))
+            return value == float(typed)
+    text, pattern = (_folded(each if isinstance(each, str) else json.dumps(each)) for each in (value, typed))
     return any(word == pattern or fnmatchcase(word, pattern) for word in (text, *text.split("+")))
 
 
-def _plain(text: str) -> str:
+def _folded(text: str) -> str:
     return text.replace(" ", "").lower()

@@ -1,5 +1,6 @@
 """Makes objects of plain configuration values; an error names the key of the value that is wrong."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -71,9 +72,15 @@ def _part(config: dict[str, Any], group: str) -> Any:
 
 
 def dataset_of(config: dict[str, Any]) -> Callable[..., Dataset]:
-    """The data set of a configuration, given a seed; a user's own gets the checksum that genreg's have."""
-    node = config["dataset"]
-    make = partial(factory(node, "dataset"), data_dir=_data_dir(config["data_dir"]))
+    """The data set of a configuration, given a seed, and the folder of files if it reads any.
+
+    A user's own gets the checksum that genreg's have.
+    """
+    node, folder = config["dataset"], _data_dir(config["data_dir"])
+    make = factory({key: value for key, value in node.items() if key != "data_dir"}, "dataset")
+    takes = inspect.signature(make).parameters.values()
+    if any(p.name == "data_dir" or p.kind is p.VAR_KEYWORD for p in takes):
+        make = partial(make, data_dir=folder)
     return partial(_with_checksum, make, node["_target_"]) if is_own(node) else make
 
 

@@ -1,9 +1,8 @@
-"""Checkpoints: written whole or not at all, and the newest from which a run goes on."""
+"""Checkpoints: a run goes on from the newest usable one. Written whole or not at all."""
 
 import hashlib
 import io
 import logging
-import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +12,61 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genreg.download import write_atomic
 from genreg.errors import InputError
-from genreg.run import checkpoint
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
 
+log = logging.getLogger("genreg")
+
+FILES = {"metrics_size": "metrics.jsonl", "timing_size": "timing.jsonl"}
+AGAIN = "--again starts from the beginning"
 KEPT = 2  # if the newest is damaged, the one before it is used
+
+
+def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
+    """Load the task from the folder's newest usable checkpoint, which is returned; {} if there is none.
+
+    Raises InputError, with nothing changed, where every checkpoint lacks rows or the newest is of other code.
+    """
+    unusable: dict[Path, InputError] = {}
+    for path, state in valid(folder.path):
+        if missing := _missing_rows(folder.path, path, state):
+            unusable[path] = missing
+            continue
+        _load(task, path, state)
+        for newer, error in unusable.items():
+            log.warning("%s: going on from step %s", error, state["step"])
+            newer.unlink()  # later rows must not make it look whole
+        return state
+    if unusable:
+        raise next(iter(unusable.values()))
+    return {}
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write `state` as folder/checkpoint-<step>-<sha256>.pt, whole or not at all; keep the two newest."""
-    buffer = io.BytesIO()
+    buffer = io.BytesIO()  # in memory first: the name of the file holds the hash of its bytes
     torch.save(state, buffer)
     payload = buffer.getbuffer()
     digest = hashlib.sha256(payload).hexdigest()[:16]
-    write_atomic(folder / f"checkpoint-{step:09d}-{digest}.pt", payload)
+    with write_atomic(folder / f"checkpoint-{step:09d}-{digest}.pt", durable=True) as file:
+        file.write(payload)
     for path in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
         path.unlink()
+
+
+def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
+    """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
+    with write_atomic(folder / name, durable=True) as file:
+        torch.save({key: weight.cpu() for key, weight in weights.items()}, file)
+
+
+def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
+    """Save tensors as a compressed npz file, folder/name, for programs without torch."""
+    named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
+    with write_atomic(folder / name, durable=True) as file:
+        np.savez_compressed(file, **named)
 
 
 def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -47,63 +84,12 @@ def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             path.unlink()
 
 
-def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
-    """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
-    buffer = io.BytesIO()
-    torch.save({key: weight.cpu() for key, weight in weights.items()}, buffer)
-    write_atomic(folder / name, buffer.getbuffer())
-
-
-def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
-    """Save tensors as a compressed npz file, folder/name, for programs without torch."""
-    buffer = io.BytesIO()
-    named: dict[str, Any] = {key: array.numpy() for key, array in arrays.items()}
-    np.savez_compressed(buffer, **named)
-    write_atomic(folder / name, buffer.getbuffer())
-
-
-def write_atomic(path: Path, payload: bytes | memoryview) -> None:
-    """Write and fsync a temporary file beside `path`, then rename it: `path` is never half written."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-log = logging.getLogger("genreg")
-
-FILES = {"metrics_size": "metrics.jsonl", "timing_size": "timing.jsonl"}
-AGAIN = "--again starts from the beginning"
-
-
-def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
-    """Load the task from the folder's newest usable checkpoint, which is returned; {} if there is none.
-
-    Raises InputError, with nothing changed, where rows are missing to each, or the newest is of other code.
-    """
-    unusable: dict[Path, InputError] = {}
-    for path, state in checkpoint.valid(folder.path):
-        if missing := _missing_rows(folder.path, path, state):
-            unusable[path] = missing
-            continue
-        _load(task, path, state)
-        for newer, error in unusable.items():
-            log.warning("%s: going on from step %s", error, state["step"])
-            newer.unlink()  # later rows must not make it look whole
-        return state
-    if unusable:
-        raise next(iter(unusable.values()))
-    return {}
-
-
 def _missing_rows(folder: Path, path: Path, state: dict[str, Any]) -> InputError | None:
-    """What a file of rows that is shorter than at the checkpoint lacks: cut back, it would be lengthened."""
+    """The error of a file of rows that is shorter than at the checkpoint, if one is.
+
+    Rows are cut back to a checkpoint: `truncate` would fill a shorter file with zero bytes, and the run would
+    seem complete though rows are lost.
+    """
     for key, name in FILES.items():
         file, size = folder / name, state[key]
         found = file.stat().st_size if file.exists() else 0
@@ -114,7 +100,7 @@ def _missing_rows(folder: Path, path: Path, state: dict[str, Any]) -> InputError
 
 
 def _load(task: Task, path: Path, state: dict[str, Any]) -> None:
-    """Let the task take up its state; whatever a task of other code raises is told with the file."""
+    """Let the task take up its state; InputError that names the file where the task has other code now."""
     try:
         task.load_state_dict(state["task"])
     except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""The code that a run was made with, and whether its code or its data have changed since."""
+"""The code that a run was made with, and the changes of its code and data since."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -9,17 +9,47 @@ from pathlib import Path
 from typing import Any
 
 from genreg.download import sha256
-from genreg.run import code, data
+from genreg.run import data
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import PLUMBING, Config
 from genreg.run.sources import module_file
 
 Code = dict[str, dict[str, str]]
-"""Of each `_target_`, by its key: the module that defines it, and the digest of that module."""
+"""The module that defines each `_target_`, and the digest of its source, by the key of the `_target_`."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Names of code and data that have changed; false without any. unknown: why data cannot be compared."""
+
+    code: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.code or self.data)
+
+
+def changes(folder: RunFolder, config: Config, cache: data.Cache, *, begun: bool = False) -> Changes:
+    """Compare a run with a start of `config` now. begun: it is not finished, and only its data matter.
+
+    cache: one for all runs that are compared together.
+    """
+    return Changes([] if begun else changed(folder), *data.compared(folder, config, cache))
+
+
+def in_words(found: Iterable[Changes]) -> str:
+    """`other code of model (genreg/model/mlp.py) and other data of mine.csv`, each name once."""
+    several = list(found)
+    kinds = {"code": [name for one in several for name in one.code],
+             "data": [name for one in several for name in one.data]}  # fmt: skip
+    return " and ".join(
+        f"other {kind} of {', '.join(dict.fromkeys(names))}" for kind, names in kinds.items() if names
+    )
 
 
 def used(config: Config) -> Code:
-    """The code of every `_target_` of a configuration that makes it the experiment that it is."""
+    """The code of every `_target_` of a configuration that is part of the experiment."""
     from genreg.run.factory import find_target  # a report needs none of it
 
     code: Code = {}
@@ -41,7 +71,7 @@ def recorded(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
 
 
 def changed(folder: RunFolder) -> list[str]:
-    """`key (file)` of all that is not what a start of the run recorded; none where nothing is recorded."""
+    """`key (file)` of all code that differs from the recorded one; none where nothing is recorded."""
     found = (
         f"{key} ({file_of(module)})" for key, module, digest in recorded(folder) if _digest(module) != digest
     )
@@ -67,7 +97,7 @@ def _is_torch(module: str) -> bool:
 
 
 def _digest(module: str) -> str | None:
-    """sha256 of a module's source, of torch its version; None if there is none."""
+    """The sha256 of a module's source, of torch its version; None if there is none."""
     if _is_torch(module):
         try:
             return f"torch {version('torch')}"
@@ -80,32 +110,3 @@ def _digest(module: str) -> str | None:
 @lru_cache(500)
 def _sha256(path: Path, _changed: int) -> str:
     return sha256(path)
-
-
-@dataclass(frozen=True)
-class Other:
-    """Code and data that are other now; false where nothing is. unseen: why data cannot be compared."""
-
-    code: list[str] = field(default_factory=list)
-    data: list[str] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.code or self.data)
-
-
-def other(folder: RunFolder, config: Config, look: data.Look, *, begun: bool = False) -> Other:
-    """Compare a run with what would be made now. begun: it is not finished, and only its data matter.
-
-    look: one for all runs that are asked for together.
-    """
-    return Other([] if begun else code.changed(folder), *data.compared(folder, config, look))
-
-
-def words(others: Iterable[Other]) -> str:
-    """`other code of model (genreg/model/mlp.py) and other data of mine.csv`, each once."""
-    found = list(others)
-    kinds = {"code": [part for one in found for part in one.code],
-             "data": [part for one in found for part in one.data]}  # fmt: skip
-    told = (f"other {kind} of {', '.join(dict.fromkeys(parts))}" for kind, parts in kinds.items() if parts)
-    return " and ".join(told)

@@ -1,8 +1,8 @@
-"""Compares the data that made a run with what a start would read now.
+"""The comparison of the data that made a run with those that a start would read now.
 
-Looked at by the names under which a run has recorded checksums: a file is a digest that the user's cache
-remembers. Only where that does not tell, the data are built: of a user's own function, and of pictures or an
-encoder in a folder that looks otherwise than when it was last read.
+A run has recorded checksums by name. The digest of a file is remembered in the user's cache. Data are built
+only where no file says enough: of a user's own function, and of pictures or an encoder in a folder whose
+names, sizes or times are not those of its last reading.
 """
 
 import json
@@ -24,15 +24,18 @@ TOKENIZER = "/tokenizer"
 
 
 @dataclass
-class Look:
-    """The findings of one look at many runs: what was built, or why it could not be; digests of folders."""
+class Cache:
+    """Findings shared by runs that are compared together.
+
+    built: the checksums of a configuration, or why it could not be built. folders: digests of folders.
+    """
 
     built: dict[str, dict[str, str] | str] = field(default_factory=dict)
     folders: dict[tuple[str, Path], str | None] = field(default_factory=dict)
 
 
-class UnseenError(Exception):
-    """Data that cannot be looked at, and why."""
+class UnknownDataError(Exception):
+    """Data cannot be compared, and why."""
 
 
 def recorded(starts: Iterable[Row]) -> Iterator[tuple[str, str]]:
@@ -45,9 +48,9 @@ def recorded(starts: Iterable[Row]) -> Iterator[tuple[str, str]]:
 
 
 def differing(folder: RunFolder, checksums: dict[str, str]) -> list[str]:
-    """Names of what the run has read otherwise than `checksums` say."""
-    other = (name for name, digest in recorded(folder.starts()) if checksums.get(name, digest) != digest)
-    return list(dict.fromkeys(other))
+    """Names of the data whose recorded digest is not that of `checksums`."""
+    found = (name for name, digest in recorded(folder.starts()) if checksums.get(name, digest) != digest)
+    return list(dict.fromkeys(found))
 
 
 def check(folder: RunFolder, checksums: dict[str, str]) -> None:
@@ -57,42 +60,42 @@ def check(folder: RunFolder, checksums: dict[str, str]) -> None:
         raise InputError(name, expected, "other data")
 
 
-def compared(folder: RunFolder, config: Config, look: Look) -> tuple[list[str], list[str]]:
-    """Names of data that are not what a start of the run recorded, as `config` would read them now.
+def compared(folder: RunFolder, config: Config, cache: Cache) -> tuple[list[str], list[str]]:
+    """Names of the data that `config` would read otherwise now than a start of the run recorded.
 
     Then the reasons why data cannot be compared.
     """
-    other, reasons = [], []
+    changed, reasons = [], []
     for name, digest in dict.fromkeys(recorded(folder.starts())):
         try:
-            if _now(name, digest, config, look) not in (digest, None):
-                other.append(name)
-        except (UnseenError, InputError, OSError) as reason:  # a file may not be ours to read
+            if _now(name, digest, config, cache) not in (digest, None):
+                changed.append(name)
+        except (UnknownDataError, InputError, OSError) as reason:  # a file may not be ours to read
             reasons.append(str(reason))
-    return list(dict.fromkeys(other)), list(dict.fromkeys(reasons))
+    return list(dict.fromkeys(changed)), list(dict.fromkeys(reasons))
 
 
-def _now(name: str, digest: str, config: Config, look: Look) -> str | None:
-    """The digest of what a start would read under a recorded name, of the kind of `digest`.
+def _now(name: str, digest: str, config: Config, cache: Cache) -> str | None:
+    """The digest that a start would record under a name, of the kind of `digest`; None if that is open.
 
-    None where nothing tells. Raises UnseenError.
+    Raises UnknownDataError.
     """
-    if kept := _kept(name, config):
-        what, folder = kept
+    if remembered := _remembered(name, config):
+        key, folder = remembered
         if not folder.is_dir():
-            raise UnseenError(f"{folder} is not there")
-        if not look.folders.get(kept):
-            look.folders[kept] = download.recall(what, folder)
-        return look.folders[kept] or _build(config, name not in PICTURES, look).get(name)
+            raise UnknownDataError(f"{folder} is not there")
+        if not cache.folders.get(remembered):
+            cache.folders[remembered] = download.recall(key, folder)
+        return cache.folders[remembered] or _build(config, name not in PICTURES, cache).get(name)
     if file := _file(name, digest, config):
         if not file.is_file():
-            raise UnseenError(f"{file} is not there")
+            raise UnknownDataError(f"{file} is not there")
         return download.of_file(file, digest)
     tokenizer = _node(config, "dataset").get("tokenizer")
     if name == f"{tokenizer}{TOKENIZER}":
         place = download.encoder_folder(str(tokenizer))
         return download.of_tokenizer(place) if place else None
-    return _build(config, False, look).get(name) if _is_own(config) else None
+    return _build(config, False, cache).get(name) if _is_own(config) else None
 
 
 def _file(name: str, digest: str, config: Config) -> Path | None:
@@ -114,12 +117,12 @@ def _file(name: str, digest: str, config: Config) -> Path | None:
     return None
 
 
-def _kept(name: str, config: Config) -> tuple[str, Path] | None:
-    """The key under which a folder is remembered for a recorded name, and the folder."""
+def _remembered(name: str, config: Config) -> tuple[str, Path] | None:
+    """The folder that is read under a recorded name, and the key of its digest in the user's cache."""
     dataset = _node(config, "dataset")
     if name in PICTURES and isinstance(dataset.get("path"), str) and not _is_own(config):
-        told = {key: dataset.get(key) for key in ("size", "channels", "broken")}
-        return f"{name} {json.dumps(told)}", place_of(dataset["path"], data_dir_of(config.get("data_dir")))
+        options = {key: dataset.get(key) for key in ("size", "channels", "broken")}
+        return f"{name} {json.dumps(options)}", place_of(dataset["path"], data_dir_of(config.get("data_dir")))
     if name == _node(config, "model").get("name"):
         folder = download.encoder_folder(name)
         return ("encoder", folder) if folder else None
@@ -127,35 +130,36 @@ def _kept(name: str, config: Config) -> tuple[str, Path] | None:
 
 
 def remember(config: Config, checksums: dict[str, str], began: float) -> None:
-    """Keep what was read of folders after `began`, in seconds since the epoch, so that none is read twice."""
+    """Remember digests of folders that were read after `began`, in seconds since the epoch."""
     for name, digest in checksums.items():
-        if kept := _kept(name, config):
-            download.keep(*kept, digest, began)
+        if remembered := _remembered(name, config):
+            download.keep(*remembered, digest, began)
 
 
-def _build(config: Config, whole: bool, look: Look) -> dict[str, str]:
-    """The checksums of a data set, or of a whole task, as a start would make it; UnseenError if it cannot."""
-    parts = config if whole else {key: config[key] for key in ("dataset", "data_dir", "seed")}
+def _build(config: Config, with_task: bool, cache: Cache) -> dict[str, str]:
+    """The checksums that a start would record of its data set, or its task; UnknownDataError if it fails."""
+    parts = config if with_task else {key: config[key] for key in ("dataset", "data_dir", "seed")}
     key = json.dumps(parts, sort_keys=True)
-    if key not in look.built:
+    if key not in cache.built:
         try:
-            look.built[key] = _checksums(config, whole)
+            cache.built[key] = _checksums(config, with_task)
         except Exception as error:  # a user's own function may raise anything
-            look.built[key] = str(explained(error)).partition("\n")[0]
-    found = look.built[key]
+            cache.built[key] = str(explained(error)).partition("\n")[0]
+    found = cache.built[key]
     if isinstance(found, str):
-        raise UnseenError(found)
+        raise UnknownDataError(found)
     return found
 
 
-def _checksums(config: Config, whole: bool) -> dict[str, str]:
+def _checksums(config: Config, with_task: bool) -> dict[str, str]:
     import torch
 
     from genreg.run.build import build_task, dataset_of
 
     began = time.time()
     with torch.random.fork_rng(devices=[]):  # a data set, or initial weights, may draw from it
-        made = build_task(config, torch.device("cpu")) if whole else dataset_of(config)(seed=config["seed"])
+        device = torch.device("cpu")
+        made = build_task(config, device) if with_task else dataset_of(config)(seed=config["seed"])
     remember(config, made.checksums, began)
     checksums: dict[str, str] = made.checksums
     return checksums

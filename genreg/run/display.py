@@ -48,7 +48,7 @@ class Display(AbstractContextManager["Display"]):
         return Progress(*columns, console=self.console, transient=True)
 
     def _fit(self, values: Sequence[str], speed: str = "") -> str:
-        """As many of the values, from the first on, as the line has room for; the bar takes its share."""
+        """The values, from the first on, for which the line has room; the bar takes its share."""
         room = self.console.width - 2 * len(str(self.steps)) - 1 - max(SPEED, len(speed)) - LEFT - GAPS
         self.gauge.bar_width = max(3, min(BAR, room, max(10, room // 3)))
         kept = list(values)
@@ -102,7 +102,8 @@ def print_line(summary: Row, path: str) -> None:
     chosen = summary.get("best") or summary.get("last") or {}
     names = [name.rsplit("/", 1)[-1] for name in (summary.get("selection") or [])[:1]]
     told = _told(chosen, summary)
-    judged = [key for key in told if key.rsplit("/", 1)[-1] in names and "_stderr/" not in key]
+    found = {key: metric_of(key, summary.get("metrics")) for key in told}
+    judged = [key for key, one in found.items() if one.name in names and not one.family.stderr_of]
     metrics = "  ".join(f"{key} {chosen[key]:.4f}" for key in judged)
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 
@@ -132,7 +133,9 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
 
     best = summary["best"]
     panels: dict[str, dict[str, str]] = {}  # title -> label -> metric
-    for name in sorted({name for row in rows for name in row if "/" in name and "_stderr/" not in name}):
+    for name in sorted({name for row in rows for name in row if "/" in name}):
+        if metric_of(name, summary.get("metrics")).family.stderr_of:
+            continue
         split, metric = name.split("/", 1)
         title, label = ("training terms", metric) if split == "train" else (metric, split)
         panels.setdefault(title, {})[label] = name

@@ -1,4 +1,4 @@
-"""What a run was made with."""
+"""The environment of a start: versions, device, commit, code and data."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from genreg.installed import __version__
+from genreg.groups import __version__
 from genreg.run import code
 from genreg.run.identity import Config
 

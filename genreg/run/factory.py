@@ -1,4 +1,4 @@
-"""From the plain values of a YAML node to an object, by its `_target_`; a bad value is said with its key."""
+"""Makes an object of the plain values of a YAML node, by its `_target_`; a bad value is said with its key."""
 
 from collections.abc import Callable
 from functools import cache, update_wrapper
@@ -16,7 +16,7 @@ GROUPS = (
     "unlabeled_optimizer", "scheduler",
     "features", "measure", "logger",
 )  # fmt: skip
-"""What a configuration holds beside its scalars: nodes of which objects are made."""
+"""The groups of a configuration: nodes of which objects are made."""
 
 KEYED = ("regularizer", "measure", "logger")
 """Groups of which several options may be chosen, each keyed by its own name."""

@@ -33,6 +33,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from genreg.download import UNFINISHED, write_atomic
 from genreg.errors import FolderInUseError, InputError
 from genreg.run import rows
 from genreg.run.metric import is_described
@@ -56,7 +57,7 @@ def find_runs(folder: Path) -> Iterator[Path]:
     What was set aside is found only if it is `folder` itself.
     """
     if is_run(folder):
-        yield folder if folder.name else folder.resolve()  # `.` has no name, and a seed is told by it
+        yield folder if folder.name else folder.resolve()  # `.` has no name, which says the seed
         return
     for root, names, _ in os.walk(folder):
         names[:] = [name for name in names if not ASIDE.fullmatch(name)]
@@ -97,7 +98,12 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder, or raise FolderInUseError; the kernel frees the lock of a dead process."""
+        """Hold the folder, or raise FolderInUseError.
+
+        The kernel frees the lock when its process dies, so none is left behind, and processes that start the
+        same run need not know of each other. The file `.lock` stays: if it were deleted, the next process
+        would lock another file of that name.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
@@ -106,6 +112,8 @@ class RunFolder:
             message = f"{self.path}: in use by another process; wait for it to end, or stop it"
             raise FolderInUseError(message) from error
         try:
+            for unfinished in self.path.glob(f"*{UNFINISHED}"):  # of a process that was killed
+                unfinished.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -228,12 +236,12 @@ def is_whole(summary: Row) -> bool:
         return False
     values = [value for row in found for name, value in row.items() if "/" in name]  # others are labels
     numbers = [summary.get("step", 0), summary.get("seconds", 0), *values]
-    words = summary.get("selection") or []
+    selection = summary.get("selection") or []
     return (
         all(isinstance(number, int | float) for number in numbers)
-        and isinstance(words, list)
-        and len(words) in (0, 2)
-        and all(isinstance(word, str) for word in words)
+        and isinstance(selection, list)
+        and len(selection) in (0, 2)
+        and all(isinstance(word, str) for word in selection)
         and is_described(summary.get("metrics", {}))
     )
 
@@ -245,7 +253,7 @@ def printable(text: object) -> str:
 
 @lru_cache(500)
 def _yaml(part: str) -> str:
-    """One key of a configuration, from JSON to YAML. Kept: it is slow, and runs of a sweep share most."""
+    """One key of a configuration, from JSON to YAML. Cached: it is slow, and runs of a sweep share most."""
     from omegaconf import OmegaConf  # a report starts without it
 
     return OmegaConf.to_yaml(OmegaConf.create(json.loads(part)))
@@ -260,6 +268,5 @@ def _read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, value: Any) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(value, indent=2) + "\n")
-    unfinished.replace(path)
+    with write_atomic(path) as file:
+        file.write(json.dumps(value, indent=2).encode() + b"\n")

@@ -8,36 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from genreg.errors import InputError
+from genreg.run.sources import neutral
+
+Config = dict[str, Any]
 
 PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every")
 """Keys that change where, how fast or how visibly a run is made, but not which experiment it is."""
 
-LATER: dict[str, tuple[Any, ...]] = {
-    "loss": ({"_target_": "genreg.loss.CrossEntropy"}, {}),
-    "dataset.test": (0.2,),
-    "dataset.targets": ("auto",),
-    "dataset.no_label": ("ask", None),
-    "dataset.stratify": (False,),
-    "task.validation_items": (None,),
-    "task.frames": (None,),
-    "task.label_noise": (0,),
-    "task.corruption": ({"noise": 0, "blur": 0, "shift": 0},),
-    "regularizer.gradient_penalty.interpolate": ("within",),
-    "regularizer.gradient_penalty.points": ("data",),
-    "regularizer.gradient_penalty.noise": (0.1,),
-    "regularizer.spectral_normalization.init": ("normal",),
-    "regularizer.fgm.scope": ("example",),
-    "regularizer.r_drop.of": ("labeled",),
-    "regularizer.spectral_projection.always": (False,),
-    "regularizer.noise_consistency.samples": (1,),
-    "regularizer.noise_consistency.divergence": ("kl",),
-}
-"""Keys that later versions added, with the values that mean what earlier versions did: left out of the hash,
-so that runs of before are found again."""
+FIRST_LOSS: tuple[Config, ...] = ({"_target_": "genreg.loss.CrossEntropy"}, {})
+"""The node `loss` that means what versions without this group did."""
 
 LONGEST = 240  # bytes of a folder's name before its hash
-
-Config = dict[str, Any]
 
 
 def experiment_hash(config: Config) -> str:
@@ -49,16 +30,31 @@ def experiment_hash(config: Config) -> str:
 
 
 def _hash(config: Config) -> str:
-    identity = _told({k: v for k, v in config.items() if k not in PLUMBING})
+    left_out = {*PLUMBING, *(["loss"] if config.get("loss") in FIRST_LOSS else [])}
+    identity = {key: _distinctive(value) for key, value in config.items() if key not in left_out}
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _told(node: Config, prefix: str = "") -> Config:
-    """The keys that say something: not `LATER`."""
+def _distinctive(node: Any) -> Any:
+    """`node` without `Neutral` values, so that runs of before a parameter was added are found again."""
+    if not isinstance(node, dict):
+        return node
+    later = neutral(node.get("_target_"))
+    return {key: _distinctive(value) for key, value in node.items() if value not in later.get(key, ())}
+
+
+def completed(config: Config) -> Config:
+    """The configuration with what it meant where it is of a version that lacked a parameter or the loss."""
+    return {"loss": FIRST_LOSS[0], **{key: _completed(node) for key, node in config.items()}}
+
+
+def _completed(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    later = neutral(node.get("_target_"))
     return {
-        key: _told(value, f"{prefix}{key}.") if isinstance(value, dict) else value
-        for key, value in node.items()
-        if value not in LATER.get(prefix + key, ())
+        **{name: values[0] for name, values in later.items()},
+        **{key: _completed(value) for key, value in node.items()},
     }
 
 

@@ -1,61 +1,19 @@
 """The loop of every task: step, log, evaluate, save, stop; loggers are views that may fail."""
 
-import logging
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 from torch import OutOfMemoryError
 
 from genreg.errors import DeviceMemoryError, Interrupted
 from genreg.parameters import Count, checked
 from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config
+from genreg.run.logger import View
 from genreg.run.state import State
-
-log = logging.getLogger("genreg")
-
-
-class View(Protocol):
-    """Whatever is shown every row and the pictures of its step: a progress bar, W&B, TensorBoard."""
-
-    def show(self, row: Row, pictures: dict[str, Path]) -> None: ...
-
-
-class Logger(View, Protocol):
-    """A view in another program: started with the run, and told the summary at the end."""
-
-    def start(self, folder: RunFolder, config: Config) -> None: ...
-    def finish(self, summary: Row) -> None: ...
-
-
-class Guarded:
-    """A logger whose failure is a warning, once, and the end of its showing: never the end of the run."""
-
-    def __init__(self, name: str, logger: Logger) -> None:
-        self.name, self.logger, self.alive = name, logger, True
-
-    def start(self, folder: RunFolder, config: Config) -> None:
-        self._call("start", folder, config)
-
-    def show(self, row: Row, pictures: dict[str, Path]) -> None:
-        self._call("show", row, pictures)
-
-    def finish(self, summary: Row) -> None:
-        self._call("finish", summary)
-
-    def _call(self, method: str, *arguments: Any) -> None:
-        if not self.alive:
-            return
-        try:
-            getattr(self.logger, method)(*arguments)
-        except Exception as error:
-            self.alive = False
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            log.warning("logger.%s stopped (the run folder is complete): %s", self.name, reason)
 
 
 @checked
@@ -97,7 +55,7 @@ def run(
 
 @contextmanager
 def recorded(state: State) -> Iterator[None]:
-    """Whatever ends the run inside stands in its summary."""
+    """Record in the summary how the run inside ended before its last step."""
     try:
         yield
     except KeyboardInterrupt:
@@ -126,7 +84,11 @@ def _write_row(
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that SIGINT or SIGTERM is appended to; a second signal raises KeyboardInterrupt at once."""
+    """A list to which SIGINT or SIGTERM is appended; a second signal raises KeyboardInterrupt at once.
+
+    The loop reads the list between steps: an exception in the middle of an update would leave weights and
+    optimizer of different steps, from which no run could go on bit for bit.
+    """
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

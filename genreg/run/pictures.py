@@ -41,7 +41,7 @@ def plane(
     at: tuple[np.ndarray, np.ndarray], margins: Sequence[np.ndarray], rough: np.ndarray | None,
     pool: np.ndarray, labeled: tuple[np.ndarray, np.ndarray], title: str,
 ) -> np.ndarray:  # fmt: skip
-    """What a classifier makes of a grid of points: boundaries between classes, and how rough it is there.
+    """A classifier over a grid of points: boundaries between classes, and how rough it is there.
 
     at: coordinates of columns and rows. margins: of each class, (rows, columns), positive where it is
     predicted. rough: (rows, columns) in nats, shaded from 0 to `DARKEST`, or None. pool: (N, 2) unlabeled

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-QUANTITIES = ("w/loss", "w/gradient_squared", "w/trace")
-"""What is observed of every landscape; whatever else it holds of w are coordinates."""
+from genreg.run.metric import Described, metric_of
 
 
 def arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Those arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
+    """The named arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
     try:
         with np.load(folder / "replicas.npz") as found:
             return {name: found[name] for name in names}
@@ -29,17 +28,20 @@ def last(folder: Path, metric: str) -> dict[int, float]:
     return dict(zip(found["replica"].tolist(), values.tolist(), strict=True))
 
 
-def coordinates(folder: Path) -> list[str]:
-    """The names of the coordinates of w; none where there are too many to be observed."""
+def coordinates(folder: Path, metrics: Described | None) -> list[str]:
+    """The coordinates in which a run's replicas are, as it describes them: those of the first family that has
+    any; none where there are too many to be observed.
+    """
     try:
         with np.load(folder / "replicas.npz") as found:
-            return [name for name in found.files if name.startswith("w/") and name not in QUANTITIES]
+            names = [name for name in found.files if metric_of(name, metrics).coordinate]
     except (OSError, ValueError, zipfile.BadZipFile):
         return []
+    return [name for name in names if name.partition("/")[0] == names[0].partition("/")[0]]
 
 
 def contours(folder: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Where on both coordinates the loss is known, (X,) and (Y,), and the loss there, (Y, X)."""
+    """The loss over a grid of both coordinates: (X,), (Y,) and the loss, (Y, X)."""
     try:
         with np.load(folder / "contours.npz") as found:
             x, y, loss = (found[name].astype(float) for name in (*names, "loss"))

@@ -12,6 +12,7 @@ class RowFile:
     """An append-only file of JSON lines, cut back on resume to where the checkpoint was written."""
 
     def __init__(self, path: Path, size: int = 0) -> None:
+        """Open the file, cut back to `size` bytes: rows after the checkpoint are made again, bit for bit."""
         self._file: IO[bytes] = path.open("ab")
         self._file.truncate(size)
 
@@ -20,7 +21,7 @@ class RowFile:
         self._file.flush()
 
     def sync(self) -> int:
-        """Put every row on the disk; the size to resume at."""
+        """Put every row on the disk, before a checkpoint refers to them; the size to resume at."""
         os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
 
@@ -37,13 +38,13 @@ def read(path: Path) -> list[Row]:
 
 def read_with(path: Path, name: str) -> list[Row]:
     """The rows that have a number under `name`; other lines are not even parsed, damaged ones left out."""
-    wanted, rows = json.dumps(name).encode(), []
+    key, rows = json.dumps(name).encode(), []
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError:
         return []
     for line in lines:
-        if wanted in line:
+        if key in line:
             try:
                 row = json.loads(line)
             except ValueError:

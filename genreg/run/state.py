@@ -153,5 +153,6 @@ class State:
         return {
             "status": status, "step": self.step, "seconds": round(self.seconds, 3),
             "selection": selection, "best": self.best, "last": self.last,
-            "metrics": described(self.task.metrics), **items, **extra,
+            "metrics": described(self.task.metrics, self.task.families),
+            "baselines": list(self.task.baselines), **items, **extra,
         }  # fmt: skip

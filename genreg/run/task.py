@@ -9,24 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from genreg.run.metric import Metric
+from genreg.run.metric import Family, Metric
 
 
 class Task(ABC):
     """Owns what is trained and how one update is made.
 
     groups: the configuration groups that it is built from; every other one must be empty. trains: the kind
-    of its model, and what to call one. metrics: what each number of an evaluation is. selection: the metric
-    that chooses the best step, and `max` or `min`; None keeps the last. progress: the metrics worth showing
-    while it runs. checksums: sha256 of the files it read. conditions: what every evaluation's row must name
-    for its metrics to mean anything. sizes: what the memory of a step grows with, by its key. items: how many
-    each split of its data has. told: of data of one's own, one line of what was read. frames: the steps at
-    which its pictures are drawn, 0 before the first update; None: at every evaluation.
+    of its model, and what to call one. metrics: what each number of an evaluation is. families: what
+    the first word of a number's key says of it, where that is more than a name. baselines: names of arms
+    without a method, with which others are compared. selection: the metric that chooses the best step, and
+    `max` or `min`; None keeps the last. progress: the metrics worth showing while it runs. checksums: sha256
+    of the files it read. conditions: what every evaluation's row must name for its metrics to mean anything.
+    sizes: what the memory of a step grows with, by its key. items: how many each split of its data has. told:
+    of data of one's own, one line of what was read. suggests: overrides for a first run with a method, a
+    literal: `genreg train` reads it without an import. frames: the steps at which its pictures are drawn, 0
+    before the first update; None: at every evaluation.
     """
 
     groups: ClassVar[frozenset[str]]
     trains: ClassVar[tuple[type, str]]
+    suggests: ClassVar[tuple[str, ...]] = ()
     metrics: Sequence[Metric] = ()
+    families: Sequence[Family] = ()
+    baselines: ClassVar[Sequence[str]] = ("none", "supervised", "gd", "sgd")
     model: nn.Module
     selection: tuple[str, str] | None
     progress: Sequence[str]

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, CountOrZero, blame
 from genreg.run import code, data, display
-from genreg.run.code import other, words
+from genreg.run.code import changes, in_words
 from genreg.run.display import Display, print_line, print_summary
 from genreg.run.factory import GROUPS
 from genreg.run.folder import Row, RunFolder, finished_runs
@@ -22,7 +22,7 @@ log = logging.getLogger("genreg")
 
 @dataclass(config=STRICT, kw_only=True, frozen=True)
 class Settings:
-    """train.yaml says what each means."""
+    """The scalars of a configuration; train.yaml says what each means."""
 
     name: str | None
     steps: Count
@@ -38,7 +38,7 @@ class Settings:
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> Self:
-        """Those of a configuration; InputError names the first bad key, also one that nobody knows."""
+        """Read those of a configuration; InputError names the first bad or unknown key."""
         with blame("", cls):
             return cls(**{key: value for key, value in config.items() if key not in GROUPS})
 
@@ -46,13 +46,11 @@ class Settings:
 def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, again: bool = False) -> Row:
     """Run `config` in its folder, or return the summary at once if it is finished there.
 
-    in_sweep: tell the result in one line, and leave curves.png, which takes longer than a small run, to
-    whoever asks for this run alone.
+    in_sweep: print the result in one line, and do not draw curves.png, which takes longer than a small run.
     retry_failed: if false, the summary of a run that has failed is returned as that of a finished one.
     again: start from the beginning whatever is in the folder, which is set aside first.
-    Raises what `loop.run` raises; InputError for a bad value or an unfinished run of other data,
-    before anything is written;
-    FolderInUseError if a live process holds the folder.
+    Raises what `loop.run` raises; InputError for a bad value or an unfinished run of other data, before
+    anything is written; FolderInUseError if a live process holds the folder.
     """
     settings = Settings.of(config)
     folder = RunFolder(run_path(config))
@@ -60,10 +58,10 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     over = ("done",) if retry_failed else ("done", "failed")
     if again or summary.get("status") not in over:
         if not (in_sweep or again or summary or settings.quiet):
-            _hint(config)
+            _log_fewer_steps(config)
         summary = _run(config, settings, folder, over, again)
     else:
-        _tell_finished(config, folder, settings.quiet)
+        _log_finished(config, folder, settings.quiet)
     if summary["status"] == "done":
         folder.drop_checkpoints()  # a kill may have come before
     if not in_sweep and not (picture := folder.path / "curves.png").exists():
@@ -75,63 +73,28 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     return summary
 
 
-def _tell_finished(config: Config, folder: RunFolder, quiet: bool) -> None:
-    """Say that there is nothing to do, and where the result is not what the command would give now."""
-    if found := other(folder, config, data.Look()):
-        log.warning("finished already, with %s: --again repeats it: %s", words([found]), folder.path)
-    elif not quiet:
-        log.info("finished already: %s", folder.path)
-    if found.unseen and not quiet:
-        log.info("its data cannot be compared: %s", "; ".join(found.unseen))
-
-
-def _hint(config: Config) -> None:
-    """Say that a run does not go on from one of other steps, where there is such a one."""
-    name, seed = experiment_name(config), int(config["seed"])
-    for path in finished_runs(Path(config["output_dir"]), name, seed):
-        found = RunFolder(path).config()
-        if experiment_hash({**found, "steps": config["steps"]}) == experiment_hash(config):
-            said = "starts from the beginning: %s has %s steps, but its optimizer was not kept"
-            log.info(said, path, found.get("steps"))
-            return
-
-
-def _tell_code(folder: RunFolder) -> None:
-    """Say that a run goes on with other code than it began with."""
-    if changed := code.changed(folder):
-        said = "goes on, begun with other code of %s: --again starts from the beginning: %s"
-        log.warning(said, ", ".join(changed), folder.path)
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("output_dir", "a folder that can be written", str(error)) from error
-
-
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.run import environment, loop
     from genreg.run.build import build_each, build_task, choose_device
-    from genreg.run.loop import Guarded
+    from genreg.run.logger import SafeLogger
     from genreg.run.task import Task
 
     device, began = choose_device(settings.device), time.time()
     task: Task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
-    loggers = [Guarded(name, logger) for name, logger in build_each(config, "logger").items()]
+    loggers = [SafeLogger(name, logger) for name, logger in build_each(config, "logger").items()]
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     if again:
         folder.set_aside()
-    _make(folder.path)
+    _make_folder(folder.path)
     with folder.lock():
-        if (summary := folder.summary()).get("status") in over:
+        if (summary := folder.summary()).get("status") in over:  # finished while the task was built
             return summary
         if resumed := folder.begun:
             data.check(folder, task.checksums)
-            _tell_code(folder)
+            _log_changed_code(folder)
         data.remember(config, task.checksums, began)
         folder.write_config(config)
         started = {**environment.describe(config, device, task.checksums), "resumed": resumed}
@@ -149,3 +112,38 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
             for logger in loggers:
                 logger.finish(folder.summary())
         return summary
+
+
+def _log_finished(config: Config, folder: RunFolder, quiet: bool) -> None:
+    """Say that there is nothing to do, and where the result is not what the command would give now."""
+    if found := changes(folder, config, data.Cache()):
+        log.warning("finished already, with %s: --again repeats it: %s", in_words([found]), folder.path)
+    elif not quiet:
+        log.info("finished already: %s", folder.path)
+    if found.unknown and not quiet:
+        log.info("its data cannot be compared: %s", "; ".join(found.unknown))
+
+
+def _log_fewer_steps(config: Config) -> None:
+    """Say that a run does not go on from a finished one of another number of steps."""
+    name, seed = experiment_name(config), int(config["seed"])
+    for path in finished_runs(Path(config["output_dir"]), name, seed):
+        found = RunFolder(path).config()
+        if experiment_hash({**found, "steps": config["steps"]}) == experiment_hash(config):
+            message = "starts from the beginning: %s has %s steps, but its optimizer was not kept"
+            log.info(message, path, found.get("steps"))
+            return
+
+
+def _log_changed_code(folder: RunFolder) -> None:
+    """Say that a run goes on with other code than it began with."""
+    if changed := code.changed(folder):
+        message = "goes on, begun with other code of %s: --again starts from the beginning: %s"
+        log.warning(message, ", ".join(changed), folder.path)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("output_dir", "a folder that can be written", str(error)) from error

@@ -1,19 +1,40 @@
-"""Jobs as a whole: which are over, which are left, what became of them."""
+"""Many jobs: run those that are left, by a launcher, and say how each ended."""
 
 import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from genreg.errors import FolderInUseError, GenregError, InputError, Interrupted, report
 from genreg.run import data
-from genreg.run.code import Other, other, words
+from genreg.run.code import Changes, changes, in_words
 from genreg.run.identity import same_run
 from genreg.study.job import Job, Outcome, finished
 from genreg.study.table import Table, clock
 
 Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
-"""What a launcher does: the outcome of each job, None where it was not started."""
+"""`Launcher.run`, or what stands in for it with a launcher that composes each job for itself."""
+
+
+@runtime_checkable
+class Launcher(Protocol):
+    """Starts jobs somewhere: `hydra/launcher=NAME`, whose class is the `_target_` of its YAML.
+
+    Hydra wants that class in a module below `hydra_plugins`, and one that inherits from `GenregLauncher`
+    there. `run_batch` obeys `retry_failed` and `keep_going` of its YAML. A launcher of Hydra that is not of
+    this kind is given the overrides of each job, and composes it again.
+    """
+
+    def run(self, jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
+        """Run jobs that are left and return the outcome of each, None where it was not started.
+
+        Each start and end is said to the table. Ctrl-C stops jobs that cannot go on without the launcher.
+        """
+
+    def workers(self, jobs: list[Job]) -> int:
+        """Return how many of these jobs run at once, for the time that a dry run expects."""
+
 
 SHOWN = 5  # first commands of a dry run
 COMMANDS = 3  # of jobs that failed for one reason
@@ -36,23 +57,24 @@ def run_batch(
     again: bool = False,
     whole: bool = True,
 ) -> list[Outcome | None]:
-    """Run what is not over yet, and tell what became of all; less of it if the batch is not the whole sweep.
+    """Run the jobs that are not over, by `run`, and print how all of them ended.
 
-    again: set runs of other code or data aside, and make them anew.
+    again: set runs of other code or data aside, and make them anew. whole: these are all jobs of the sweep;
+    of a stage only failures are printed.
 
     Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
     """
-    outcomes = look(jobs, retry_failed)
+    outcomes = ended(jobs, retry_failed)
     for job, outcome in zip(jobs, outcomes, strict=True):
         if outcome and outcome.status == "done":
             job.folder.drop_checkpoints()
-    others = _others(jobs, outcomes)
+    changed = _changed(jobs, outcomes)
     if again:
-        others = _set_aside(jobs, outcomes, others)
+        changed = _set_aside(jobs, outcomes, changed)
     left = [number for number, outcome in enumerate(outcomes) if outcome is None]
     quiet = not whole or all(job.settings.quiet for job in jobs)
     if not quiet:
-        print(_counts(jobs, outcomes, others), flush=True)
+        print(_counts(jobs, outcomes, changed), flush=True)
     if left:
         table = Table(jobs, outcomes)
         for number, outcome in zip(left, run([jobs[number] for number in left], table), strict=True):
@@ -61,8 +83,8 @@ def run_batch(
     return outcomes
 
 
-def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
-    """The outcome of each job that is over; InputError if two jobs are the same run."""
+def ended(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
+    """The outcome of each job that is over, else None; InputError if two jobs are the same run."""
     check_once(jobs, [" ".join(job.overrides) for job in jobs])
     if not jobs:
         raise InputError("sweep", "at least one job")
@@ -71,12 +93,12 @@ def look(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:
 
 
 def check_once(jobs: Sequence[Job], words: Sequence[str], key: str = "sweep") -> None:
-    """InputError if two jobs are the same run, however their values were typed; words: what tells each."""
+    """InputError if two jobs are the same run, however they were typed. words: a name of each job."""
     first: dict[object, int] = {}
     for number, job in enumerate(jobs):
-        other = first.setdefault(same_run(job.config), number)
-        if other != number:
-            raise InputError(key, "no run twice", _both(words[other], words[number]))
+        same = first.setdefault(same_run(job.config), number)
+        if same != number:
+            raise InputError(key, "no run twice", _both(words[same], words[number]))
 
 
 def _both(one: str, other: str) -> str:
@@ -85,13 +107,13 @@ def _both(one: str, other: str) -> str:
 
 
 def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: bool) -> None:
-    """Print how many jobs there are, how many are over, how long the others may take, and the first.
+    """Print the numbers of jobs and of finished ones, the time that the others may take, and the first few.
 
-    workers: how many of some jobs run at once; asked only where it matters, since the answer may need torch.
+    workers: the number of jobs that run at once; called only where jobs are left, since it may import torch.
     """
-    outcomes = look(jobs, retry_failed)
+    outcomes = ended(jobs, retry_failed)
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
-    print(_counts(jobs, outcomes, _others(jobs, outcomes)))
+    print(_counts(jobs, outcomes, _changed(jobs, outcomes)))
     if left:
         print(_estimate(jobs, outcomes, workers))
         print(*(f"  {job.command}" for job in left[:SHOWN]), sep="\n")
@@ -99,31 +121,33 @@ def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: 
         print(f"  ... {len(left) - SHOWN} more")
 
 
-def _counts(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, Other]) -> str:
+def _counts(jobs: list[Job], outcomes: list[Outcome | None], changed: dict[int, Changes]) -> str:
     status = [outcome.status if outcome else "left" for outcome in outcomes]
     failed = status.count("failed")
     again = f", {failed} failed (hydra.launcher.retry_failed=true runs them again)" if failed else ""
     lines = [f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"]
     for kind, what in (("done", "finished with {}: --again repeats them"),
                        ("left", "begun with {}, and go no further: --again makes them anew")):  # fmt: skip
-        found = [other for number, other in others.items() if status[number] == kind]
-        lines += [f"{len(found)} {what.format(words(found))}"] if found else []
+        found = [one for number, one in changed.items() if status[number] == kind]
+        lines += [f"{len(found)} {what.format(in_words(found))}"] if found else []
     return "\n".join(lines)
 
 
-def _others(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, Other]:
+def _changed(jobs: list[Job], outcomes: list[Outcome | None]) -> dict[int, Changes]:
     """The changes since each finished job ran, by its number, and in the data of unfinished ones."""
-    seen, found = data.Look(), {}
+    cache, found = data.Cache(), {}
     for number, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
         if (outcome and outcome.status == "done") or (not outcome and job.folder.begun):
-            found[number] = other(job.folder, job.config, seen, begun=not outcome)
-    return {number: other for number, other in found.items() if other}
+            found[number] = changes(job.folder, job.config, cache, begun=not outcome)
+    return {number: one for number, one in found.items() if one}
 
 
-def _set_aside(jobs: list[Job], outcomes: list[Outcome | None], others: dict[int, Other]) -> dict[int, Other]:
-    """Set what is other aside, to be run anew; the rest of it, which another process is making."""
+def _set_aside(
+    jobs: list[Job], outcomes: list[Outcome | None], changed: dict[int, Changes]
+) -> dict[int, Changes]:
+    """Set the folders of changed jobs aside, to be run anew; returns those that another process holds."""
     held = {}
-    for number, found in others.items():
+    for number, found in changed.items():
         try:
             jobs[number].folder.set_aside()
             outcomes[number] = None
@@ -151,11 +175,11 @@ def _estimate(jobs: list[Job], outcomes: list[Outcome | None], workers: Callable
 def _conclude(
     jobs: list[Job], outcomes: list[Outcome | None], ran: set[int], keep_going: bool, quiet: bool
 ) -> None:
-    """Tell what is not done and what to type next; raise what the exit code follows from."""
+    """Print what is not done and the next command; raises the error that decides the exit code."""
     failed = {n: outcome for n, outcome in enumerate(outcomes) if outcome and outcome.status == "failed"}
     elsewhere = sum(bool(outcome and outcome.status == "in use") for outcome in outcomes)
     stopped = sum(outcome is None or outcome.status == "interrupted" for outcome in outcomes)
-    _tell_failures(jobs, failed, ran)
+    _print_failures(jobs, failed, ran)
     if elsewhere and not quiet:
         print(f"{elsewhere} jobs were passed over: another process runs them")
     if stopped and (keep_going or not failed):
@@ -173,8 +197,8 @@ def _conclude(
         raise error
 
 
-def _tell_failures(jobs: list[Job], failed: dict[int, Outcome], ran: set[int]) -> None:
-    """Each reason once, with its count and the commands of the first jobs that failed for it."""
+def _print_failures(jobs: list[Job], failed: dict[int, Outcome], ran: set[int]) -> None:
+    """Print each reason once, with its count and the commands of the first jobs that failed for it."""
     alike: dict[tuple[str, bool], list[int]] = {}
     for number, outcome in failed.items():
         reason = re.sub(r" at step \d+", "", outcome.reason)

@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from typing import Annotated, Any, Literal
 
@@ -13,10 +13,11 @@ from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError, nearest
 from genreg.parameters import STRICT, CountOrZero, Number, blame
-from genreg.report.read.parts import check_select
-from genreg.run.metric import Metric
+from genreg.run.folder import Row
+from genreg.study.check import check_select
 from genreg.study.job import key as key_of
-from genreg.study.tune import Tune, Values, check_once, check_tune, read_tune
+from genreg.study.model import Arm, Part, Study
+from genreg.study.tune import Tune, check_once, check_tune, read_tune
 from genreg.study.until import Until, margin_of, read_until
 
 SEEDS = 10_000
@@ -37,7 +38,7 @@ class Threshold:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class Part:
+class PartFile:
     """Arms that are compared with one another.
 
     Every experiment and every entry of `arms` (name: overrides), at every combination of `grid`, is an arm.
@@ -68,32 +69,17 @@ class Part:
 
 
 @dataclass(config=STRICT, kw_only=True)
-class Sweep:
+class SweepFile:
     """A whole file. seeds, until: of every part that has neither. question: what the sweep is to answer."""
 
-    parts: dict[str, Part]
+    parts: dict[str, PartFile]
     seeds: Seeds = 1
     until: Until | None = None
     question: str = ""
     dry_run: bool = False
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One configuration over its seeds. values: of the grid's keys. seeds: that it may have."""
-
-    part: str
-    name: str
-    overrides: list[str]
-    values: Values
-    seeds: list[int]
-
-    def at(self, values: Values) -> list[str]:
-        """The overrides with those of a trial."""
-        return [*self.overrides, *(f"{key}={_text(value)}" for key, value in values.items())]
-
-
-def read(node: Any, decided: Until | None = None, typed: bool = False) -> Sweep:
+def read(node: Any, decided: Until | None = None, typed: bool = False) -> SweepFile:
     """The checked content of a sweep file; InputError names the first bad key, and an empty sweep.
 
     decided: how seeds are added to parts of which the file does not say it; None: a fixed number. typed: the
@@ -103,9 +89,9 @@ def read(node: Any, decided: Until | None = None, typed: bool = False) -> Sweep:
     if not isinstance(parts, dict) or not parts:
         raise InputError("sweep.parts", "at least one part", parts if isinstance(node, dict) else node)
     until = read_until("sweep.until", node["until"]) if node.get("until") is not None else decided
-    read_parts = {name: _part(name, part) for name, part in parts.items()}
-    with blame("sweep", Sweep):
-        sweep = Sweep(**{**node, "parts": read_parts, "until": until})
+    read_parts = {name: _read_part(name, part) for name, part in parts.items()}
+    with blame("sweep", SweepFile):
+        sweep = SweepFile(**{**node, "parts": read_parts, "until": until})
     fixed = typed and isinstance(sweep.seeds, int)
     if fixed and decided:
         words = "none beside --until decided, or a list to take them from"
@@ -123,27 +109,19 @@ def _check_names(names: Iterable[str]) -> None:
         raise InputError("sweep.parts", "no part or data set twice", ", ".join(twice))
 
 
-def _check(name: str, part: Part, seeds: Seeds) -> None:
+def _check(name: str, part: PartFile, seeds: Seeds) -> None:
     key = f"sweep.parts.{name}"
-    own = arms_of(name, part, seeds)
-    names = [arm.name for arm in own]
+    names = [arm.name for arm in _arms(key, part, seeds)]
     check_select(part.select, f"{key}.select")
     if part.threshold:
         check_select(part.threshold.metric, f"{key}.threshold.metric")
     if part.baseline is not None and part.baseline not in names:
         raise InputError(f"{key}.baseline", "one of its arms", part.baseline, nearest(part.baseline, names))
     if part.tune:
-        check_tune(f"{key}.tune", part.tune, names, own[0].seeds)
+        check_tune(f"{key}.tune", part.tune, names, _seeds(key, part, seeds))
 
 
-def check_threshold(key: str, part: Part, reported: Mapping[str, Metric]) -> None:
-    """InputError for percents of what runs report as a share."""
-    of = part.threshold
-    if of and of.metric in reported and reported[of.metric].percent and abs(of.value) > 1:
-        raise InputError(f"{key}.threshold.value", f"a share of 1, as {of.metric} is one", of.value)
-
-
-def _filled(part: Part, until: Until | None, fixed: bool) -> Part:
+def _filled(part: PartFile, until: Until | None, fixed: bool) -> PartFile:
     """With what the part leaves to others: the metric of tuning, the margin, the sweep's way to add seeds.
 
     fixed: the number of seeds was typed: the sweep's way to add them does not hold, its margin does.
@@ -154,7 +132,7 @@ def _filled(part: Part, until: Until | None, fixed: bool) -> Part:
     return replace(part, until=part.until if fixed else until, tune=tune, margin=margin)
 
 
-def _each(name: str, part: Part) -> Iterator[tuple[str, Part]]:
+def _each(name: str, part: PartFile) -> Iterator[tuple[str, PartFile]]:
     """The part itself, or the one of each data set that it lists."""
     if not part.datasets:
         yield name, part
@@ -165,7 +143,7 @@ def _each(name: str, part: Part) -> Iterator[tuple[str, Part]]:
         yield f"{name}/{dataset}", whole
 
 
-def _part(name: str, node: Any) -> Part:
+def _read_part(name: str, node: Any) -> PartFile:
     if not isinstance(node, dict):
         raise InputError(f"sweep.parts.{name}", "the keys of a part", node)
     threshold = node.get("threshold")
@@ -177,8 +155,8 @@ def _part(name: str, node: Any) -> Part:
     own = {k: read(f"{key}.{k}", node[k]) for k, read in nodes.items() if node.get(k) is not None}
     if node.get("margin") is not None:
         margin_of(f"{key}.margin", node["margin"])
-    with blame(key, Part):
-        part = Part(**{**node, "threshold": threshold, **own})
+    with blame(key, PartFile):
+        part = PartFile(**{**node, "threshold": threshold, **own})
     for place, own_overrides in _given(key, part):
         for override in own_overrides:
             _check_override(place, override)
@@ -193,7 +171,7 @@ def _part(name: str, node: Any) -> Part:
     return part
 
 
-def _given(key: str, part: Part) -> Iterator[tuple[str, Iterable[str]]]:
+def _given(key: str, part: PartFile) -> Iterator[tuple[str, Iterable[str]]]:
     """All overrides that a part's arms may get, with the place where they stand."""
     yield f"{key}.overrides", part.overrides
     yield f"{key}.grid", [f"{k}={values}" for k, values in part.grid.items()]
@@ -215,20 +193,37 @@ def _check_override(place: str, override: str) -> None:
         raise InputError(place, f"no {name}: {own[name]}", override)
 
 
-def arms(sweep: Sweep) -> list[Arm]:
-    """Every arm of every part, in the order of the file."""
-    return [arm for name, part in sweep.parts.items() for arm in arms_of(name, part, sweep.seeds)]
+def study_of(name: str, sweep: SweepFile, command: str = "") -> Study:
+    """The study that a sweep file describes, before anything of it has run."""
+    parts = [_part(key, part, sweep, command) for key, part in sweep.parts.items()]
+    return Study(name, parts, command=command, question=sweep.question)
 
 
-def arms_of(name: str, part: Part, seeds: Seeds) -> list[Arm]:
-    """The arms of one part; InputError if there are none, if two have one name, or without seeds."""
+def _part(name: str, part: PartFile, sweep: SweepFile, command: str) -> Part:
     key = f"sweep.parts.{name}"
+    arms = _arms(key, part, sweep.seeds)
+    of = part.threshold
+    return Part(
+        name=name, arms=arms, baseline=part.baseline or arms[0].name,
+        metric=part.metric, mode=part.mode, select=part.select,
+        threshold={"metric": of.metric, "value": of.value} if of else None,
+        margin=margin_of(f"{key}.margin", part.margin) if part.margin else None,
+        looks=tuple(part.until.plan) if part.until else (), seeds=tuple(_seeds(key, part, sweep.seeds)),
+        group=part.group, dataset=part.dataset, question=sweep.question, command=command,
+    )  # fmt: skip
+
+
+def _arms(key: str, part: PartFile, seeds: Seeds) -> list[Arm]:
+    """The arms of one part; InputError if there are none, if two have one name, or without seeds."""
     chosen = _seeds(key, part, seeds)
     many = math.prod(map(len, part.grid.values())) * (len(part.experiments) + len(part.arms))
     trials = part.tune.trials * len(part.tune.own_seeds) if part.tune else 0
     if (runs := many * (len(chosen) + trials)) > RUNS:
         raise InputError(key, f"at most {RUNS:,} runs", f"{runs:,}, of {many:,} arms")
-    found = [Arm(name, *arm, chosen) for arm in _named(part)]
+    found = [
+        Arm(name, values=values, overrides=overrides, tuning=part.tune.of(name) if part.tune else None)
+        for name, overrides, values in _named(part)
+    ]
     if not found:
         raise InputError(key, "at least one arm: experiments or arms, and no empty list in grid")
     if not chosen:
@@ -239,7 +234,12 @@ def arms_of(name: str, part: Part, seeds: Seeds) -> list[Arm]:
     return found
 
 
-def _named(part: Part) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+def as_overrides(values: Row) -> list[str]:
+    """Values by their keys, as they are typed."""
+    return [f"{key}={_text(value)}" for key, value in values.items()]
+
+
+def _named(part: PartFile) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
     """Name, overrides and grid values of each arm."""
     shorts = [name.rsplit("/", 1)[-1] for name in part.experiments]
     names = shorts if len(set(shorts)) == len(shorts) else part.experiments
@@ -248,11 +248,10 @@ def _named(part: Part) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
         for combination in itertools.product(*part.grid.values()):
             values = dict(zip(part.grid, combination, strict=True))
             short = [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in values.items()]
-            grid = [f"{key}={_text(value)}" for key, value in values.items()]
-            yield ",".join([root, *short]), [*given, *part.overrides, *grid], values
+            yield ",".join([root, *short]), [*given, *part.overrides, *as_overrides(values)], values
 
 
-def _seeds(key: str, part: Part, seeds: Seeds) -> list[int]:
+def _seeds(key: str, part: PartFile, seeds: Seeds) -> list[int]:
     """The seeds of every arm; where they are added until decided, as many as the last look may take."""
     given = seeds if part.seeds is None else part.seeds
     if part.until is None:

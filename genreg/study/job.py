@@ -17,10 +17,19 @@ from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, run_path
 from genreg.run.train import Settings, train
 
+log = logging.getLogger("genreg")
+
+PATIENCE = 1.0  # seconds between looks at a folder in use
+
+Status = Literal["done", "failed", "interrupted", "in use"]
+
 
 @dataclass(frozen=True)
-class Surroundings:
-    """variables: of the environment. log: for `dictConfig`; {}: as it is. verbose: loggers that tell all."""
+class ProcessSettings:
+    """Settings of the process that runs a job.
+
+    variables: of the environment. log: for `dictConfig`; empty: no change. verbose: loggers at level DEBUG.
+    """
 
     variables: dict[str, str] = field(default_factory=dict)
     log: dict[str, Any] = field(default_factory=dict)
@@ -28,7 +37,7 @@ class Surroundings:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Set the log up, and the variables for as long as this lasts."""
+        """Set the log up for good, and the variables for as long as this context lasts."""
         if self.log:
             try:
                 logging.config.dictConfig(self.log)
@@ -42,7 +51,7 @@ class Surroundings:
 
 @contextmanager
 def environment(**values: str | None) -> Iterator[None]:
-    """Environment variables, also of the processes started inside; None leaves one as it is."""
+    """Set environment variables, also for processes started inside; None leaves one as it is."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update({name: value for name, value in values.items() if value is not None})
     try:
@@ -55,8 +64,93 @@ def environment(**values: str | None) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@dataclass(frozen=True)
+class Job:
+    """One run of many.
+
+    overrides: the arguments of `genreg train` that make it alone. need: a job to be done before it.
+    hydra: the launcher and the sweeper that its files choose.
+    """
+
+    overrides: list[str]
+    config: Config
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    need: Self | None = None
+    hydra: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The scalars of its configuration; InputError for a bad one."""
+        return Settings.of(self.config)
+
+    @cached_property
+    def folder(self) -> RunFolder:
+        return RunFolder(run_path(self.config))
+
+    @property
+    def command(self) -> str:
+        return shlex.join(["genreg", "train", *self.overrides])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a job. exit_code: that of `genreg train`. summary: that of its folder."""
+
+    status: Status
+    reason: str = ""
+    exit_code: int = 0
+    summary: Row = field(default_factory=dict)
+
+
+def run(job: Job, retry_failed: bool) -> Outcome:
+    """Run one job in this process and return how it ended; it raises nothing."""
+    sys.argv = ["genreg", *job.overrides]  # what environment.json records
+    try:
+        with job.process.entered():
+            train_needed(job)
+            summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
+    except KeyboardInterrupt as error:
+        return Outcome("interrupted", str(error) or "stopped before its first step", 130)
+    except FolderInUseError as error:
+        return Outcome("in use", str(error))
+    except Exception as error:
+        failure = explained(error)
+        report(failure)
+        return Outcome("failed", str(failure), failure.exit_code)
+    if summary["status"] == "failed":
+        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
+    return Outcome("done", summary=summary)
+
+
+def train_needed(job: Job) -> None:
+    """Train the run that a job needs, once: of several processes one trains it, and the others wait."""
+    need = job.need
+    if need is None or job.folder.summary().get("status") == "done":
+        return
+    log.info("%s is needed first: %s", experiment_name(need.config), need.command)
+    command, sys.argv = sys.argv, ["genreg", *need.overrides]  # what environment.json records
+    try:
+        while need.folder.summary().get("status") != "done":
+            try:
+                train(need.config, in_sweep=True)
+            except FolderInUseError:  # the lock of its folder decides which process trains it
+                time.sleep(PATIENCE)
+    finally:
+        sys.argv = command
+
+
+def finished(job: Job) -> Outcome | None:
+    """The outcome of a job that is over by its folder, or None; a failed run is over."""
+    summary = job.folder.summary()
+    if summary.get("status") == "done":
+        return Outcome("done", summary=summary)
+    if summary.get("status") == "failed":
+        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
+    return None
+
+
 def key(override: str) -> str:
-    """What an override sets: `a.b` of `++a.b=3`, `optimizer@other` of `optimizer@other=adam`."""
+    """The key that an override sets: `a.b` of `++a.b=3`, `optimizer@other` of `optimizer@other=adam`."""
     return override.partition("=")[0].lstrip("+~")
 
 
@@ -71,101 +165,10 @@ def value(override: str) -> str:
 
 
 def of_hydra(override: str) -> bool:
-    """Whether it is about Hydra itself, not about what is run."""
+    """True for an override of Hydra's own keys, which change no run."""
     return key(override).startswith(("hydra.", "hydra/"))
 
 
 def merged(overrides: list[str], given: list[str]) -> list[str]:
-    """Both, where the last of several with one key counts."""
+    """Both lists in one: of several overrides with one key the last counts."""
     return list({key(override): override for override in [*overrides, *given]}.values())
-
-
-log = logging.getLogger("genreg")
-
-PATIENCE = 1.0  # seconds between looks at a folder in use
-
-Status = Literal["done", "failed", "interrupted", "in use"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """overrides: what `genreg train` takes to make this run alone. need: a job to be done before it.
-
-    hydra: the launcher and the sweeper that its files ask for.
-    """
-
-    overrides: list[str]
-    config: Config
-    surroundings: Surroundings = field(default_factory=Surroundings)
-    need: Self | None = None
-    hydra: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @cached_property
-    def settings(self) -> Settings:
-        """InputError for a bad one."""
-        return Settings.of(self.config)
-
-    @cached_property
-    def folder(self) -> RunFolder:
-        return RunFolder(run_path(self.config))
-
-    @property
-    def command(self) -> str:
-        return shlex.join(["genreg", "train", *self.overrides])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended. exit_code: what `genreg train` answers to it. summary: that of its folder."""
-
-    status: Status
-    reason: str = ""
-    exit_code: int = 0
-    summary: Row = field(default_factory=dict)
-
-
-def finished(job: Job) -> Outcome | None:
-    """What the folder says of a job that is over, or None; a failed run is over."""
-    summary = job.folder.summary()
-    if summary.get("status") == "done":
-        return Outcome("done", summary=summary)
-    if summary.get("status") == "failed":
-        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
-    return None
-
-
-def prepare(job: Job) -> None:
-    """Do what the job needs, once: of several processes, one trains it and the others wait."""
-    need = job.need
-    if need is None or job.folder.summary().get("status") == "done":
-        return
-    log.info("%s is needed first: %s", experiment_name(need.config), need.command)
-    command, sys.argv = sys.argv, ["genreg", *need.overrides]  # what environment.json records
-    try:
-        while need.folder.summary().get("status") != "done":
-            try:
-                train(need.config, in_sweep=True)
-            except FolderInUseError:
-                time.sleep(PATIENCE)
-    finally:
-        sys.argv = command
-
-
-def run(job: Job, retry_failed: bool) -> Outcome:
-    """Run one job in this process; whatever goes wrong is its outcome."""
-    sys.argv = ["genreg", *job.overrides]  # what environment.json records
-    try:
-        with job.surroundings.entered():
-            prepare(job)
-            summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
-    except KeyboardInterrupt as error:
-        return Outcome("interrupted", str(error) or "stopped before its first step", 130)
-    except FolderInUseError as error:
-        return Outcome("in use", str(error))
-    except Exception as error:
-        failure = explained(error)
-        report(failure)
-        return Outcome("failed", str(failure), failure.exit_code)
-    if summary["status"] == "failed":
-        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
-    return Outcome("done", summary=summary)

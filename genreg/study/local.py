@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass as plain_dataclass
 from importlib import import_module
+from inspect import unwrap
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,56 +25,6 @@ from genreg.study.job import Job, Outcome, environment, run
 from genreg.study.table import Table
 
 LOG = "job.log"  # what a job prints, in its run folder
-
-
-def work(connection: Connection, launcher: int, threads: int, retry_failed: bool) -> None:
-    """Run jobs until None comes. launcher: its process id; when it has died, save and stop."""
-    os.setpgid(0, 0)  # the terminal's Ctrl-C reaches the launcher alone, which asks each worker once
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    threading.Thread(target=_follow, args=(launcher,), daemon=True).start()
-    sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))  # noqa: SIM115
-    form = "[%(asctime)s][%(levelname)s] - %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stdout, force=True)
-    import torch
-
-    torch.set_num_threads(threads)
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
-        while os.getppid() == launcher and (job := connection.recv()):
-            connection.send(_logged(job, retry_failed))
-
-
-def _logged(job: Job, retry_failed: bool) -> Outcome:
-    """Run a job with its output in its folder; a job refused before it wrote anything leaves no folder."""
-    folder = job.folder.path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _print_into(folder / LOG)
-    except OSError as error:
-        return Outcome("failed", f"output_dir: expected a folder that can be written, got {error}", 2)
-    outcome = run(job, retry_failed)
-    if outcome.exit_code == 2 and set(os.listdir(folder)) == {LOG}:
-        with suppress(OSError):
-            (folder / LOG).unlink()
-            folder.rmdir()
-            folder.parent.rmdir()
-    return outcome
-
-
-def _print_into(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for standard in (1, 2):
-        os.dup2(descriptor, standard)
-    os.close(descriptor)
-
-
-def _follow(launcher: int) -> None:
-    """A launcher that was killed cannot ask its workers to stop."""
-    while os.getppid() == launcher:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 DEATHS = 3  # a job whose worker was killed so often is recorded as failed
 
 
@@ -90,7 +41,7 @@ class Options:
 
 @plain_dataclass
 class Worker:
-    """process takes jobs from `pipe`; job: the number of the one it has, or None. gpu: the one it sees."""
+    """A process that takes jobs from `pipe`. job: the number of its job, or None. gpu: the one it sees."""
 
     process: BaseProcess
     pipe: Connection
@@ -110,10 +61,15 @@ class Pool:
         self.stopping = False
 
     def run(self) -> list[Outcome | None]:
-        """The outcome of each job; None where it was not started. Ctrl-C stops all, twice at once."""
+        """Run all jobs and return the outcome of each, None where it was not started.
+
+        Ctrl-C lets running jobs save and end; a second one kills them.
+        """
         from genreg.run.loop import stop_signals
 
         gpus = slots(self.jobs, self.options)
+        # A fork shares what this process has imported, and starts in milliseconds; but a process that was
+        # forked cannot use CUDA where the parent has, and CUDA_VISIBLE_DEVICES is read once.
         context = "spawn" if gpus and uses_cuda(self.jobs) else "fork"
         if context == "fork":
             preload(self.jobs)
@@ -132,7 +88,8 @@ class Pool:
                 worker.process.kill()
         for worker in self.workers:
             with suppress(BrokenPipeError, ConnectionResetError):
-                worker.pipe.send(None)  # a closed pipe says nothing: forked workers hold copies of it
+                # Closing the pipe would not end it: workers forked later hold copies of our end.
+                worker.pipe.send(None)
             worker.process.join()
         return self.outcomes
 
@@ -174,7 +131,7 @@ class Pool:
         self._give(worker)
 
     def _bury(self, worker: Worker, number: int) -> None:
-        """A killed worker's job goes on in another worker, unless it has killed several."""
+        """Give a killed worker's job to another worker, unless it has killed several."""
         worker.process.join()
         worker.pipe.close()
         self.workers.remove(worker)
@@ -208,8 +165,59 @@ class Pool:
                     os.kill(worker.process.pid, signal.SIGTERM)
 
 
+def work(connection: Connection, launcher: int, threads: int, retry_failed: bool) -> None:
+    """Run jobs until None comes. launcher: its process id; when it has died, save and stop."""
+    # A process group of its own: a terminal sends Ctrl-C to the whole foreground group, and a worker that got
+    # it from there and from the launcher too would take the second for "at once, without saving".
+    os.setpgid(0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    threading.Thread(target=_follow, args=(launcher,), daemon=True).start()
+    sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))  # noqa: SIM115
+    form = "[%(asctime)s][%(levelname)s] - %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stdout, force=True)
+    import torch
+
+    torch.set_num_threads(threads)
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        while os.getppid() == launcher and (job := connection.recv()):
+            connection.send(_logged(job, retry_failed))
+
+
+def _logged(job: Job, retry_failed: bool) -> Outcome:
+    """Run a job with its output in its folder; a job refused before it wrote anything leaves no folder."""
+    folder = job.folder.path
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _print_into(folder / LOG)
+    except OSError as error:
+        return Outcome("failed", f"output_dir: expected a folder that can be written, got {error}", 2)
+    outcome = run(job, retry_failed)
+    if outcome.exit_code == 2 and set(os.listdir(folder)) == {LOG}:
+        with suppress(OSError):
+            (folder / LOG).unlink()
+            folder.rmdir()
+            folder.parent.rmdir()
+    return outcome
+
+
+def _print_into(path: Path) -> None:
+    """Send all that this process and its libraries print to a file, also without sys.stdout."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+
+
+def _follow(launcher: int) -> None:
+    """Stop this process when the launcher has died: a killed launcher cannot ask its workers to."""
+    while os.getppid() == launcher:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def slots(jobs: Sequence[Job], options: Options) -> list[str | None]:
-    """One entry for each worker: the GPU it sees, or None for whatever the launcher sees."""
+    """The GPU that each worker sees, one entry a worker; None: those that the launcher sees."""
     if uses_cuda(jobs) and not any("cuda:" in job.settings.device for job in jobs):
         import torch
 
@@ -229,7 +237,7 @@ def cores() -> int:
 
 
 def uses_cuda(jobs: Sequence[Job]) -> bool:
-    """Whether any job runs on CUDA; asks how many devices there are without starting CUDA."""
+    """True if any job runs on CUDA. Devices are counted without starting CUDA, which forks could not use."""
     if not any(job.settings.device.startswith(("cuda", "auto")) for job in jobs):
         return False
     import torch
@@ -238,16 +246,23 @@ def uses_cuda(jobs: Sequence[Job]) -> bool:
 
 
 def preload(jobs: Sequence[Job]) -> None:
-    """Import what the jobs use, once: workers forked from here start in milliseconds."""
+    """Import the modules of the jobs once, so that workers forked from here need not.
+
+    Those too that torch imports with the first optimizer, and a loader of data when it is called.
+    """
     import torch
 
     from genreg.run import loop  # noqa: F401
     from genreg.run.environment import describe
 
     describe({}, torch.device("cpu"), {})  # remembers versions and commit
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)])  # imports torch._dynamo, 1.4 s
     for target in {target for job in jobs for target in _targets(job.config)}:
         with suppress(Exception):  # a wrong target is its job's failure
-            import_module(target.rpartition(".")[0])
+            module, _, name = target.rpartition(".")
+            function = unwrap(getattr(import_module(module), name))
+            for inner in (name for name in function.__code__.co_names if "." in name):
+                import_module(inner)
 
 
 def _targets(node: Any) -> set[str]:

@@ -1,183 +1,146 @@
-"""The file sweep.json: what a sweep has decided so far, for the report and for its own next stage."""
+"""The file sweep.json, in which a study stands for its reports and its next start: one reader, one writer."""
 
 import json
-import math
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from genreg.download import write_atomic
 from genreg.errors import InputError
-from genreg.report.judge.tuning import Trial
-from genreg.study.file import Arm, Part
-from genreg.study.tune import Range, Told, Values, next_points
-from genreg.study.until import margin_of
+from genreg.run.folder import Row, printable
+from genreg.study.check import check_select
+from genreg.study.model import Arm, Part, Study, Trial, Tuning, tell_apart
 
-if TYPE_CHECKING:
-    from genreg.report.judge.result import ArmResult, PartResult  # with scipy: only looks need it
+FILE = "sweep.json"
 
-
-OPEN = ("not decided", "no difference shown", "too few pairs")
-"""Verdicts that more seeds may change."""
+WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError)
+"""What `read` raises for a file that is none of ours."""
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Of one part. trials: the points of each arm so far. winners: those that won, once all arms are tuned,
-    or nothing to tune for each arm. seeds: how many each arm has in the comparison.
+def read(path: Path) -> Study:
+    """The study in a file sweep.json, of whose runs nothing is read yet.
+
+    InputError for steps or trials chosen by anything but validation; one of `WRONG` for what is no such file.
     """
-
-    trials: Mapping[str, list[Values]] = field(default_factory=dict)
-    winners: Mapping[str, Values] | None = None
-    seeds: Mapping[str, int] = field(default_factory=dict)
-
-
-def begin(part: Part, arms: list[Arm]) -> Progress:
-    """Before anything has run."""
-    if part.tune is None:
-        return _compare(part, arms, Progress(), {arm.name: {} for arm in arms})
-    return Progress({arm.name: _points(part, arm, [], "max") for arm in arms})
+    given, root = json.loads(path.read_bytes()), path.parent
+    command, question = (printable(given.get(key) or "") for key in ("command", "question"))
+    parts = [replace(_part(root, part), command=command, question=question) for part in given["parts"]]
+    return Study(printable(given.get("sweep") or ""), parts, root, command, question)
 
 
-def advance(part: Part, arms: list[Arm], progress: Progress, result: "PartResult") -> Progress:
-    """After the runs of `progress` are over; the same if nothing is left to do."""
-    if progress.winners is None:
-        return _tuned(part, arms, progress, result)
-    if part.until is None:
-        return progress
-    spent = sum(run.summary.get("seconds", 0.0) for run in result.part.runs()) / 60
-    if part.until.minutes is not None and spent >= part.until.minutes:
-        return progress
-    return replace(progress, seeds=_more(part, arms, progress, result))
+def _part(root: Path, given: Row) -> Part:
+    """A part from its node. One of `WRONG` for what is of another format."""
+    margin, seeds = given.get("margin"), tuple(map(int, given["seeds"]))
+    arms = [_arm(root, given["name"], arm, seeds) for arm in given["arms"]]
+    if not arms:
+        raise ValueError(f"part {given['name']} has no arms")
+    part = Part(
+        name=printable(given["name"]), arms=arms, baseline=printable(given.get("baseline") or arms[0].name),
+        metric=printable(given["metric"]), mode=given.get("mode"),
+        select=given.get("select"), threshold=_threshold(given),
+        margin=(float(margin["value"]), margin["unit"]) if margin else None,
+        looks=tuple(map(int, given.get("looks") or ())), planned=given.get("planned", True) is True,
+        seeds=seeds,
+        group=printable(given.get("group") or ""), dataset=printable(given.get("dataset") or ""),
+    )  # fmt: skip
+    check_select(part.select, f"part {part.name}: select")
+    if part.mode not in ("max", "min", None):
+        raise ValueError(f"mode {part.mode} is neither max nor min")
+    tell_apart(part)
+    return part
 
 
-def _tuned(part: Part, arms: list[Arm], progress: Progress, result: "PartResult") -> Progress:
-    """With the next trials of each arm; or with the winners, if there are none."""
-    found = {arm.arm.name: arm.tuning for arm in result.arms if arm.tuning}
-    trials = {}
-    for arm in arms:
-        tuning = found[arm.name]
-        told = [_told(values, tuning.trials) for values in progress.trials[arm.name]]
-        trials[arm.name] = _points(part, arm, told, tuning.metric.better or "max")
-    if trials != progress.trials:
-        return replace(progress, trials=trials)
-    winners = {name: t.winner.values if t.winner else t.trials[0].values for name, t in found.items()}
-    return _compare(part, arms, progress, winners)
+def _threshold(part: Row) -> Row | None:
+    given = part.get("threshold")
+    if given is None:
+        return None
+    check_select(given["metric"], f"part {printable(part['name'])}: threshold")
+    if given.get("mode") not in (None, "max", "min"):
+        raise ValueError(f"mode {given['mode']} is neither max nor min")
+    return {**given, "value": float(given["value"])}
 
 
-def _told(values: Values, trials: Sequence[Trial]) -> Told:
-    trial = next(trial for trial in trials if trial.values == values)
-    return values, math.nan if trial.failed else trial.mean
+def _arm(root: Path, part: str, given: Row, seeds: tuple[int, ...]) -> Arm:
+    """An arm from its node; one whose tuning is not over has no folder yet."""
+    folder, own = given["folder"], given.get("seeds")
+    arm = Arm(
+        printable(given["name"]), None if folder is None else _inside(root, folder),
+        dict(given.get("values") or {}), printable(given.get("command") or ""),
+        tuple(map(int, own)) if own else seeds,
+    )  # fmt: skip
+    if tuning := given.get("tuning"):
+        arm.tuning = Tuning(
+            printable(tuning["metric"]), int(tuning["planned"]), tuple(map(int, tuning["seeds"])),
+            dict(tuning["space"]), str(tuning.get("sampler")),
+            [Trial(dict(trial["values"]), _inside(root, trial["folder"])) for trial in tuning["trials"]],
+        )  # fmt: skip
+        check_select(arm.tuning.metric, f"part {part}: tune.metric")
+    return arm
 
 
-def _points(part: Part, arm: Arm, told: list[Told], best: str) -> list[Values]:
-    assert part.tune is not None
-    return next_points(f"tune.space.{arm.name}", part.tune, part.tune.space_of(arm.name), told, best)
+def _inside(root: Path, name: str) -> Path:
+    """The folder called so; ValueError for one outside of the study's."""
+    folder = root / name
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"the folder {name} leaves {root}")
+    return folder
 
 
-def _compare(part: Part, arms: list[Arm], progress: Progress, winners: Mapping[str, Values]) -> Progress:
-    first = part.until.plan[0] if part.until else None
-    return replace(progress, winners=winners, seeds={a.name: first or len(a.seeds) for a in arms})
+def write(study: Study) -> None:
+    """Write root/sweep.json, whole or not at all."""
+    content = {
+        "sweep": study.name, "command": study.command, "question": study.question,
+        "parts": [_part_node(study.root, part) for part in study.parts],
+    }  # fmt: skip
+    try:
+        study.root.mkdir(parents=True, exist_ok=True)
+        with write_atomic(study.root / FILE) as file:
+            file.write(json.dumps(content, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise InputError("output_dir", "a folder that can be written", str(error)) from error
 
 
-def _more(part: Part, arms: list[Arm], progress: Progress, result: "PartResult") -> dict[str, int]:
-    """Another look for every comparison that is open; the baseline has as many seeds as any arm."""
-    assert part.until is not None
-    baseline = part.baseline or arms[0].name
-    seeds = dict(progress.seeds)
-    for arm in arms:
-        found = result.find(arm.name)
-        if found and arm.name != baseline and _is_open(found):
-            seeds[arm.name] = next((n for n in part.until.plan if n > seeds[arm.name]), seeds[arm.name])
-    seeds[baseline] = max(seeds.values())
-    return seeds
-
-
-def _is_open(arm: "ArmResult") -> bool:
-    return arm.verdict in OPEN
-
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Made:
-    """An arm as it is run. folder: where its seeds lie, None before tuning is over. command: of one seed, N.
-    seeds: that it has so far. trials: the values of each, and their folder.
-    """
-
-    arm: Arm
-    folder: str | None
-    command: str
-    seeds: Sequence[int]
-    trials: Sequence[tuple[Values, str]] = ()
-
-
-def part_of(name: str, part: Part, made: Sequence[Made]) -> Json:
-    """A part as the file holds it."""
-    threshold = part.threshold and {"metric": part.threshold.metric, "value": part.threshold.value}
-    value, unit = margin_of(f"sweep.parts.{name}.margin", part.margin) if part.margin else (None, "")
+def _part_node(root: Path, part: Part) -> Row:
     return {
-        "name": name, "baseline": part.baseline or made[0].arm.name, "metric": part.metric,
-        "mode": part.mode, "select": part.select, "threshold": threshold,
-        "margin": {"value": value, "unit": unit} if unit else None,
+        "name": part.name, "baseline": part.baseline, "metric": part.metric,
+        "mode": part.mode, "select": part.select, "threshold": part.threshold,
+        "margin": {"value": part.margin[0], "unit": part.margin[1]} if part.margin else None,
         "group": part.group, "dataset": part.dataset,
-        "seeds": made[0].arm.seeds, "looks": part.until.plan if part.until else [], "planned": True,
-        "arms": [_arm(part, one) for one in made],
+        "seeds": part.seeds, "looks": part.looks, "planned": part.planned,
+        "arms": [_arm_node(root, part, arm) for arm in part.arms],
     }  # fmt: skip
 
 
-def _arm(part: Part, made: Made) -> Json:
-    found: Json = {"name": made.arm.name, "folder": made.folder, "values": made.arm.values}
-    found["command"] = made.command
-    if list(made.seeds) != made.arm.seeds:
-        found["seeds"] = list(made.seeds)
-    if part.tune:
-        space = {k: _axis(axis) for k, axis in part.tune.space_of(made.arm.name).items()}
-        found["tuning"] = {
-            "metric": part.tune.metric, "planned": part.tune.trials, "sampler": part.tune.sampler,
-            "seeds": part.tune.own_seeds, "space": space,
-            "trials": [{"values": values, "folder": folder} for values, folder in made.trials],
+def _arm_node(root: Path, part: Part, arm: Arm) -> Row:
+    node: Row = {"name": arm.name, "folder": _name(root, arm.folder), "values": arm.values}
+    node["command"] = arm.command
+    if tuple(arm.seeds) != part.seeds:
+        node["seeds"] = list(arm.seeds)
+    if tuning := arm.tuning:
+        trials = [{"values": trial.values, "folder": _name(root, trial.folder)} for trial in tuning.trials]
+        node["tuning"] = {
+            "metric": tuning.metric, "planned": tuning.planned, "sampler": tuning.sampler,
+            "seeds": tuning.seeds, "space": tuning.space, "trials": trials,
         }  # fmt: skip
-    return found
+    return node
 
 
-def _axis(axis: Range | list[Any]) -> Any:
-    return {"low": axis.low, "high": axis.high, "log": axis.log} if isinstance(axis, Range) else axis
+def _name(root: Path, folder: Path | None) -> Any:
+    return None if folder is None else folder.relative_to(root).as_posix()
 
 
-def with_history(parts: Sequence[Json], before: Mapping[str, Json], seen: Sequence[str]) -> list[Json]:
-    """The parts, of which those say so whose seeds were changed by hand after results could be `seen`.
-
-    before: the parts of the file that stood there. Their looks are then the old and the new numbers of seeds.
-    """
-    return [_with_history(part, before[part["name"]]) if part["name"] in seen else part for part in parts]
-
-
-def _with_history(part: Json, before: Json) -> Json:
-    same = all(part[key] == before.get(key) for key in ("seeds", "looks")) and before.get("planned", True)
-    alike = {arm["folder"] for arm in part["arms"]} & {arm["folder"] for arm in before["arms"]}
-    if same or not alike:
-        return part
-    old, new = (one.get("looks") or [len(one["seeds"])] for one in (before, part))
-    return {**part, "looks": sorted({*old, *new}), "planned": False}
-
-
-def read(folder: Path) -> dict[str, Json]:
-    """The parts of the file in `folder` by name; none if there is no file that can be read."""
+def seen_before(root: Path) -> dict[str, Part]:
+    """The parts of the file in `root` whose results could be seen: a run of the comparison has finished."""
     try:
-        return {part["name"]: part for part in json.loads((folder / "sweep.json").read_bytes())["parts"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        found = [part.with_runs() for part in read(root / FILE).parts]
+    except (InputError, *WRONG):  # it is written anew
         return {}
+    return {part.name: part for part in found if any(run.status == "done" for run in part.runs())}
 
 
-def write(folder: Path, whole: Json) -> None:
-    """Write folder/sweep.json, whole or not at all."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"sweep.json.{os.getpid()}"
-        unfinished.write_text(json.dumps(whole, indent=2) + "\n")
-        unfinished.replace(folder / "sweep.json")
-    except OSError as error:
-        raise InputError("output_dir", "a folder that can be written", str(error)) from error
+def mark_changes(part: Part, before: Part) -> None:
+    """Note that seeds were changed by hand after results were seen: looks are the old and the new numbers."""
+    same = (part.seeds, part.looks, True) == (before.seeds, before.looks, before.planned)
+    if not same and {arm.folder for arm in part.arms} & {arm.folder for arm in before.arms}:
+        old, new = (one.looks or (len(one.seeds),) for one in (before, part))
+        part.looks, part.planned = tuple(sorted({*old, *new})), False

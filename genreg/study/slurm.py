@@ -1,6 +1,6 @@
 """Jobs on a cluster: one SLURM array, submitted by submitit, watched through squeue and the run folders.
 
-SLURM's accounting (sacct) is not asked: not every cluster has it.
+SLURM's accounting (sacct) is not used: not every cluster has it.
 """
 
 import json
@@ -42,32 +42,6 @@ class Options:
     poll_s: Count = 10
 
 
-class OnNode:
-    """What SLURM runs: one job, in the process that submitit starts on the node."""
-
-    def __init__(self, options: Options) -> None:
-        self.options, self.path = options, sys.path
-
-    def __call__(self, job: Job) -> Outcome:
-        """Run or resume the job; near the time limit save its state and put it back into the queue."""
-        import torch
-
-        sys.path += [folder for folder in self.path if folder not in sys.path]  # modules of --config-dir
-        torch.set_num_threads(self.options.cpus_per_task)
-        at_limit: list[int] = []
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            at_limit.append(number)
-            os.kill(os.getpid(), signal.SIGTERM)  # the loop saves and returns
-
-        signal.signal(signal.SIGUSR2, stop)
-        outcome = run(job, self.options.retry_failed)
-        restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
-        if at_limit and outcome.status == "interrupted" and restarts < self.options.requeues:
-            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
-        return outcome
-
-
 def launch(jobs: Sequence[Job], options: Options, table: Table) -> list[Outcome | None]:
     """Submit the jobs that are not in the queue already, and wait for all; Ctrl-C leaves them running."""
     records = Path(jobs[0].settings.output_dir) / "slurm"
@@ -85,6 +59,33 @@ def launch(jobs: Sequence[Job], options: Options, table: Table) -> list[Outcome 
         arrays = " ".join(sorted({task.partition("_")[0] for task in tasks.values()}))
         print(f"the jobs go on without the launcher; `scancel {arrays}` stops them", flush=True)
     return outcomes
+
+
+class OnNode:
+    """The function of one job in the process that submitit starts on a node."""
+
+    def __init__(self, options: Options) -> None:
+        self.options, self.path = options, sys.path
+
+    def __call__(self, job: Job) -> Outcome:
+        """Run or resume the job; near the time limit save its state and put it back into the queue."""
+        import torch
+
+        sys.path += [folder for folder in self.path if folder not in sys.path]  # modules of --config-dir
+        torch.set_num_threads(self.options.cpus_per_task)
+        at_limit: list[int] = []
+
+        # In place of submitit's handler: the loop saves, as after Ctrl-C.
+        def stop(number: int, _frame: FrameType | None) -> None:
+            at_limit.append(number)
+            os.kill(os.getpid(), signal.SIGTERM)  # the loop saves and returns
+
+        signal.signal(signal.SIGUSR2, stop)
+        outcome = run(job, self.options.retry_failed)
+        restarts = int(os.environ.get("SLURM_RESTART_COUNT", 0))
+        if at_limit and outcome.status == "interrupted" and restarts < self.options.requeues:
+            subprocess.run(["scontrol", "requeue", os.environ["SLURM_JOB_ID"]], check=True)
+        return outcome
 
 
 def _submit(jobs: list[Job], options: Options, records: Path) -> dict[str, str]:
@@ -116,13 +117,13 @@ def _submit(jobs: list[Job], options: Options, records: Path) -> dict[str, str]:
 
 def _adopted(jobs: Sequence[Job], records: Path, queue: dict[str, str]) -> dict[str, str]:
     """Tasks of an earlier launcher that are still in the queue, by run folder."""
-    wanted = {str(job.folder.path) for job in jobs}
+    folders = {str(job.folder.path) for job in jobs}
     written = [json.loads(path.read_text()) for path in records.glob("*.json")]
     return {
         folder: task
         for tasks in written
         for folder, task in tasks.items()
-        if folder in wanted and task in queue
+        if folder in folders and task in queue
     }
 
 
@@ -165,7 +166,7 @@ def _queue() -> dict[str, str] | None:
 
 
 def _outcome(job: Job, task: str, records: Path) -> Outcome:
-    """What became of a job that has left the queue: its folder says, or what its process returned."""
+    """The outcome of a job that has left the queue: by its folder, else by what its process returned."""
     if outcome := finished(job):
         return outcome
     try:

@@ -1,174 +1,39 @@
-"""A sweep from stage to stage: tune, compare, look again, until nothing is left to run."""
+"""A study from stage to stage: tune, compare, look again, until nothing is left to run."""
 
+import math
 import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from genreg.errors import GenregError
-from genreg.report.read.find import parts_of
-from genreg.report.read.parts import check_reported
 from genreg.run import data
-from genreg.run.code import other
+from genreg.run.code import changes
+from genreg.run.folder import printable
 from genreg.run.identity import Config
 from genreg.study import record
 from genreg.study.batch import check_once
-from genreg.study.file import Arm, Sweep, arms_of, check_threshold
+from genreg.study.check import check_reported, check_threshold
+from genreg.study.file import PartFile, SweepFile, as_overrides, study_of
 from genreg.study.job import Job, finished, merged
-from genreg.study.record import advance, begin
-from genreg.study.tune import Values
-
-if TYPE_CHECKING:
-    from genreg.report.judge.result import PartResult  # with scipy: only stages need it
-
+from genreg.study.model import Arm, Part, Trial
+from genreg.study.tune import Scored, Values, next_points
 
 PATIENCE = 1.0  # seconds between looks at runs that other launchers have
 
+OPEN = ("not decided", "no difference shown", "too few pairs")
+"""Verdicts that more seeds may change."""
+
 Compose = Callable[[list[list[str]]], list[Job]]
 
-
-@dataclass(frozen=True)
-class Wanted:
-    """A run that a stage needs: of which arm, at which values of a trial."""
-
-    part: str
-    arm: Arm
-    values: Values
-    seed: int
-    tuning: bool
-
-    def __str__(self) -> str:
-        values = [f"{key}={value}" for key, value in self.values.items()]
-        return " ".join([f"{self.part}:", self.arm.name, *values, f"seed={self.seed}"])
-
-
-class Stages:
-    """The state of a sweep. command: what was typed, for sweep.json; None writes no file.
-
-    whole: what sweep.json is to say; it is written when a stage is started, never while stages that are over
-    are passed, so that a sweep that is killed at its start leaves the file as it was.
-    """
-
-    def __init__(self, name: str, sweep: Sweep, given: list[str], compose: Compose,
-                 command: list[str] | None) -> None:  # fmt: skip
-        self.name, self.sweep, self.given, self.compose, self.command = name, sweep, given, compose, command
-        self.arms = {name: arms_of(name, part, sweep.seeds) for name, part in sweep.parts.items()}
-        self.progress = {name: begin(part, self.arms[name]) for name, part in sweep.parts.items()}
-        self.many = any(map(self.is_staged, sweep.parts))
-        self.folder = Path()
-        self.whole: record.Json = {}
-        self.part_of: dict[Path, str] = {}
-        self.configs: dict[tuple[str, str], Config] = {}
-        self.before: dict[str, record.Json] | None = None
-        self.seen: list[str] = []
-
-    def jobs(self) -> list[Job]:
-        """All that the stages so far need, seed by seed, so that early results can be compared."""
-        wanted = [one for name in self.sweep.parts for one in self._wanted(name)]
-        jobs = self.compose([[*merged(w.arm.at(w.values), self.given), f"seed={w.seed}"] for w in wanted])
-        self.folder = Path(jobs[0].settings.output_dir)
-        check_once(jobs, list(map(str, wanted)), "sweep.parts")
-        self.part_of = {job.folder.path: one.part for one, job in zip(wanted, jobs, strict=True)}
-        self._describe(wanted, jobs)
-        self.configs = {(one.part, one.arm.name): job.config for one, job in zip(wanted, jobs, strict=True)}
-        return jobs
-
-    def check(self) -> None:
-        """InputError, as of `genreg report` at the end, for a part whose arms do not report what it names."""
-        from genreg.run.build import reported
-
-        told = parts_of(self.whole, self.folder)
-        for own, (name, part) in zip(told, self.sweep.parts.items(), strict=True):
-            for arm in self.arms[name]:
-                found = reported(self.configs[name, arm.name])
-                check_reported(own, found, f"arm {arm.name}", f"sweep.parts.{name}.")
-                check_threshold(f"sweep.parts.{name}", part, found)
-
-    def advance(self) -> "list[PartResult]":
-        """Look at the results and go on where there is more to do; the results of parts with stages."""
-        from genreg.report.evaluate import evaluate
-
-        staged = [part for part in self.whole["parts"] if self.is_staged(part["name"])]
-        results = [evaluate(part) for part in parts_of({**self.whole, "parts": staged}, self.folder)]
-        for result in results:
-            name = result.part.name
-            part, arms = self.sweep.parts[name], self.arms[name]
-            self.progress[name] = advance(part, arms, self.progress[name], result)
-        return results
-
-    def is_staged(self, name: str) -> bool:
-        return bool(self.sweep.parts[name].tune or self.sweep.parts[name].until)
-
-    def words(self, left: Sequence[Job]) -> Iterator[str]:
-        """A few words for each part on what it is about to do."""
-        runs = Counter(self.part_of[job.folder.path] for job in left)
-        for name, count in runs.items():
-            progress = self.progress[name]
-            seeds = "" if progress.winners is None else f"{max(progress.seeds.values())} seeds"
-            yield f"{name}: {seeds or 'tuning'}, {count} runs"
-
-    def _wanted(self, name: str) -> Iterator[Wanted]:
-        arms, progress, tune = self.arms[name], self.progress[name], self.sweep.parts[name].tune
-        for seed in tune.own_seeds if tune else ():
-            for number in range(max(map(len, progress.trials.values()))):
-                for arm in arms:
-                    if number < len(progress.trials[arm.name]):
-                        yield Wanted(name, arm, progress.trials[arm.name][number], seed, True)
-        if progress.winners is not None:
-            for place, seed in enumerate(arms[0].seeds):
-                for arm in arms:
-                    if place < progress.seeds[arm.name]:
-                        yield Wanted(name, arm, progress.winners[arm.name], seed, False)
-
-    def _describe(self, wanted: Sequence[Wanted], jobs: Sequence[Job]) -> None:
-        """Make what sweep.json is to say now."""
-        parts = []
-        own: dict[tuple[str, str], list[tuple[Wanted, Job]]] = {}
-        for one, job in zip(wanted, jobs, strict=True):
-            own.setdefault((one.part, one.arm.name), []).append((one, job))
-        for name, part in self.sweep.parts.items():
-            made = [self._made(arm, own.get((name, arm.name), [])) for arm in self.arms[name]]
-            parts.append(record.part_of(name, part, made))
-        if self.before is None:
-            self.before = record.read(self.folder)
-            self.seen = _seen(self.before, self.folder)
-        self.whole = {
-            "sweep": self.name, "command": shlex.join(["genreg", "train", *(self.command or ())]),
-            "question": self.sweep.question, "parts": record.with_history(parts, self.before, self.seen),
-        }  # fmt: skip
-
-    def write(self) -> None:
-        if self.command is not None:
-            record.write(self.folder, self.whole)
-
-    def _made(self, arm: Arm, own: Sequence[tuple[Wanted, Job]]) -> record.Made:
-        compared = [(w, job) for w, job in own if not w.tuning]
-        first = own[0][0].seed if own else 0
-        trials = [(w.values, self._place(job)) for w, job in own if w.tuning and w.seed == first]
-        if not compared:
-            return record.Made(arm, None, "", [], trials)
-        words = [o for o in compared[0][1].overrides if not o.startswith("seed=")]
-        command = shlex.join(["genreg", "train", *words]) + " seed=N"
-        return record.Made(arm, self._place(compared[0][1]), command, [w.seed for w, _ in compared], trials)
-
-    def _place(self, job: Job) -> str:
-        return job.folder.path.parent.relative_to(self.folder).as_posix()
-
-
-def _seen(before: dict[str, record.Json], folder: Path) -> list[str]:
-    """The parts of which results could be seen: a run of the comparison has finished."""
-    try:
-        parts = parts_of({"parts": list(before.values())}, folder)
-    except (GenregError, ValueError, KeyError, TypeError, AttributeError):  # it is written anew
-        return []
-    return [part.name for part in parts if any(run.status == "done" for run in part.runs())]
+Judge = Callable[[Part], Any]
+"""From a part with its runs to its table: `report.evaluate.evaluate`, which is a room above this one."""
 
 
 def run_stages(
-    stages: Stages, start: Callable[[list[Job], bool], None], retry_failed: bool, again: bool, dry_run: bool
+    stages: "Stages", start: Callable[[list[Job], bool], None], retry_failed: bool, again: bool, dry_run: bool
 ) -> None:
     """Run stage after stage, and say what came of it.
 
@@ -177,8 +42,8 @@ def run_stages(
     """
     tried: set[Path] = set()
     while True:
-        jobs, look = stages.jobs(), data.Look() if again else None
-        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, look)]
+        jobs, cache = stages.jobs(), data.Cache() if again else None
+        left = [job for job in jobs if job.folder.path not in tried and not _over(job, retry_failed, cache)]
         if left and not tried and not dry_run:  # with torch, which an answer alone must not cost
             stages.check()
         if not stages.many or (left and dry_run):
@@ -195,9 +60,8 @@ def run_stages(
             if any(not finished(job) for job in left):
                 time.sleep(PATIENCE)
             continue
-        before = dict(stages.progress)
-        results = stages.advance()
-        if stages.progress == before:
+        results, more = stages.advance()
+        if not more:
             for line in () if quiet else conclusions(results):
                 print(line, flush=True)
             stages.write()
@@ -205,19 +69,198 @@ def run_stages(
             return
 
 
-def conclusions(results: "Sequence[PartResult]") -> Iterator[str]:
+@dataclass(frozen=True)
+class Planned:
+    """A run that a stage needs: one seed of an arm, in a trial of its tuning or (None) in the comparison."""
+
+    part: Part
+    arm: Arm
+    trial: Trial | None
+    seed: int
+
+    @property
+    def values(self) -> list[str]:
+        """The overrides of the trial, or of the one that won."""
+        return as_overrides((self.trial.values if self.trial else self.arm.winner) or {})
+
+    def __str__(self) -> str:
+        return " ".join([f"{self.part.name}:", self.arm.name, *self.values, f"seed={self.seed}"])
+
+
+class Stages:
+    """A study on its way. command: what was typed, for sweep.json; None writes no file.
+
+    sweep.json is written when a stage is started, never while stages that are over are passed, so that a
+    sweep that is killed at its start leaves the file as it was.
+    """
+
+    def __init__(self, name: str, sweep: SweepFile, given: list[str], compose: Compose,
+                 command: list[str] | None, judge: Judge) -> None:  # fmt: skip
+        self.sweep, self.given, self.compose, self.judge = sweep, given, compose, judge
+        self.study = study_of(name, sweep, shlex.join(["genreg", "train", *(command or ())]))
+        self.writes = command is not None
+        for part in self.study.parts:
+            begin(part, sweep.parts[part.name])
+        self.many = any(map(self.is_staged, self.study.parts))
+        self.part_of: dict[Path, Part] = {}
+        self.configs: dict[tuple[str, str], Config] = {}
+        self.before: dict[str, Part] | None = None
+
+    def jobs(self) -> list[Job]:
+        """All that the stages so far need, seed by seed, so that early results can be compared."""
+        runs = [run for part in self.study.parts for run in planned(part)]
+        given = [merged([*run.arm.overrides, *run.values], self.given) for run in runs]
+        jobs = self.compose([[*own, f"seed={run.seed}"] for own, run in zip(given, runs, strict=True)])
+        check_once(jobs, list(map(str, runs)), "sweep.parts")
+        self.study.root = Path(jobs[0].settings.output_dir)
+        for run, job in zip(runs, jobs, strict=True):
+            _place(run, job)
+            self.part_of[job.folder.path] = run.part
+            self.configs[run.part.name, run.arm.name] = job.config
+        if self.before is None:
+            self.before = record.seen_before(self.study.root)
+        for part in self.study.parts:
+            if part.name in self.before:
+                record.mark_changes(part, self.before[part.name])
+        return jobs
+
+    def check(self) -> None:
+        """InputError, as of `genreg report` at the end, for a part whose arms do not report what it names."""
+        from genreg.run.build import reported
+
+        for part in self.study.parts:
+            for arm in part.arms:
+                found = reported(self.configs[part.name, arm.name])
+                check_reported(part, found, f"arm {arm.name}", f"sweep.parts.{part.name}.")
+                check_threshold(f"sweep.parts.{part.name}", part, found)
+
+    def advance(self) -> tuple[list[Any], bool]:
+        """Judge the parts with stages and plan what comes next: their tables, and if there is more to do."""
+        staged = [part for part in self.study.parts if self.is_staged(part)]
+        results = [self.judge(part.with_runs()) for part in staged]
+        more = [advance(part, self.sweep.parts[part.name], found)
+                for part, found in zip(staged, results, strict=True)]  # fmt: skip
+        return results, any(more)
+
+    def is_staged(self, part: Part) -> bool:
+        given = self.sweep.parts[part.name]
+        return bool(given.tune or given.until)
+
+    def words(self, left: Sequence[Job]) -> Iterator[str]:
+        """A few words for each part on what it is about to do."""
+        counts = Counter(self.part_of[job.folder.path].name for job in left)
+        parts = {part.name: part for part in self.study.parts}
+        for name, count in counts.items():
+            seeds = max(len(arm.seeds) for arm in parts[name].arms)
+            yield f"{name}: {f'{seeds} seeds' if seeds else 'tuning'}, {count} runs"
+
+    def write(self) -> None:
+        if self.writes:
+            record.write(self.study)
+
+
+def planned(part: Part) -> Iterator[Planned]:
+    """The runs that a part needs so far: trials of tuning, then the comparison, seed by seed."""
+    tuned = {arm.name: arm.tuning for arm in part.arms if arm.tuning}
+    for seed in next((tuning.seeds for tuning in tuned.values()), ()):
+        for number in range(max(len(tuning.trials) for tuning in tuned.values())):
+            for arm in part.arms:
+                if number < len(tuned[arm.name].trials):
+                    yield Planned(part, arm, tuned[arm.name].trials[number], seed)
+    for seed in part.seeds:
+        yield from (Planned(part, arm, None, seed) for arm in part.arms if seed in arm.seeds)
+
+
+def _place(run: Planned, job: Job) -> None:
+    """Tell the trial or the arm where its runs lie, and the arm which command makes them."""
+    folder = job.folder.path.parent
+    if run.trial:
+        run.trial.folder = run.trial.folder or folder
+    elif run.seed == run.arm.seeds[0]:
+        words = [o for o in job.overrides if not o.startswith("seed=")]
+        run.arm.folder, run.arm.command = folder, shlex.join(["genreg", "train", *words]) + " seed=N"
+
+
+def begin(part: Part, given: PartFile) -> None:
+    """Plan the first trials of each arm, or where nothing is tuned, the first seeds."""
+    for arm in part.arms:
+        if arm.tuning is None:
+            _compare(part, given, arm, {})
+        else:
+            arm.tuning.trials = [Trial(values) for values in _points(given, arm, [], "max")]
+
+
+def advance(part: Part, given: PartFile, result: Any) -> bool:
+    """Plan what follows the runs so far, of which `result` is the table; False if nothing is left to do."""
+    if any(arm.winner is None for arm in part.arms):
+        _tune(part, given, result)
+        return True
+    if given.until is None:
+        return False
+    spent = sum(run.summary.get("seconds", 0.0) for run in result.part.runs()) / 60
+    if given.until.minutes is not None and spent >= given.until.minutes:
+        return False
+    return _add_seeds(part, given.until.plan, result)
+
+
+def _tune(part: Part, given: PartFile, result: Any) -> None:
+    """Add the next trials of each arm; or if there are none, begin the comparison with the winners."""
+    found = {arm.arm.name: arm.tuning for arm in result.arms}
+    more = False
+    for arm in part.arms:
+        assert arm.tuning is not None
+        results = found[arm.name]
+        over = [_score(trial, results.trials) for trial in arm.tuning.trials]
+        points = _points(given, arm, over, results.metric.better or "max")
+        more |= len(points) > len(over)
+        arm.tuning.trials += [Trial(values) for values in points[len(over) :]]
+    for arm in () if more else part.arms:
+        results = found[arm.name]
+        _compare(part, given, arm, (results.winner or results.trials[0]).values)
+
+
+def _score(trial: Trial, results: Sequence[Any]) -> Scored:
+    """The values of a trial and its mean, NaN if one of its runs failed."""
+    result = next(result for result in results if result.values == trial.values)
+    return trial.values, math.nan if result.failed else result.mean
+
+
+def _points(given: PartFile, arm: Arm, over: list[Scored], best: str) -> list[Values]:
+    assert given.tune is not None
+    return next_points(f"tune.space.{arm.name}", given.tune, given.tune.space_of(arm.name), over, best)
+
+
+def _compare(part: Part, given: PartFile, arm: Arm, winner: Values) -> None:
+    first = given.until.plan[0] if given.until else len(part.seeds)
+    arm.winner, arm.seeds = winner, part.seeds[:first]
+
+
+def _add_seeds(part: Part, plan: Sequence[int], result: Any) -> bool:
+    """Plan another look for every comparison that is open; the baseline has as many seeds as any arm."""
+    before = [len(arm.seeds) for arm in part.arms]
+    for arm in part.arms:
+        found = result.find(arm.name)
+        if found and arm.name != part.baseline and found.verdict in OPEN:
+            more = next((n for n in plan if n > len(arm.seeds)), len(arm.seeds))
+            arm.seeds = part.seeds[:more]
+    base = next(arm for arm in part.arms if arm.name == part.baseline)
+    base.seeds = max((arm.seeds for arm in part.arms), key=len)
+    return before != [len(arm.seeds) for arm in part.arms]
+
+
+def conclusions(results: Sequence[Any]) -> Iterator[str]:
     """The verdicts of parts that were tuned or had seeds added, a line each."""
     for result in results:
         for arm in result.arms:
             if arm.verdict:
                 pairs = arm.comparison.pairs if arm.comparison else 0
                 against = f"{arm.arm.name} against {result.part.baseline}"
-                yield f"{result.part.name}: {against}: {arm.verdict} after {pairs} pairs"
+                yield printable(f"{result.part.name}: {against}: {arm.verdict} after {pairs} pairs")
 
 
-def _over(job: Job, retry_failed: bool, look: data.Look | None) -> bool:
-    """True if nothing is left to do. look: given where finished runs of other code or data are repeated."""
+def _over(job: Job, retry_failed: bool, cache: data.Cache | None) -> bool:
+    """True if nothing is left to do. cache: given where finished runs of other code or data are repeated."""
     outcome = finished(job)
     if outcome is None or (outcome.status == "failed" and retry_failed):
         return False
-    return not (look and outcome.status == "done" and other(job.folder, job.config, look))
+    return not (cache and outcome.status == "done" and changes(job.folder, job.config, cache))

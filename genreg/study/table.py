@@ -1,4 +1,4 @@
-"""What a sweep says on the terminal."""
+"""The table of a running sweep on the terminal."""
 
 import time
 from collections import Counter
@@ -22,8 +22,8 @@ COLUMNS = ("running", "done", "failed", "in use", "left")
 ROWS = 20  # arms at most; the others are summed in one row
 
 
-class Arm:
-    """What the table says of one arm: how its jobs stand, the values so far, why the first of them failed."""
+class ArmStatus:
+    """The row of one arm: counts of its jobs, the values so far, the reason of its first failure."""
 
     def __init__(self, name: str) -> None:
         self.name, self.reason = name, ""
@@ -50,7 +50,7 @@ class Table(AbstractContextManager["Table"]):
 
     def __init__(self, jobs: Sequence[Job], outcomes: Sequence[Outcome | None]) -> None:
         """outcomes: of the jobs that were over before, None for the others."""
-        self.arms = {path: Arm(name) for path, name in arm_names(jobs).items()}
+        self.arms = {path: ArmStatus(name) for path, name in arm_names(jobs).items()}
         for job, outcome in zip(jobs, outcomes, strict=True):
             self._arm(job).counts[outcome.status if outcome else "left"] += 1
             if outcome:
@@ -80,7 +80,7 @@ class Table(AbstractContextManager["Table"]):
         self._move(job, "running", "left")
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Count a job's end, and tell it."""
+        """Count the end of a job; without a live table, print a line of it."""
         self._move(job, "running", "left" if outcome.status == "interrupted" else outcome.status)
         self._arm(job).take(outcome)
         self.ended_here += outcome.status in ("done", "failed")
@@ -91,7 +91,7 @@ class Table(AbstractContextManager["Table"]):
         else:
             print(f"{job.folder.path}: {outcome.status}: {outcome.reason.splitlines()[0]}", flush=True)
 
-    def _arm(self, job: Job) -> Arm:
+    def _arm(self, job: Job) -> ArmStatus:
         return self.arms[job.folder.path.parent]
 
     def _move(self, job: Job, before: str, after: str) -> None:
@@ -125,24 +125,24 @@ class Table(AbstractContextManager["Table"]):
             table.add_row(escape(name), *(str(counts[column]) for column in columns), mean)
         return table
 
-    def _shown(self, arms: list[Arm]) -> list[Arm]:
-        """As many arms as there is room for, in their order; those first where something happens."""
+    def _shown(self, arms: list[ArmStatus]) -> list[ArmStatus]:
+        """The arms that there is room for, in their order; those that run or have failed come first."""
         room = max(3, min(ROWS, self.console.height - 11))
         chosen = sorted(arms, key=lambda arm: not (arm.counts["running"] or arm.reason))[:room]
         return [arm for arm in arms if arm in chosen]
 
 
-def _reasons(arms: list[Arm]) -> str | None:
+def _reasons(arms: list[ArmStatus]) -> str | None:
     """The first reason of each arm that has failures, equal ones once; three at most."""
     first: dict[str, str] = {}
     for arm in arms:
         first.setdefault(arm.reason, arm.name)
-    told = [escape(f"{name} failed: {reason}") for reason, name in first.items() if reason]
-    return "\n".join(told[:3]) or None
+    lines = [escape(f"{name} failed: {reason}") for reason, name in first.items() if reason]
+    return "\n".join(lines[:3]) or None
 
 
 def arm_names(jobs: Sequence[Job]) -> dict[Path, str]:
-    """What each arm is called, by its folder: its name, and the overrides that no other of this name has."""
+    """The name of each arm by its folder, with the overrides that not every arm of this name has."""
     overrides = {job.folder.path.parent: [o for o in job.overrides if key(o) != "seed"] for job in jobs}
     names = {job.folder.path.parent: experiment_name(job.config) for job in jobs}
     alike: dict[str, list[list[str]]] = {}

@@ -4,6 +4,7 @@ import itertools
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -12,7 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError, nearest
 from genreg.parameters import STRICT, Count, CountOrZero, Number, blame
-from genreg.report.read.parts import check_select
+from genreg.study.check import check_select
+from genreg.study.model import Tuning
 
 TUNING_SEEDS = 1000
 """The first seed of tuning where a file says only how many: far from those of a comparison."""
@@ -29,7 +31,7 @@ OWN = ("sobol", "grid")
 DRAWS = 100  # quasi-random points for each trial wanted, before a space of lists is called too small
 
 Values = dict[str, Any]
-Told = tuple[Values, float]
+Scored = tuple[Values, float]
 """A trial that is over: its values and its mean; NaN of one that failed."""
 
 
@@ -77,6 +79,12 @@ class Tune:
     def space_of(self, arm: str) -> Space:
         return {**self.space.get(EVERY, {}), **self.space.get(arm, {})}
 
+    def of(self, arm: str) -> Tuning:
+        """The tuning of one arm, before its first trial."""
+        axes = self.space_of(arm).items()
+        space = {key: axis if isinstance(axis, list) else asdict(axis) for key, axis in axes}
+        return Tuning(self.metric or "", self.trials, self.own_seeds, space, self.sampler)
+
 
 def read_tune(key: str, node: Any) -> Tune:
     """The checked content of a part's `tune`; InputError names the first bad key."""
@@ -109,8 +117,8 @@ def _axis(key: str, node: Any) -> Axis:
 
 def check_once(key: str, values: Sequence[Any]) -> None:
     """InputError for a list that has a value twice, however a number was typed; true is no number."""
-    told = [(isinstance(value, bool), value) for value in values]
-    twice = [value for place, (_, value) in enumerate(told) if told[place] in told[:place]]
+    typed = [(isinstance(value, bool), value) for value in values]
+    twice = [value for place, (_, value) in enumerate(typed) if typed[place] in typed[:place]]
     if twice:
         raise InputError(key, "no value twice", twice[0])
 
@@ -121,8 +129,6 @@ def check_tune(key: str, tune: Tune, arms: Sequence[str], seeds: Sequence[int]) 
         raise InputError(f"{key}.metric", "a validation metric, where the part has no select")
     check_select(tune.metric, f"{key}.metric")
     if tune.sampler not in OWN:
-        pass
-
         check_sampler(f"{key}.sampler", tune.sampler)
     if both := sorted(set(tune.own_seeds) & set(seeds)):
         raise InputError(f"{key}.seeds", "none of the comparison's seeds", ", ".join(map(str, both)))
@@ -137,10 +143,12 @@ def check_tune(key: str, tune: Tune, arms: Sequence[str], seeds: Sequence[int]) 
         next_points(f"{key}.space.{arm}", tune, tune.space_of(arm), [])
 
 
-def next_points(key: str, tune: Tune, space: Space, told: Sequence[Told], best: str = "max") -> list[Values]:
+def next_points(
+    key: str, tune: Tune, space: Space, over: Sequence[Scored], best: str = "max"
+) -> list[Values]:
     """The points of the trials so far and of those to make next, a function of its arguments alone.
 
-    told: the trials that are over, in order; only optuna's samplers look at it. best: max or min. InputError
+    over: the trials that are over, in order; only optuna's samplers look at it. best: max or min. InputError
     for a space that has not as many points as trials.
     """
     if tune.sampler == "grid":
@@ -150,9 +158,7 @@ def next_points(key: str, tune: Tune, space: Space, told: Sequence[Told], best: 
         if len(found) < tune.trials:
             raise InputError(key, f"{tune.trials} trials, as every arm has", f"{len(found)} different points")
         return found
-    pass
-
-    return asked(tune, space, told, best)
+    return _ask_optuna(tune, space, over, best)
 
 
 def _grid(key: str, trials: int, space: Space) -> list[Values]:
@@ -210,8 +216,8 @@ def check_sampler(key: str, name: str) -> None:
         raise InputError(key, f"another, or pip install {NEEDS[name]}", name)
 
 
-def asked(tune: Tune, space: Space, told: Sequence[Told], best: str) -> list[Values]:
-    """The points of the trials told of, and of the next one: the sampler is asked anew from the first on.
+def _ask_optuna(tune: Tune, space: Space, over: Sequence[Scored], best: str) -> list[Values]:
+    """The points of the trials that are over and of the next: the sampler is asked anew from the first on.
 
     So a search that was stopped goes on with the same trials.
     """
@@ -221,11 +227,11 @@ def asked(tune: Tune, space: Space, told: Sequence[Told], best: str) -> list[Val
     sampler = getattr(optuna.samplers, tune.sampler)(seed=0)
     study = optuna.create_study(direction="maximize" if best == "max" else "minimize", sampler=sampler)
     points: list[Values] = []
-    for number in range(min(len(told) + 1, tune.trials)):
+    for number in range(min(len(over) + 1, tune.trials)):
         trial = study.ask()
         points.append({key: _suggested(trial, key, axis) for key, axis in space.items()})
-        if number < len(told):
-            score = told[number][1]
+        if number < len(over):
+            score = over[number][1]
             lost = math.isnan(score)
             state = optuna.trial.TrialState
             study.tell(trial, None if lost else score, state.FAIL if lost else state.COMPLETE)

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, Positive, blame
-from genreg.report.judge import FEWEST
+from genreg.study.model import FEWEST
 
 LIMIT = 100
 """Seeds at most where a file gives only minutes."""

@@ -1,1 +1,1 @@
-"""How one update is made."""
+"""Tasks: the update of each, and what is evaluated after it."""

@@ -46,7 +46,7 @@ class Alternate(Classify):
         terms = super().step(step)
         if self.apart:
             objective = partial(self.unlabeled_objective, step)
-            terms |= self.trainer.update(self.unlabeled_optimizer, objective, self.unlabeled_scheduler)
+            terms |= self.trainer.update(objective, self.unlabeled_optimizer, self.unlabeled_scheduler)
         return terms
 
     def unlabeled_objective(self, step: int) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,13 +22,13 @@ from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
-from genreg.parameters import Count, CountOrZero, Fraction, NonNegative, checked
+from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
 from genreg.regularizer import Regularizer, penalized
-from genreg.run.metric import GAP, Metric
+from genreg.run.metric import GAP, VALIDATION, Metric
+from genreg.run.task import Task
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
 from genreg.task.trainer import (
-    OneOptimizer,
     Precision,
     Trainer,
     attach,
@@ -41,7 +41,7 @@ from genreg.task.trainer import (
 CPU = torch.device("cpu")
 
 
-class Classify(OneOptimizer):
+class Classify(Task):
     """Owns model, optimizer and data of one run; `step` is its update.
 
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
@@ -56,8 +56,10 @@ class Classify(OneOptimizer):
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
     measures = (ClassifierMeasure, "a measure of a classifier")
+    families = (VALIDATION, replace(VALIDATION, name="validation_clean"))
     model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
+    suggests = ("regularizer=vat",)
 
     @checked
     def __init__(
@@ -72,10 +74,12 @@ class Classify(OneOptimizer):
         measure: Mapping[str, Any] | None = None,
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
-        validation_items: Count | None = None,
-        frames: list[CountOrZero] | None = None,
-        label_noise: Fraction = 0.0,
-        corruption: Mapping[Kind, NonNegative] | None = None,
+        validation_items: Annotated[Count | None, Neutral(None)] = None,
+        frames: Annotated[list[CountOrZero] | None, Neutral(None)] = None,
+        label_noise: Annotated[Fraction, Neutral(0)] = 0.0,
+        corruption: Annotated[
+            Mapping[Kind, NonNegative] | None, Neutral({"noise": 0, "blur": 0, "shift": 0})
+        ] = None,
         seed: int = 0,
         device: torch.device = CPU,
         precision: Precision = "fp32",
@@ -91,8 +95,10 @@ class Classify(OneOptimizer):
         self.frames = frames or ()
         self._make_model(model, regularizer)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
-        self.trainer = Trainer(self.model, self.optimizer, methods=self.methods, statistics=self.statistics)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
+        self.trainer = Trainer(
+            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics
+        )
         self.measure, self.undefined = dict(measure or {}), Undefined()
         for chosen in self.measure.values():
             chosen.check(self.model, self.dataset.validation.x[:1])
@@ -180,7 +186,7 @@ class Classify(OneOptimizer):
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0); returns the objective and its unweighted terms, on the device."""
-        return self.trainer.update(self.optimizer, partial(self.objective, step), self.scheduler)
+        return self.trainer.update(partial(self.objective, step))
 
     def objective(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum."""
@@ -256,11 +262,17 @@ class Classify(OneOptimizer):
         with self.trainer.judged():
             return {"samples": picture(self.model, self.dataset, self.measure)}
 
+    def weights(self) -> dict[str, Tensor]:
+        return self.trainer.weights()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self.trainer.load_weights(weights)
+
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"methods": saved(self.methods)}
+        return self.trainer.state_dict() | {"methods": saved(self.methods)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
+        self.trainer.load_state_dict(state)
         load(self.methods, state["methods"], self.device)
 
 

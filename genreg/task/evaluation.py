@@ -1,4 +1,4 @@
-"""What is evaluated of a classifier: losses and measures of each split, and the loss on a plane."""
+"""The evaluation of a classifier: losses and measures of each split, and the loss on a plane."""
 
 import logging
 import math
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackError
 from torch import Tensor
 
 from genreg.dataset import Dataset, Split
@@ -32,7 +31,7 @@ class Undefined:
     Each measure of a run is told of once.
     """
 
-    FAULTS = (ArithmeticError, torch.linalg.LinAlgError, ArpackError)  # type: ignore[attr-defined]
+    FAULTS = (ArithmeticError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
     def __init__(self) -> None:
         self.told: set[str] = set()

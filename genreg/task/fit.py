@@ -24,7 +24,7 @@ NEEDS = {
     "pictures": "pictures",
     "tokens": "table of embeddings (scope=table)",
 }
-"""What a task may offer to methods, beside what every task does."""
+"""Parts of a step that a task may offer to methods, beside what every task does."""
 
 
 def fitting(model: Callable[..., Any], dataset: Dataset, outputs: int | None = None) -> Any:

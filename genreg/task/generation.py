@@ -1,4 +1,4 @@
-"""What is evaluated of a generator: its samples, their features and measures."""
+"""The evaluation of a generator: its samples, their features and measures."""
 
 import math
 import warnings

@@ -9,48 +9,18 @@ from torch import Tensor
 from genreg.model.landscape import Landscape
 from genreg.optimizer import Perturbed, build_optimizer, trainable
 from genreg.parameters import checked
-from genreg.run.metric import Metric
-from genreg.task.trainer import OneOptimizer, Trainer
-
-SIDE = 48  # points of the grid each way
-MARGIN = 0.1  # of what the paths span, on each side
-
-
-@torch.no_grad()
-def contours(model: Landscape, history: Mapping[str, Tensor], alive: Tensor) -> dict[str, Tensor]:
-    """`w/<name>` (SIDE,) of both coordinates and `loss` (SIDE, SIDE), rows by the second one.
-
-    history: each observed quantity, (evaluations, replicas). Empty for a landscape that has not two
-    coordinates, or whose loss they do not determine.
-    """
-    names = list(model.coordinates())
-    if len(names) != 2 or not history or not alive.any():
-        return {}
-    ends = {name: span(history[f"w/{name}"][:, alive]) for name in names}
-    first, second = ends.values()
-    columns, rows = torch.meshgrid(first, second, indexing="xy")
-    loss = model.loss_at(dict(zip(names, (columns, rows), strict=True)))
-    if loss is None:
-        return {}
-    return {"loss": loss.float(), **{f"w/{name}": at.float() for name, at in ends.items()}}
-
-
-def span(values: Tensor) -> Tensor:
-    """Evenly spaced values around these, on both sides of zero only where these are."""
-    values = values.double()
-    low, high = values.min().item(), values.max().item()
-    margin = MARGIN * (high - low) or abs(high) * MARGIN or 1.0
-    start = max(low - margin, 0.0) if low >= 0 else low - margin
-    end = min(high + margin, 0.0) if high <= 0 else high + margin
-    return torch.linspace(start, end, SIDE, dtype=torch.float64)
-
+from genreg.run.metric import Family, Metric
+from genreg.run.task import Task
+from genreg.task.trainer import Trainer
 
 CPU = torch.device("cpu")
 SMALLER = ("loss", "gradient_squared", "trace", "test_error")  # is better
 ALIVE = Metric("alive", "max")
+W = Family("w", of_replicas=True)
+Z = Family("z", of_replicas=True, otherwise="w")  # without anticorrelated noise, z is w
 
 
-class Minimize(OneOptimizer):
+class Minimize(Task):
     """Owns a landscape of N replicas and their optimizer; `step` moves all of them by one tensor program.
 
     model and optimizer are factories: `model(seed=)` and `optimizer(parameters, ...)`. There is no
@@ -67,6 +37,7 @@ class Minimize(OneOptimizer):
     groups = frozenset({"model", "optimizer", "scheduler"})
     trains = (Landscape, "a landscape")
     model: Landscape
+    families = (W, Z, W.errors, Z.errors)
     selection = None
     progress = ("w/trace", "replicas/alive")
 
@@ -89,7 +60,7 @@ class Minimize(OneOptimizer):
             optimizer, trainable(self.model), seed=seed, replicas=self.model.numbers
         )
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.trainer = Trainer(self.model, self.optimizer)
+        self.trainer = Trainer(self.model, self.optimizer, self.scheduler)
         self.metrics = [*_observed(self.model), ALIVE]
         self.steps = 0
         self.died = torch.full((len(self.model.numbers),), -1, device=device)  # step of the loss not finite
@@ -98,14 +69,13 @@ class Minimize(OneOptimizer):
     @classmethod
     def reports(cls, **parts: Any) -> dict[str, Metric]:
         observed = _observed(parts["model"](seed=0))
-        iterates = ("w", "w_stderr", "z", "z_stderr")
-        return {f"{of}/{metric.name}": metric for of in iterates for metric in observed} | {
+        return {f"{of.name}/{metric.name}": metric for of in cls.families for metric in observed} | {
             f"replicas/{ALIVE.name}": ALIVE
         }
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of every replica; returns the mean loss of those alive."""
-        terms = self.trainer.update(self.optimizer, lambda: {"loss": self.model.backward()}, self.scheduler)
+        terms = self.trainer.update(lambda: {"loss": self.model.backward()})
         loss = terms["loss"]
         self.steps = step + 1
         dying = (loss - loss != 0) & (self.died < 0)  # inf - inf and NaN - NaN are NaN: cheaper than isfinite
@@ -167,14 +137,14 @@ class Minimize(OneOptimizer):
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
         """Take up the parameters; what makes the landscape follows from the configuration."""
-        super().load_weights({**self.model.state_dict(), **weights})
+        self.trainer.load_weights({**self.model.state_dict(), **weights})
 
     def state_dict(self) -> dict[str, Any]:
         history = {name: torch.stack(v) for name, v in self.history.items()}
-        return super().state_dict() | {"steps": self.steps, "died": self.died, "history": history}
+        return self.trainer.state_dict() | {"steps": self.steps, "died": self.died, "history": history}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state)
+        self.trainer.load_state_dict(state)
         self.steps, self.died = state["steps"], state["died"].to(self.device)
         self.history = {name: list(values.cpu()) for name, values in state["history"].items()}
 
@@ -182,5 +152,41 @@ class Minimize(OneOptimizer):
 @torch.no_grad()
 def _observed(model: Landscape) -> list[Metric]:
     """The metrics that are recorded of each replica."""
-    named = {"loss", "gradient_squared", "trace", *model.coordinates()}
-    return [Metric(name, "min" if name in SMALLER else None) for name in sorted(named)]
+    places = model.coordinates()
+    return [
+        Metric(name, "min" if name in SMALLER else None, headline=name == "trace", coordinate=name in places)
+        for name in sorted({"loss", "gradient_squared", "trace", *places})
+    ]
+
+
+SIDE = 48  # points of the grid each way
+MARGIN = 0.1  # of what the paths span, on each side
+
+
+@torch.no_grad()
+def contours(model: Landscape, history: Mapping[str, Tensor], alive: Tensor) -> dict[str, Tensor]:
+    """`w/<name>` (SIDE,) of both coordinates and `loss` (SIDE, SIDE), rows by the second one.
+
+    history: each observed quantity, (evaluations, replicas). Empty for a landscape that has not two
+    coordinates, or whose loss they do not determine.
+    """
+    names = list(model.coordinates())
+    if len(names) != 2 or not history or not alive.any():
+        return {}
+    ends = {name: span(history[f"w/{name}"][:, alive]) for name in names}
+    first, second = ends.values()
+    columns, rows = torch.meshgrid(first, second, indexing="xy")
+    loss = model.loss_at(dict(zip(names, (columns, rows), strict=True)))
+    if loss is None:
+        return {}
+    return {"loss": loss.float(), **{f"w/{name}": at.float() for name, at in ends.items()}}
+
+
+def span(values: Tensor) -> Tensor:
+    """Evenly spaced values around these, on both sides of zero only where these are."""
+    values = values.double()
+    low, high = values.min().item(), values.max().item()
+    margin = MARGIN * (high - low) or abs(high) * MARGIN or 1.0
+    start = max(low - margin, 0.0) if low >= 0 else low - margin
+    end = min(high + margin, 0.0) if high <= 0 else high + margin
+    return torch.linspace(start, end, SIDE, dtype=torch.float64)

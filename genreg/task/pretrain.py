@@ -22,9 +22,10 @@ from genreg.model.passes import evaluation_mode
 from genreg.model.text import TextClassifier
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Share, checked
-from genreg.run.metric import Metric
+from genreg.run.metric import VALIDATION, Metric
+from genreg.run.task import Task
 from genreg.task.fit import fitting
-from genreg.task.trainer import OneOptimizer, Precision, Trainer, set_precision
+from genreg.task.trainer import Precision, Trainer, set_precision
 
 CPU = torch.device("cpu")
 NONE = -100
@@ -50,8 +51,8 @@ class LanguageModel(nn.Module):
         """Logits (n, V) at the positions `where` (n,) of the flattened x (B, T)."""
         states = self.encoder.encode(self.encoder.embed(x), self.encoder.mask(x))
         table = self.encoder.table()
-        asked = self.head(states.flatten(0, 1).index_select(0, where))
-        logits: Tensor = asked @ table.T / self.length + self.bias
+        hidden = self.head(states.flatten(0, 1).index_select(0, where))
+        logits: Tensor = hidden @ table.T / self.length + self.bias
         return logits
 
 
@@ -68,7 +69,7 @@ class Question:
     answers: Tensor
 
 
-class Pretrain(OneOptimizer):
+class Pretrain(Task):
     """A language model on the pool; the run's folder is what `model.pretrained` takes.
 
     objective: `masked`, tokens that were hidden (Devlin et al., arXiv:1810.04805, section 3.1: of the chosen,
@@ -81,6 +82,7 @@ class Pretrain(OneOptimizer):
     groups = frozenset({"dataset", "model", "optimizer", "scheduler"})
     trains = (TextClassifier, "a classifier of texts")
     metrics = (Metric("cross_entropy", "min", "nats a token"), Metric("accuracy", "max", "%"))
+    families = (VALIDATION,)
     selection = ("validation/cross_entropy", "min")
     progress = ("cross_entropy", "validation/cross_entropy")
 
@@ -111,7 +113,7 @@ class Pretrain(OneOptimizer):
         self.parameters = trainable(self.model)
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.trainer = Trainer(self.model, self.optimizer)
+        self.trainer = Trainer(self.model, self.optimizer, self.scheduler)
         self.checksums = {**self.dataset.checksums, **self.encoder.checksums}
         self.items, self.told = self.dataset.items, self.dataset.told
         self.mask = self.vocabulary.mask or 0  # not shown where the next token is asked for
@@ -144,26 +146,26 @@ class Pretrain(OneOptimizer):
         """InputError for a split in which no token is asked for."""
         for name in SPLITS:
             questions = self._questions(name, getattr(self.dataset, name))
-            if not any((asked.answers != NONE).any() for asked in questions):
+            if not any((question.answers != NONE).any() for question in questions):
                 raise InputError("dataset", f"texts of {name} with a token to ask for", "none")
 
     def step(self, step: int) -> dict[str, Tensor]:
-        return self.trainer.update(self.optimizer, partial(self.losses, step), self.scheduler)
+        return self.trainer.update(partial(self.losses, step))
 
     def losses(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the cross-entropy of the tokens that are asked for."""
         x = self.batch.take(self.dataset.unlabeled, step)
-        asked = self.ask(x, streams.generator(self.seed, "noise/pretrain", step, self.device))
+        question = self.ask(x, streams.generator(self.seed, "noise/pretrain", step, self.device))
         streams.begin_pass(streams.derive(self.seed, "dropout/pretrain", step), self.device)
-        total = F.cross_entropy(self.logits(asked), asked.answers, ignore_index=NONE, reduction="sum")
-        loss = total / (asked.answers != NONE).sum().clamp_min(1)  # the next token of texts of one is none
+        total = F.cross_entropy(self.logits(question), question.answers, ignore_index=NONE, reduction="sum")
+        loss = total / (question.answers != NONE).sum().clamp_min(1)  # the next token of texts of one is none
         backward(loss, self.parameters)
         return {"cross_entropy": loss, "loss": loss}
 
-    def logits(self, asked: Question) -> Tensor:
+    def logits(self, question: Question) -> Tensor:
         """(n, V), in full precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            logits: Tensor = self.model(asked.shown, asked.where)
+            logits: Tensor = self.model(question.shown, question.where)
         return logits.float()
 
     def ask(self, x: Tensor, draw: torch.Generator) -> Question:
@@ -182,9 +184,9 @@ class Pretrain(OneOptimizer):
         other = self.words[(place[where] + by) % len(self.words)]
         read = torch.where(rank < (0.9 * chosen).round(), other, tokens)
         read = torch.where(rank < (0.8 * chosen).round(), self.mask, read)
-        asked = (rank < chosen) & (place[where] != NONE)
-        shown = x.flatten().index_copy(0, where, torch.where(asked, read, tokens).to(x.dtype))
-        return Question(shown.view(x.shape), where, torch.where(asked, tokens, NONE))
+        predicted = (rank < chosen) & (place[where] != NONE)
+        shown = x.flatten().index_copy(0, where, torch.where(predicted, read, tokens).to(x.dtype))
+        return Question(shown.view(x.shape), where, torch.where(predicted, tokens, NONE))
 
     def evaluate(self) -> dict[str, float]:
         """Judge by tokens of validation and test, the same at every evaluation and for every seed."""
@@ -198,15 +200,27 @@ class Pretrain(OneOptimizer):
     def _of_split(self, name: str, split: Split) -> dict[str, float]:
         losses, right = [], []
         with evaluation_mode(self.model):
-            for asked in self._questions(name, split):
-                logits, here = self.logits(asked), asked.answers != NONE
-                losses.append(F.cross_entropy(logits[here], asked.answers[here], reduction="none"))
-                right.append((logits[here].argmax(1) == asked.answers[here]).float())
+            for question in self._questions(name, split):
+                logits, here = self.logits(question), question.answers != NONE
+                losses.append(F.cross_entropy(logits[here], question.answers[here], reduction="none"))
+                right.append((logits[here].argmax(1) == question.answers[here]).float())
         found = {"cross_entropy": torch.cat(losses), "accuracy": torch.cat(right)}
         return {f"{name}/{metric}": mean(values).value for metric, values in found.items()}
 
     def _questions(self, name: str, split: Split) -> Iterator[Question]:
         """The questions of an evaluation about a split, a few texts at a time."""
         draw = streams.generator(0, f"measure/{name}", device=self.device)
-        for index in by_length(self.encoder, split.x):
+        for index in by_length(split.x, self.encoder.mask(split.x)):
             yield self.ask(self.encoder.trimmed(split.x[index]), draw)
+
+    def weights(self) -> dict[str, Tensor]:
+        return self.trainer.weights()
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self.trainer.load_weights(weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.trainer.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.trainer.load_state_dict(state)

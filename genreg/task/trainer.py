@@ -1,4 +1,4 @@
-"""What every task does around an optimizer's step: attach methods, sum their penalties, project, judge."""
+"""The work of every task around an optimizer's step: attach methods, project, judge, save and load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,68 +13,15 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import Perturbed, evaluation_weights
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, check_state, overrides
-from genreg.run.task import Task
 
 Precision = Literal["fp32", "tf32", "bf16"]
-
-
-def set_precision(precision: Precision) -> None:
-    """Let float32 products use tf32, or forbid it; bf16 is a matter of each pass."""
-    tf32 = precision == "tf32"
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
 
 
 Methods = dict[str, Regularizer]
 
 
-def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
-    """Attach the methods that do anything to a model; they come in the order in which they run.
-
-    Each draws the same random numbers as if it were alone and moves nothing of another, although torch reads
-    a weight when it registers a second parametrization. Those that keep something (a teacher) are attached
-    last, so that their copy of the model has what all others attached. Raises InputError for a method whose
-    state no checkpoint would hold.
-    """
-    chosen = active(methods)
-    for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
-        method.name = name
-        with torch.random.fork_rng(devices=[]), uncounted():
-            method.attach(model)
-        check_state(name, method)
-    return chosen
-
-
-def with_hook(methods: Methods, hook: str) -> Methods:
-    """The methods that have that hook of their own."""
-    return {name: method for name, method in methods.items() if overrides(method, hook)}
-
-
-def saved(methods: Methods) -> dict[str, Any]:
-    """The state of every method that keeps any, for a checkpoint."""
-    for name, method in methods.items():
-        check_state(name, method)
-    return {name: state for name, method in methods.items() if (state := method.state_dict())}
-
-
-def load(methods: Methods, states: Mapping[str, Any], device: torch.device) -> None:
-    """Take up what `saved` gave, on the device of the run."""
-    for name, state in states.items():
-        methods[name].load_state_dict(_moved(state, device))
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: _moved(node, device) for key, node in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(node, device) for node in value)
-    return value
-
-
 class Trainer:
-    """A model, the optimizers that move it, and the methods that act on it.
+    """A model, its optimizer, perhaps a scheduler of the learning rate, and the methods that act on it.
 
     optimizers: all that move the model's parameters, since the noise of each lies on the same weights.
     statistics: those that the model's passes move. average: a copy of the model that is judged in its place,
@@ -82,21 +29,27 @@ class Trainer:
     """
 
     def __init__(
-        self, model: nn.Module, *optimizers: Optimizer, methods: Mapping[str, Regularizer] | None = None,
-        statistics: RunningStatistics | None = None, average: nn.Module | None = None,
+        self, model: nn.Module, optimizer: Optimizer, scheduler: Any = None, *,
+        methods: Mapping[str, Regularizer] | None = None, statistics: RunningStatistics | None = None,
+        average: nn.Module | None = None,
     ) -> None:  # fmt: skip
-        self.model, self.optimizers, self.average = model, list(optimizers), average
+        self.model, self.optimizer, self.scheduler, self.average = model, optimizer, scheduler, average
+        self.optimizers = [optimizer]
         self.methods = dict(methods or {})
         self.projecting = with_hook(self.methods, "project")
         self.statistics = statistics or RunningStatistics(model)
 
     def update(
-        self, optimizer: Optimizer, objective: Callable[[], dict[str, Tensor]], scheduler: Any = None
-    ) -> dict[str, Tensor]:
-        """Make one step of `optimizer` and what follows any step; the detached terms of `forward.update`.
+        self, objective: Callable[[], dict[str, Tensor]], optimizer: Optimizer | None = None,
+        scheduler: Any = None,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Make one step and what follows any step; returns the detached terms of `forward.update`.
 
         In this order: running statistics settle, methods project, the learning rate moves.
+        optimizer, scheduler: others of the same weights than the trainer's own.
         """
+        if optimizer is None:
+            optimizer, scheduler = self.optimizer, self.scheduler
         terms = update(optimizer, objective)
         self.statistics.settle()
         if self.projecting:
@@ -106,6 +59,30 @@ class Trainer:
         if scheduler:
             scheduler.step()
         return {name: term.detach() for name, term in terms.items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's parameters and buffers, as evaluated."""
+        with self.judged():
+            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take up `weights` of another process, to be judged: training ends here."""
+        self.model.load_state_dict(weights)
+        self.end()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, beside its number, the configuration and the methods."""
+        return {
+            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up `state_dict` of another process."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
 
     @contextmanager
     def denoised(self) -> Iterator[None]:
@@ -154,6 +131,58 @@ class Trainer:
         return next(own, self.average)
 
 
+def attach(methods: Mapping[str, Regularizer], model: nn.Module) -> Methods:
+    """Attach the methods that do anything to a model; they come in the order in which they run.
+
+    Each draws the same random numbers as if it were alone and moves nothing of another, although torch reads
+    a weight when it registers a second parametrization. Those that keep something (a teacher) are attached
+    last, so that their copy of the model has what all others attached. Raises InputError for a method whose
+    state no checkpoint would hold.
+    """
+    chosen = active(methods)
+    for name, method in sorted(chosen.items(), key=lambda item: bool(item[1].keeps)):
+        method.name = name
+        with torch.random.fork_rng(devices=[]), uncounted():
+            method.attach(model)
+        check_state(name, method)
+    return chosen
+
+
+def with_hook(methods: Methods, hook: str) -> Methods:
+    """The methods that have that hook of their own."""
+    return {name: method for name, method in methods.items() if overrides(method, hook)}
+
+
+def saved(methods: Methods) -> dict[str, Any]:
+    """The state of every method that keeps any, for a checkpoint."""
+    for name, method in methods.items():
+        check_state(name, method)
+    return {name: state for name, method in methods.items() if (state := method.state_dict())}
+
+
+def load(methods: Methods, states: Mapping[str, Any], device: torch.device) -> None:
+    """Take up what `saved` gave, on the device of the run."""
+    for name, state in states.items():
+        methods[name].load_state_dict(_moved(state, device))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, Mapping):
+        return {key: _moved(node, device) for key, node in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(node, device) for node in value)
+    return value
+
+
+def set_precision(precision: Precision) -> None:
+    """Let float32 products use tf32, or forbid it; bf16 is a matter of each pass."""
+    tf32 = precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
+
+
 @contextmanager
 def exchanged(model: nn.Module, other: nn.Module) -> Iterator[None]:
     """Give the model the parameters and buffers of a copy of it, then its own back."""
@@ -171,33 +200,3 @@ def exchanged(model: nn.Module, other: nn.Module) -> Iterator[None]:
 def _copy(to: Sequence[Tensor], source: Sequence[Tensor]) -> None:
     for ours, theirs in zip(to, source, strict=True):
         ours.copy_(theirs)
-
-
-class OneOptimizer(Task):
-    """A model, its optimizer and perhaps a scheduler of the learning rate."""
-
-    trainer: Trainer
-    optimizer: torch.optim.Optimizer
-    scheduler: Any = None
-
-    def weights(self) -> dict[str, Tensor]:
-        """The trained model: its parameters and buffers, as evaluated."""
-        with self.trainer.judged():
-            return {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
-
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        super().load_weights(weights)
-        self.trainer.end()
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, beside its number and the configuration."""
-        return {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-        }  # fmt: skip
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])

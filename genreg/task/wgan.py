@@ -24,7 +24,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer, penalized
-from genreg.run.metric import Metric
+from genreg.run.metric import VALIDATION, Family, Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
 from genreg.task.generation import LOSSES, GanEvaluation, LossName, reported, signed
@@ -52,6 +52,8 @@ class WGAN(Task):
     )
     trains = (Gan, "a generator and a critic")
     measures = (GanMeasure, "a measure of a generator, for task=wgan")
+    families = (VALIDATION, VALIDATION.errors, Family("test").errors)
+    baselines = (*Task.baselines, "clip")
     model: Gan
 
     @checked
@@ -172,7 +174,7 @@ class WGAN(Task):
         with torch.no_grad():
             fake = self.generate(len(real), "critic", number, y)
         objective = partial(self.critic_objective, number, real, fake, y)
-        return self.critic_trainer.update(self.optimizer, objective)
+        return self.critic_trainer.update(objective)
 
     def critic_objective(
         self, number: int, real: Tensor, fake: Tensor, y: Tensor | None
@@ -190,9 +192,7 @@ class WGAN(Task):
 
     def generator_step(self, step: int) -> dict[str, Tensor]:
         """One update of the generator against the frozen critic, then of the generator's average."""
-        terms = self.generator_trainer.update(
-            self.generator_optimizer, partial(self.generator_objective, step)
-        )
+        terms = self.generator_trainer.update(partial(self.generator_objective, step))
         if self.ema_decay:
             with self.generator_trainer.noise_free():
                 self._move_average()

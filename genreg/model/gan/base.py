@@ -1,4 +1,4 @@
-"""What every pair of players has: latents to data, data to scores."""
+"""Base of every pair of players: latents to data, data to scores."""
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ class Critic(nn.Module):
         self.layers, self.classes = layers, classes
 
     def joined(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """What enters the layers: x, before its label's channels."""
+        """The input of the layers: x, before its label's channels."""
         return _join(x, y, self.classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

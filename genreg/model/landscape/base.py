@@ -39,7 +39,7 @@ class Landscape(nn.Module, ABC):
         """Trace of the Hessian of L in closed form, (N,)."""
 
     def coordinates(self) -> dict[str, Tensor]:
-        """What else is worth recording of each replica, (N,) each."""
+        """Further quantities to record of each replica, (N,) each."""
         return {}
 
     def loss_at(self, coordinates: dict[str, Tensor]) -> Tensor | None:
@@ -68,7 +68,7 @@ class Landscape(nn.Module, ABC):
 
 
 def instance_generator(instance: int) -> torch.Generator:
-    """Of the data of a random problem: the same for every seed and replica."""
+    """The generator of a random problem: the same for every seed and replica."""
     return streams.generator(instance, "landscape")
 
 

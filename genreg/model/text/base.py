@@ -1,7 +1,8 @@
 """Classifiers of texts, and tables that were trained before."""
 
 import pickle
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -19,37 +20,57 @@ from genreg.run.folder import find_runs, weights_of
 Pooling = Literal["mean", "max", "cls"]
 
 
-class TextClassifier(Classifier):
-    """A classifier of rows of token numbers (B, T): `embed` looks them up, `encode` gives (B, T, states).
+class TextClassifier(nn.Module, ABC):
+    """The part of a classifier that reads rows of token numbers (B, T), in front of `Classifier`'s.
+
+    `embed` looks tokens up in a table, `encode` gives a state for each (B, T, states), and one vector of a
+    text is pooled of them.
 
     pooling: `mean` or `max` over positions that are not padding, or the state of the first token, `cls`.
     dropout: share of the numbers of a text's vector that are dropped.
-    sees_next: whether a state reads tokens behind its own.
+    width: of a table of its own, drawn from N(0, 1); None for a model that brings another.
+    normalize_embeddings: rows are shifted and scaled so that over the pool's tokens each coordinate has mean
+    0 and variance 1 (Miyato, Dai and Goodfellow, arXiv:1605.07725, equation 1): a perturbation of a given
+    length cannot be made small by longer embeddings.
+    sees_next: true if a state reads tokens behind its own.
     spread: standard deviation of the numbers of the table, when they were drawn.
     """
 
     sees_next = True
     spread = 1.0
+    frequencies: Tensor
+    checksums: Mapping[str, str]
 
     def __init__(
-        self, *, vocabulary: Vocabulary, outputs: int, states: int, pooling: Pooling, dropout: float
-    ) -> None:
+        self, *, vocabulary: Vocabulary, outputs: int, states: int, pooling: Pooling, dropout: float,
+        width: int | None = None, normalize_embeddings: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.pad, self.states, self.pooling = vocabulary.pad, states, pooling
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(states, outputs)
+        if width is not None:
+            self.embeddings = nn.Embedding(len(vocabulary), width, padding_idx=self.pad)
+            self.normalize_embeddings = normalize_embeddings
+            self.register_buffer("frequencies", vocabulary.frequencies[:, None], persistent=False)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, T, width) rows of the table."""
+        """Rows of the table, (B, T, width)."""
         return F.embedding(x, self.table(), padding_idx=self.pad)
 
-    @abstractmethod
     def table(self) -> Tensor:
-        """(V, width) what `embed` looks up, with its history."""
+        """The rows that `embed` looks up, (V, width), with their history."""
+        v = self.embeddings.weight
+        if not self.normalize_embeddings:
+            return v
+        frequencies = self.frequencies.to(v.dtype)
+        centered = v - (frequencies * v).sum(0)
+        variance = (frequencies * centered.square()).sum(0)
+        return centered / variance.clamp_min(torch.finfo(v.dtype).tiny).sqrt()
 
     @abstractmethod
     def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(B, T, states) of an embedded batch; what stands at padding means nothing."""
+        """The states (B, T, states) of an embedded batch; those at padding mean nothing."""
 
     def mask(self, x: Tensor) -> Tensor:
         return x != self.pad
@@ -61,37 +82,6 @@ class TextClassifier(Classifier):
 
     def trimmed(self, x: Tensor) -> Tensor:
         return x[:, : int(self.mask(x).sum(1).max())]
-
-
-class OwnTable(TextClassifier):
-    """With a table of its own, drawn from N(0, 1).
-
-    normalize_embeddings: rows are shifted and scaled so that over the pool's tokens each coordinate has mean
-    0 and variance 1 (Miyato, Dai and Goodfellow, arXiv:1605.07725, equation 1): a perturbation of a given
-    length cannot be made small by longer embeddings.
-    """
-
-    def __init__(
-        self, *, vocabulary: Vocabulary, width: int, outputs: int, states: int, pooling: Pooling,
-        dropout: float, normalize_embeddings: bool,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            vocabulary=vocabulary, outputs=outputs, states=states, pooling=pooling, dropout=dropout
-        )
-        self.embeddings = nn.Embedding(len(vocabulary), width, padding_idx=self.pad)
-        self.normalize_embeddings = normalize_embeddings
-        self.register_buffer("frequencies", vocabulary.frequencies[:, None], persistent=False)
-
-    frequencies: Tensor
-
-    def table(self) -> Tensor:
-        v = self.embeddings.weight
-        if not self.normalize_embeddings:
-            return v
-        frequencies = self.frequencies.to(v.dtype)
-        centered = v - (frequencies * v).sum(0)
-        variance = (frequencies * centered.square()).sum(0)
-        return centered / variance.clamp_min(torch.finfo(v.dtype).tiny).sqrt()
 
 
 def pooled(states: Tensor, mask: Tensor | None, pooling: Pooling) -> Tensor:

@@ -6,17 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from genreg.dataset.tokenizer import Vocabulary
-from genreg.model.text.base import OwnTable, Pooling, load_pretrained
+from genreg.model.base import Classifier
+from genreg.model.text.base import Pooling, TextClassifier, load_pretrained
 from genreg.parameters import Count, Fraction, checked
 
 
-class CharCNN(OwnTable):
+class CharCNN(TextClassifier, Classifier):
     """Convolutions of several lengths side by side, relu, and the largest value over positions.
 
     Kim, arXiv:1408.5882, equations 2 to 4; zeros stand around a text, so that every position has a state.
 
     width: of an embedding. kernel_sizes: tokens that each convolution reads. channels: of each of them.
-    pretrained: folder of a run of task=pretrain with the same data and model; `OwnTable` has the others.
+    pretrained: folder of a run of task=pretrain with the same data and model; others: `TextClassifier`.
     """
 
     @checked

@@ -6,19 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from genreg.dataset.tokenizer import Vocabulary
-from genreg.model.passes import wanted
-from genreg.model.text.base import OwnTable, Pooling, load_pretrained
+from genreg.model.base import Classifier
+from genreg.model.passes import differentiated_twice
+from genreg.model.text.base import Pooling, TextClassifier, load_pretrained
 from genreg.parameters import Count, Fraction, checked
 
 
-class GRU(OwnTable):
+class GRU(TextClassifier, Classifier):
     """One layer of gated recurrent units from the first token to the last, and one back.
 
     Cho et al., arXiv:1406.1078, equations 5 to 8, as torch has them. The way back begins at the last token
     of each text, not in its padding.
 
     width: of an embedding. units: of each way. bidirectional: false leaves out the way back.
-    pretrained: folder of a run of task=pretrain with the same data and model; `OwnTable` has the others.
+    pretrained: folder of a run of task=pretrain with the same data and model; others: `TextClassifier`.
     """
 
     @checked
@@ -46,7 +47,8 @@ class GRU(OwnTable):
         load_pretrained(self, pretrained)
 
     def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        fused = self.training and not wanted()  # cuDNN has no backward pass in evaluation, and no second one
+        # cuDNN has no backward pass in evaluation mode, and no second derivative in any
+        fused = self.training and not differentiated_twice()
         with torch.backends.cudnn.flags(enabled=fused):
             forth, _ = self.forth(embedding)
             if self.back is None:

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genreg.dataset.encoder import EncoderTokenizer, first_line, reading, transformers
 from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
+from genreg.model.base import Classifier
 from genreg.model.passes import recompute
-from genreg.model.text.base import Pooling
-from genreg.model.text.encoder import Attention, Encoded
+from genreg.model.text.base import Pooling, TextClassifier
+from genreg.model.text.encoder import Attention, check_length, layers_of, states_of, words_of
 from genreg.parameters import Count, CountOrZero, Fraction, checked
 
 
-class PretrainedEncoder(Encoded):
+class PretrainedEncoder(TextClassifier, Classifier):
     """A dense layer on a pretrained encoder, both trained (Devlin et al., arXiv:1810.04805, section 3.2).
 
     name: on the hub, or a local folder that `save_pretrained` wrote; the data must be cut by its own
@@ -28,6 +29,8 @@ class PretrainedEncoder(Encoded):
     layers, for memory. random_weights: its architecture, with weights drawn by `seed`. attention: `sdpa`, or
     `eager`: plain products, so that all passes draw the same masks on a GPU too.
     """
+
+    encoder: Any
 
     @checked
     def __init__(
@@ -47,9 +50,13 @@ class PretrainedEncoder(Encoded):
     ) -> None:
         with reading(name, "model.name"):
             config = transformers().AutoConfig.from_pretrained(name)
-        super().__init__(config, vocabulary=vocabulary, outputs=outputs, pooling=pooling, dropout=dropout)
+        super().__init__(
+            vocabulary=vocabulary, outputs=outputs, states=config.hidden_size, pooling=pooling,
+            dropout=dropout,
+        )  # fmt: skip
+        self.spread = getattr(config, "initializer_range", 1.0)
         self.encoder = drawn(config, attention) if random_weights else read(name, config, attention)
-        self.check_length(input_shape[0])
+        check_length(self.encoder, input_shape[0])
         check_vocabulary(name, vocabulary, len(self.table()), own=not random_weights)
         if not random_weights:
             self.checksums = {name: digest(self.encoder)}
@@ -60,15 +67,21 @@ class PretrainedEncoder(Encoded):
         if frozen_layers:
             self._freeze(frozen_layers)
         if gradient_checkpointing:
-            recompute(self.layers())
+            recompute(layers_of(self.encoder))
 
     def _freeze(self, count: int) -> None:
-        layers = self.layers()
+        layers = layers_of(self.encoder)
         if count > len(layers):
             raise InputError("model.frozen_layers", f"at most {len(layers)} (layers)", count)
         below = getattr(self.encoder, "embeddings", self.encoder.get_input_embeddings())
         for part in (below, *layers[:count]):
             part.requires_grad_(False)
+
+    def table(self) -> Tensor:
+        return words_of(self.encoder)
+
+    def encode(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+        return states_of(self.encoder, embedding, mask)
 
 
 def drawn(config: Any, attention: Attention) -> nn.Module:
@@ -111,7 +124,7 @@ def digest(module: nn.Module) -> str:
 
 
 def options(config: Any, attention: Attention) -> dict[str, Any]:
-    """How an encoder is made: its states only, in torch's own precision."""
+    """Arguments that make an encoder of its states only, in torch's own precision."""
     kind = transformers().MODEL_MAPPING.get(type(config), None)
     plain = kind is not None and "add_pooling_layer" in inspect.signature(kind.__init__).parameters
     found: dict[str, Any] = {"attn_implementation": attention, "dtype": torch.get_default_dtype()}

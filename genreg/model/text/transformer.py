@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
-from genreg.model.text.base import OwnTable, Pooling, load_pretrained
+from genreg.model.base import Classifier
+from genreg.model.text.base import Pooling, TextClassifier, load_pretrained
 from genreg.parameters import Count, Fraction, checked
 
 
@@ -31,7 +32,7 @@ class Block(nn.Module):
         return h + self.dropout(self.ahead(self.ahead_norm(h)))  # type: ignore[no-any-return]
 
 
-class Transformer(OwnTable):
+class Transformer(TextClassifier, Classifier):
     """A small transformer, normalized before each part (Xiong et al., arXiv:2002.04745).
 
     Vaswani et al., arXiv:1706.03762, with learned positions. They are added behind `embed`: a perturbation
@@ -39,7 +40,7 @@ class Transformer(OwnTable):
 
     width: of an embedding and of the states. causal: a position attends to none behind it.
     dropout: of each part and of a text's vector.
-    pretrained: folder of a run of task=pretrain with the same data and model; `OwnTable` has the others.
+    pretrained: folder of a run of task=pretrain with the same data and model; others: `TextClassifier`.
     """
 
     @checked

@@ -32,7 +32,7 @@ def interval(
 
 
 @dataclass(frozen=True)
-class Row:
+class DotRow:
     """A name with the values of keys that rows have in common; texts are shown where a pointer rests."""
 
     color: int
@@ -41,7 +41,7 @@ class Row:
     texts: Mapping[int, str] = field(default_factory=dict)
 
 
-def dots(title: str, x_label: str, rows: Sequence[Row]) -> Markup:
+def dots(title: str, x_label: str, rows: Sequence[DotRow]) -> Markup:
     """A dot for each value and a bar at the row's mean; a thread joins the dots of one key."""
     height = TOP + PITCH * len(rows) + BOTTOM
     x = Axis([v for row in rows for v in row.values.values()], LEFT, WIDTH - RIGHT)
@@ -101,7 +101,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things stand: the plot's ends, how high a row is, and what is above it."""
+    """The places of things: both ends of the plot, the height of a row, and the letters that fit."""
 
     width: float
     start: float
@@ -111,21 +111,21 @@ class Layout:
     stacked: bool  # names and numbers above the line, not beside it
 
     def row(self, top: float) -> tuple[float, float]:
-        """Where the words of a row stand, and where its line is drawn."""
+        """The heights of the words of a row, and of its line."""
         return (top + 13, top + 26) if self.stacked else (top + 15, top + 11)
 
 
 WIDE = Layout(920, 250, 640, 22, 30, False)
 NARROW = Layout(380, 8, 372, 38, 19, True)
-HEADER, BOTTOM = 26, 66
+HEADER, FOOT = 26, 66
 
 
 def forest(title: str, groups: Sequence[Group], layout: Layout) -> Markup:
     """A header for each group, a row for each effect; those beyond the scale end in an arrow."""
     reach = _reach([effect for group in groups for effect in group.effects])
     x = Axis([-reach, reach], layout.start, layout.end)
-    height = HEADER * len(groups) + layout.pitch * sum(len(g.effects) for g in groups) + BOTTOM
-    marks, top = _scale(x, height - BOTTOM), 0.0
+    height = HEADER * len(groups) + layout.pitch * sum(len(g.effects) for g in groups) + FOOT
+    marks, top = _scale(x, height - FOOT), 0.0
     for group in groups:
         words = write(short(group.name, int(layout.width / 8.2)), 0, top + 18, "start", "label group")
         marks.append(tag("a", words, href=group.link))
@@ -138,7 +138,7 @@ def forest(title: str, groups: Sequence[Group], layout: Layout) -> Markup:
 
 
 def _reach(effects: Sequence[Effect]) -> float:
-    """How far the scale goes to each side: a few effects far out do not flatten all others."""
+    """The reach of the scale to each side, such that a few effects far out do not flatten all others."""
     means = sorted(abs(e.mean) for e in effects if math.isfinite(e.mean))
     ends = [abs(v) for e in effects for v in (e.low, e.mean, e.high) if math.isfinite(v)]
     return min(max(ends), max(4.0, 2 * simple.median(means))) if means else 1.0
@@ -181,7 +181,7 @@ def _drawn(effect: Effect, x: Axis, y: float) -> list[Markup]:
 
 
 def _key(verdicts: Sequence[str], y: float) -> list[Markup]:
-    """What the shapes mean."""
+    """The meaning of each shape."""
     marks, at = [], 8.0
     for verdict in [v for v in SHAPES if v in verdicts] + ["undecided"] * any(
         v not in SHAPES for v in verdicts

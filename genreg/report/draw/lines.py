@@ -19,7 +19,7 @@ MARKERS = (
 """A shape for each color."""
 
 Back = Callable[[Axis, Axis], Sequence[Markup]]
-"""What is drawn below the lines, given both axes."""
+"""Draws what lies below the lines, given both axes."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def chart(
 ) -> Markup:
     """Lines over x.
 
-    log_y: None is where their values ask for it. within: what y shows beside the lines; None is their bands,
-    which are otherwise cut. rings: color and point of each.
+    log_y: None is where their values ask for it. within: values that y shows besides the lines; None is
+    their bands, which are otherwise cut. rings: color and point of each.
     """
     ends = [v for line in lines for v in (*line.low, *line.high)] if within is None else within
     values = [v for line in lines for v in line.y]
@@ -97,7 +97,7 @@ def mark(color: int, x: float, y: float, title: str = "") -> Markup:
 
 
 def chip(color: int) -> Markup:
-    """What a legend shows of a line."""
+    """The picture of a line in a legend."""
     line = tag("line", x1=0, x2=30, y1=6, y2=6, class_=f"line c{color}")
     return tag("svg", line + mark(color, 15, 6), viewBox="0 0 30 12", class_="chip", aria_hidden="true")
 
@@ -121,7 +121,7 @@ def _band(line: Line, x: Axis, y: Axis) -> Markup:
 
 
 def _names(lines: Sequence[Line], x: Axis, y: Axis) -> list[Markup]:
-    """Each name beside the end of its line, moved where two would meet; a thread leads to those moved."""
+    """Names at the ends of their lines, moved where two would meet; a thread leads to those moved."""
     found = sorted((y.inside(_last(line)), k) for k, line in enumerate(lines))
     marks, right = [], x.end
     for (place, k), moved in zip(found, apart([p for p, _ in found], 14, y.start), strict=True):
@@ -138,7 +138,7 @@ def _last(line: Line) -> float:
     return next((b for b in reversed(line.y) if math.isfinite(b)), 0.0)
 
 
-LEFT, BOTTOM = 70, 44
+SIDE, FOOT = 70, 44  # of a heat map, whose names need more room
 
 Cells = Mapping[tuple[int, int], tuple[float, str]]
 """The value of a (column, row), and its text."""
@@ -148,16 +148,16 @@ def heat_map(
     title: str, x_label: str, y_label: str, x: Sequence[str], y: Sequence[str], values: Cells
 ) -> Markup:
     """Cells with their texts; darker is larger."""
-    width, height = (WIDTH - LEFT - RIGHT) / len(x), (HEIGHT - TOP - BOTTOM) / len(y)
+    width, height = (WIDTH - SIDE - RIGHT) / len(x), (HEIGHT - TOP - FOOT) / len(y)
     numbers = [value for value, _ in values.values()]
     low, spread = min(numbers), (max(numbers) - min(numbers)) or 1.0
     marks: list[Markup] = []
     for (column, row), (value, text) in values.items():
-        place = (LEFT + column * width, TOP + row * height)
+        place = (SIDE + column * width, TOP + row * height)
         marks += _cell(*place, width, height, (value - low) / spread, text)
-    marks += [write(name, LEFT + (k + 0.5) * width, HEIGHT - BOTTOM + 16) for k, name in enumerate(x)]
-    marks += [write(name, LEFT - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(y)]
-    middle = ((LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2)
+    marks += [write(name, SIDE + (k + 0.5) * width, HEIGHT - FOOT + 16) for k, name in enumerate(x)]
+    marks += [write(name, SIDE - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(y)]
+    middle = ((SIDE + WIDTH - RIGHT) / 2, (TOP + HEIGHT - FOOT) / 2)
     return frame(title, WIDTH, HEIGHT, [*marks, *labels(x_label, y_label, *middle, HEIGHT - 5)])
 
 

@@ -24,7 +24,7 @@ def write(text: str, x: float, y: float, anchor: str = "middle", class_: str = "
 
 
 def short(text: str, letters: int) -> str:
-    """At most so many letters, what a picture has room for: arms often differ in how their names end."""
+    """Cut a text to so many letters, in its middle: arms often differ in how their names end."""
     if len(text) <= letters:
         return text
     end = letters // 2
@@ -32,7 +32,7 @@ def short(text: str, letters: int) -> str:
 
 
 def frame(title: str, width: float, height: float, inside: Iterable[Markup], **attributes: object) -> Markup:
-    """The whole picture; what it shows is said to those who do not see it."""
+    """The picture of these marks; what it shows is said to those who do not see it."""
     content = tag("title", title) + Markup("").join(inside)
     given = {"role": "img", "aria_label": title, "class_": "chart"} | attributes
     return tag("svg", content, viewBox=f"0 0 {width:g} {height:g}", **given)
@@ -91,11 +91,11 @@ class Axis:
         return [k * step for k in range(first, math.floor(self.high / step) + 1)]
 
     def __str__(self) -> str:
-        """What the page's script turns a place back into a value with."""
+        """The numbers with which the page's script turns a place back into a value."""
         return f"{self.start:g} {self.end:g} {self.low:.6g} {self.high:.6g} {int(self.log)}"
 
 
 def wide_range(values: Sequence[float]) -> bool:
-    """Whether a logarithmic axis shows these values better."""
+    """True if a logarithmic axis shows these values better."""
     finite = [v for v in values if math.isfinite(v)]
     return bool(finite) and min(finite) > 0 and max(finite) / min(finite) > 8

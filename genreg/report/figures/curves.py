@@ -9,12 +9,12 @@ from markupsafe import Markup
 
 from genreg.report.draw.lines import LETTERS, Line, chart
 from genreg.report.draw.svg import wide_range
-from genreg.report.judge.result import ArmResult, PartResult, drawn
-from genreg.report.read.runs import Run
-from genreg.report.tell.numbers import titled
+from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
+from genreg.report.output.numbers import titled
 from genreg.run import replicas
+from genreg.run.read import Run
 
-SEEDS = 50  # drawn of an arm
+SEEDS = 50  # shown of an arm
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Figure:
 
 
 def some_of(shown: int, result: PartResult) -> str:
-    """What a caption says where not all arms are drawn."""
-    return f"; {shown} of {len(result.arms)} arms, the best" if shown < len(result.arms) else ""
+    """The end of a caption where not all arms are shown."""
+    return f"; the best {shown} of {len(result.arms)} arms are shown" if shown < len(result.arms) else ""
 
 
 def unnamed(found: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
@@ -47,21 +47,18 @@ def curves(result: PartResult) -> list[Figure]:
     part, seen = result.part, set[str]()
     found = []
     for metric in filter(None, (part.metric, part.select, (part.threshold or {}).get("metric"))):
-        figure = None if _name(metric) in seen else _curves(result, metric)
+        name = part.describe(metric).name
+        figure = None if name in seen else _curves(result, metric)
         if figure:  # test and validation look alike: the first that there are rows of
             found.append(figure)
-            seen.add(_name(metric))
+            seen.add(name)
     return found
-
-
-def _name(metric: str) -> str:
-    return metric.partition("/")[2] or metric
 
 
 def _curves(result: PartResult, metric: str) -> Figure | None:
     described = result.part.describe(metric)
     found = []
-    for color, arm in drawn(result):
+    for color, arm in plotted_arms(result):
         runs = arm.arm.done[:SEEDS]
         x, y = _of_replicas(runs, metric) if result.replicas else _of_runs(runs, metric)
         if len(x) > 1:
@@ -81,7 +78,7 @@ def _curves(result: PartResult, metric: str) -> Figure | None:
 
 
 def _crosses_zero(y: np.ndarray) -> bool:
-    """Whether one standard deviation below the mean of values that are never negative is."""
+    """True if a band of one standard deviation would reach below zero where no value does."""
     return len(y) > 1 and bool((y >= 0).all() and (y.mean(0) < y.std(0, ddof=1)).any())
 
 
@@ -97,7 +94,7 @@ def _line(color: int, name: str, x: np.ndarray, y: np.ndarray, robust: bool, ban
 
 
 def _of_runs(runs: Sequence[Run], metric: str) -> History:
-    """At the steps that all runs have."""
+    """The values of each run, at the steps that all of them have."""
     found = [{row["step"]: row[metric] for row in run.folder.rows_with(metric)} for run in runs]
     found = [row for row in found if row]
     common = sorted(set.intersection(*(set(row) for row in found))) if found else []
@@ -106,7 +103,7 @@ def _of_runs(runs: Sequence[Run], metric: str) -> History:
 
 
 def _of_replicas(runs: Sequence[Run], metric: str) -> History:
-    """Those of all runs that stayed finite; none where runs were evaluated at different steps."""
+    """The replicas of all runs that stayed finite; none where runs were evaluated at different steps."""
     found = [a for run in runs if (a := replicas.arrays(run.path, ["step", metric]))]
     if len({a["step"].tobytes() for a in found}) != 1:
         return np.zeros(0), np.zeros((0, 0))
@@ -117,7 +114,7 @@ def _of_replicas(runs: Sequence[Run], metric: str) -> History:
 def times(result: PartResult) -> Figure | None:
     """A line for each arm, up by one run at its first evaluation beyond the threshold."""
     threshold = result.part.threshold
-    found = [(color, arm) for color, arm in drawn(result) if arm.times]
+    found = [(color, arm) for color, arm in plotted_arms(result) if arm.times]
     if not threshold or not any(arm.reached for _, arm in found):
         return None
     end = max(_last_step(arm) for _, arm in found)

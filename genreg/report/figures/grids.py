@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from genreg.report.draw.lines import Line, chart, heat_map
 from genreg.report.draw.svg import wide_range
 from genreg.report.figures.curves import Figure, unnamed
-from genreg.report.judge.result import ArmResult, PartResult, drawn
-from genreg.report.judge.tuning import Tuning
-from genreg.report.tell.numbers import number, titled
+from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
+from genreg.report.judge.tuning import TuningResult
+from genreg.report.output.numbers import number, titled
 
 
 def grids(result: PartResult) -> list[Figure]:
@@ -33,7 +33,7 @@ def _varies(key: str, arms: Sequence[ArmResult]) -> bool:
 
 
 def are_numbers(values: Sequence[object]) -> bool:
-    """Whether they can stand on an axis."""
+    """True if all are numbers that can stand on an axis."""
     return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
 
 
@@ -70,13 +70,13 @@ def last(key: str) -> str:
     return key.rsplit(".", 1)[-1]
 
 
-Tuned = tuple[int, str, Tuning]
+Tuned = tuple[int, str, TuningResult]
 """Color and name of an arm, and its trials."""
 
 
 def tuning(result: PartResult) -> list[Figure]:
     """The best of so many trials, and the trials over each number that they vary."""
-    found = [(color, arm.arm.name, arm.tuning) for color, arm in drawn(result) if arm.tuning]
+    found = [(color, arm.arm.name, arm.tuning) for color, arm in plotted_arms(result) if arm.tuning]
     found = [one for one in found if any(trial.scores for trial in one[2].trials)]
     keys = dict.fromkeys(key for *_, tuned in found for key in tuned.space)
     figures = [_expected(found), *(_scores_against(found, key) for key in keys)]

@@ -13,12 +13,12 @@ from markupsafe import Markup
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import Figure
-from genreg.report.judge.result import PartResult, drawn
-from genreg.report.read.runs import Run
+from genreg.report.judge.result import PartResult, plotted_arms
 from genreg.report.read.values import chosen_row
 from genreg.run import replicas
+from genreg.run.read import Run
 
-PATHS = 4  # drawn of an arm
+PATHS = 4  # shown of an arm
 LEVELS = 9
 DECADES = 4  # below the highest contour
 
@@ -30,9 +30,9 @@ def paths(result: PartResult) -> Figure | None:
     """Paths of the first replicas of each arm's first run."""
     lines: list[Line] = []
     legend, names, folders = [], list[str](), []
-    for color, arm in drawn(result):
+    for color, arm in plotted_arms(result):
         run = next(iter(arm.arm.done), None)
-        names = (replicas.coordinates(run.path) if run else []) or names
+        names = (replicas.coordinates(run.path, run.summary.get("metrics")) if run else []) or names
         arrays = replicas.arrays(run.path, names) if run and len(names) == 2 else None
         if run and arrays:
             legend.append((color, arm.arm.name))
@@ -56,7 +56,7 @@ def _paths(color: int, x: np.ndarray, y: np.ndarray) -> list[Line]:
 
 
 def contours(folders: Sequence[Path], names: Sequence[str]) -> list[Contour]:
-    """Lines of equal loss, at levels common to all runs: of the widest grid, then of what lies beside it."""
+    """Lines of equal loss, at levels common to all runs: of the widest grid, then of what the others add."""
     found = [g for folder in folders if (g := replicas.contours(folder, names))]
     found.sort(key=lambda grid: -float(np.ptp(grid[0]) * np.ptp(grid[1])))
     if not found:
@@ -78,7 +78,7 @@ def contours(folders: Sequence[Path], names: Sequence[str]) -> list[Contour]:
 
 
 def _inside(at: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Which of these are within another grid, by a step at least: so that lines of both meet."""
+    """True for each that is within another grid by a step at least, so that lines of both meet."""
     step = at[1] - at[0]
     found: np.ndarray = (at >= other[0] + step) & (at <= other[-1] - step)
     return found
@@ -103,11 +103,12 @@ class Samples:
 
 
 def samples(result: PartResult) -> list[Samples]:
-    """Of each arm that is drawn, of its first finished run: all steps in one picture if there is one, else
-    the step that was chosen, or the newest.
+    """Pictures of samples from the first finished run of each plotted arm.
+
+    All steps in one picture if there is one, else the step that was chosen, or the newest.
     """
     found = []
-    for _, arm in drawn(result):
+    for _, arm in plotted_arms(result):
         run = next((run for run in arm.arm.done if _files(run)), None)
         if run:
             which, path = _shown(run, chosen_row(result.part, run) or {})
@@ -117,7 +118,7 @@ def samples(result: PartResult) -> list[Samples]:
 
 
 def _shown(run: Run, row: dict[str, Any]) -> tuple[str, Path]:
-    """Which of its pictures the run is shown by, in words and as a file."""
+    """The picture that stands for a run, in words and as a file."""
     if (together := run.path / "samples.png").is_file():
         return "", together
     files = _files(run)

@@ -6,27 +6,27 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from genreg.report.draw.forest import Row, dots
+from genreg.report.draw.forest import DotRow, dots
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import SEEDS, Figure, some_of, unnamed
 from genreg.report.judge import FEWEST
 from genreg.report.judge.pairs import paired
-from genreg.report.judge.result import ArmResult, PartResult, drawn
+from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
 from genreg.report.judge.statistics import LEVEL, level_at, student
-from genreg.report.tell.numbers import number, titled
+from genreg.report.output.numbers import number, titled
 
 
 def paired_dots(result: PartResult) -> Figure | None:
     """A row for each arm, a dot for each seed (of replicas: their mean)."""
-    found = [(color, arm, of_seeds(arm)) for color, arm in drawn(result)]
+    found = [(color, arm, of_seeds(arm)) for color, arm in plotted_arms(result)]
     found = [(color, arm, values) for color, arm, values in found if values]
     if len(found) < 2:
         return None
     base = next((values for _, arm, values in found if arm.arm.name == result.part.baseline), {})
     scale = result.metric.scale
     rows = [
-        Row(color, arm.arm.name, {seed: v * scale for seed, v in values.items()},
+        DotRow(color, arm.arm.name, {seed: v * scale for seed, v in values.items()},
             {seed: _words(result, arm.arm.name, seed, v, base) for seed, v in values.items()})
         for color, arm, values in found
     ]  # fmt: skip
@@ -61,7 +61,7 @@ BANDS = 6
 def against_seeds(result: PartResult) -> Figure | None:
     """Mean paired difference with its interval: at the looks of the plan, or after each seed."""
     base = result.find(result.part.baseline)
-    arms = [(color, arm) for color, arm in drawn(result) if base and arm is not base]
+    arms = [(color, arm) for color, arm in plotted_arms(result) if base and arm is not base]
     lines = [line for color, arm in arms if base and (line := _line(result, color, arm, base, len(arms)))]
     if not lines:
         return None

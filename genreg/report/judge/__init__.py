@@ -1,4 +1,3 @@
-"""Values -> comparisons: which test decides, and what it says."""
+"""Comparisons of values: the test that decides, its p over all arms and looks, and the verdict."""
 
-FEWEST = 5
-"""Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
+from genreg.study.model import FEWEST as FEWEST

@@ -1,4 +1,4 @@
-"""Two arms by their pairs of runs: which test decides between them, and what must be said of it."""
+"""Two arms by their pairs of runs: the verdict, the test that decides it, and remarks on that test."""
 
 import math
 from collections.abc import Sequence
@@ -22,14 +22,33 @@ from genreg.run.metric import Better
 OTHER_WAY = "by rank, the medians say the other way"
 
 
+def verdict(found: Comparison | None, better: Better | None, goes_on: bool = False) -> str:
+    """Return better or worse (differs, where no way is better), equivalent, or no difference shown.
+
+    The level is 0.05 after Holm. A comparison without a verdict has too few pairs, or is not judged: a run
+    failed, and no way is better by which to rank it. goes_on: seeds are added until it is decided.
+    """
+    if found is None or found.pairs < FEWEST:
+        return "too few pairs"
+    if not is_judged(found):
+        return "not judged"
+    if found.adjusted >= LEVEL:
+        if found.equivalent < LEVEL:
+            return "equivalent"
+        return "not decided" if goes_on else "no difference shown"
+    if better is None:
+        return "differs"
+    return "better" if (found.sign > 0) == (better == "max") else "worse"
+
+
 def is_judged(found: Comparison | None) -> bool:
-    """Whether a test decides: enough pairs, and a direction to rank failures by."""
+    """True if a test decides: there are enough pairs, and a way to rank failed runs."""
     return found is not None and found.pairs >= FEWEST and not math.isnan(found.p)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How pairs are judged.
+    """The rule by which pairs are judged.
 
     margin: a difference smaller than that is not worth having; NaN: none is said. plan: the numbers of
     seeds, in the order of `seeds`, at which a comparison is looked at; empty: once, at all of them.
@@ -40,7 +59,7 @@ class Rule:
     seeds: tuple[int, ...] = ()
 
     def looks(self, arm: Outcomes, base: Outcomes) -> list[int]:
-        """Those for which all runs are over, of which it can be said what became of them."""
+        """The looks that can be taken: all runs of their seeds have finished or failed, in both arms."""
         over, of_base = ({seed for seed, _ in one.values.keys() | one.failed} for one in (arm, base))
         left = (n for n, seed in enumerate(self.seeds) if seed not in over & of_base)
         first = next(left, len(self.seeds))
@@ -62,6 +81,7 @@ def compare_arms(
     if not rule.plan:
         return _compare(arm, base, pairs, better, timed, rule.margin) if len(pairs) > 1 else None
     looks = rule.looks(arm, base)
+    # seeds beyond the last complete look are not read: the levels are for the numbers of the plan
     seen = [k for k in pairs if looks and k[0] in rule.seeds[: looks[-1]]]
     if len(seen) < FEWEST:
         return None
@@ -74,6 +94,7 @@ def compare_arms(
 
 def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None, timed: bool,
              margin: float, level: float = LEVEL) -> Comparison:  # fmt: skip
+    # leaving failed runs out would favor the arm that fails where it is bad: with them only ranks can decide
     both = [key for key in pairs if key in arm.values and key in base.values]
     differences = [arm.values[key] - base.values[key] for key in both]
     found = _estimate(differences, margin, level)
@@ -85,9 +106,7 @@ def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better
 def paired(arm: Outcomes, base: Outcomes) -> list[Key]:
     """The keys of which at least one run finished, and the other finished or failed."""
     keys = arm.values.keys() | base.values.keys()
-    return sorted(
-        (k for k in keys if arm.knows(k) and base.knows(k) and not (arm.lost(k) and base.lost(k))), key=str
-    )
+    return sorted((k for k in keys if arm.knows(k) and base.knows(k)), key=str)
 
 
 def _estimate(differences: Sequence[float], margin: float, level: float) -> Comparison:
@@ -102,7 +121,7 @@ def _estimate(differences: Sequence[float], margin: float, level: float) -> Comp
 def _ranked(
     found: Comparison, arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None
 ) -> Comparison:
-    """Decided by ranks, with failed runs as the worst."""
+    """The comparison as ranks decide it, with failed runs as the worst."""
     failed = [sum(map(one.lost, pairs)) for one in (arm, base)]
     words = f"failed: {failed[0]} against {failed[1]} of {len(pairs)} pairs"
     if better is None:
@@ -121,14 +140,15 @@ def _ranked(
 
 
 def _ranks(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better) -> tuple[int, Ranks]:
-    """Ranks of scores of which the smaller is better, and what a score is multiplied with to be a value."""
+    """Ranks of scores, of which the smaller is better, and the sign that turns a score into a value."""
+    # a failed run is worse than any value, so scores are turned such that infinity is the worst
     way = 1 if better == "min" else -1
     first, second = ([math.inf if one.lost(k) else way * one.values[k] for k in pairs] for one in (arm, base))
     return way, compare_ranks(first, second)
 
 
 def _remark(found: Comparison, differences: Sequence[float]) -> str:
-    """Why a test of differences must be read with care."""
+    """The reasons to read a test of differences with care."""
     if found.n < FEWEST:
         return ""
     if found.by == "signs":

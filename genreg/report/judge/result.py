@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks
-from genreg.report.judge.tuning import Tuning
-from genreg.report.read.parts import Arm, Part
+from genreg.report.judge.tuning import TuningResult
 from genreg.report.read.values import Key, Outcomes, Reach
 from genreg.run.metric import Metric
+from genreg.study.model import Arm, Part
 
 
 @dataclass
@@ -36,7 +36,7 @@ class ArmResult:
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
     time_ranks: Ranks | None = None
-    tuning: Tuning | None = None
+    tuning: TuningResult | None = None
 
     @property
     def values(self) -> dict[Key, float]:
@@ -104,8 +104,11 @@ class PartResult:
 COLORS = 8
 
 
-def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
-    """The baseline and the best other arms, as many as there are colors, in the table's order."""
+def plotted_arms(result: PartResult) -> list[tuple[int, ArmResult]]:
+    """The arms that pictures show, each with its color: the baseline and the best others, in table order.
+
+    The baseline has color 0, which no other arm takes in its place.
+    """
     base = result.find(result.part.baseline)
     others = [arm for arm in result.arms if arm.arm.runs and arm is not base]
     best = [id(arm) for arm in sorted(others, key=lambda arm: _rank(result, arm))[: COLORS - 1]]
@@ -114,9 +117,9 @@ def drawn(result: PartResult) -> list[tuple[int, ArmResult]]:
 
 
 def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
-    """The best first; a failure is the worst value there is. Where no way is better, as they stand.
+    """A key that sorts the best arm first; a failure is the worst value. Without a better way, as they stand.
 
-    Arms of other data than the baseline's come last: their values say nothing beside its own.
+    Arms of other data than the baseline's come last: their values cannot be compared with its own.
     """
     sign = {"max": -1, "min": 1, None: 0}[result.metric.better]
     return arm.apart, math.isnan(arm.mean), arm.failed if sign else 0, sign * arm.mean if arm.values else 0
@@ -138,7 +141,7 @@ class Average:
 
 
 @dataclass(frozen=True)
-class Row:
+class MatrixRow:
     """An arm in each data set (None where it has no values), its mean rank (1 is best), its average."""
 
     arm: str
@@ -153,7 +156,7 @@ class Matrix:
 
     group: str
     results: Sequence[PartResult]
-    rows: Sequence[Row]
+    rows: Sequence[MatrixRow]
     friedman: float
 
     @property
@@ -179,20 +182,21 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         found = [result.find(name) for result in results]
         cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
-        rows.append(Row(name, cells, rank, average([cell for cell in cells if cell])))
-    whole = not np.isnan(ranks).any() and min(ranks.shape) > 2
-    return Matrix(group, results, rows, float(stats.friedmanchisquare(*ranks).pvalue) if whole else math.nan)
+        rows.append(MatrixRow(name, cells, rank, average([cell for cell in cells if cell])))
+    complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
+    friedman = float(scipy.stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
+    return Matrix(group, results, rows, friedman)
 
 
 def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
-    """(arms, data sets): the place of each arm's mean, 1 the best; NaN where not all arms have values."""
+    """The place of each arm's mean, 1 the best, (arms, data sets); NaN where not all arms have values."""
     columns = []
     for result in results:
         found = [result.find(name) for name in names]
         way = -1 if result.metric.better == "max" else 1
         means = [way * arm.mean if arm and not arm.apart else math.nan for arm in found]
         lost = any(map(math.isnan, means)) or result.metric.better is None
-        columns.append([math.nan] * len(names) if lost else stats.rankdata(means))
+        columns.append([math.nan] * len(names) if lost else scipy.stats.rankdata(means))
     return np.array(columns, float).T
 
 
@@ -204,10 +208,11 @@ def average(arms: Sequence[ArmResult]) -> Average | None:
     means = np.array([one.mean for one in found if one])
     errors = np.array([one.sd**2 / one.n for one in found if one])
     n = np.array([one.n for one in found if one])
+    # each data set counts once, however many seeds it has: the question is about data sets, not about seeds
     mean, error = float(means.mean()), math.sqrt(errors.sum()) / len(means)
     freedom = float(errors.sum() ** 2 / (errors**2 / (n - 1)).sum()) if errors.any() else 1.0
-    half = float(stats.t.ppf(1 - LEVEL / 2, freedom)) * error
-    wide = math.nan
+    half = float(scipy.stats.t.ppf(1 - LEVEL / 2, freedom)) * error
+    wide = math.nan  # of two data sets the t interval has one degree of freedom and says nothing
     if len(means) > 2:
-        wide = float(stats.t.ppf(1 - LEVEL / 2, len(means) - 1) * stats.sem(means))
+        wide = float(scipy.stats.t.ppf(1 - LEVEL / 2, len(means) - 1) * scipy.stats.sem(means))
     return Average(mean, mean - half, mean + half, mean - wide, mean + wide)

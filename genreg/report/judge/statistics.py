@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+import scipy  # scipy.stats comes when it is first used: a second, which few arms alone need not pay
 
 LEVEL = 0.05
 POWER = 0.8
@@ -75,10 +75,10 @@ def compare(differences: Sequence[float], margin: float = math.nan, level: float
 
 
 def student(differences: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float, float]:
-    """The mean with the interval that misses with the level, (mean, low, high). ValueError below two."""
+    """The mean and the ends of its interval, which misses with the level. ValueError with fewer than two."""
     d = np.asarray(differences, float)
     mean = float(d.mean())
-    half = float(stats.t.ppf(1 - level / 2, len(d) - 1)) * spread(d) / math.sqrt(len(d))
+    half = float(scipy.stats.t.ppf(1 - level / 2, len(d) - 1)) * spread(d) / math.sqrt(len(d))
     return mean, mean - half, mean + half
 
 
@@ -91,12 +91,15 @@ def decide(differences: Sequence[float], margin: float = math.nan) -> Tested:
     d = np.asarray(differences, float)
     n, mean, sd = len(d), float(d.mean()), spread(d)
     sign = int(np.sign(mean))
+    # equal differences have no error to divide by: t would be infinite from two pairs on, whereas sign flips
+    # of n equal differences give 2 / 2^n, which is what so few pairs can show
     if not sd:
         inside = (sign_flip(d + margin) if abs(mean) < margin else 2.0) / 2
         return Tested(sign_flip(d), sign, math.nan if math.isnan(margin) else inside, "signs")
     error = sd / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
-    return Tested(p, sign, float(stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
+    p = 2 * float(scipy.stats.t.sf(abs(mean) / error, n - 1))
+    # both one-sided tests must reject, so the larger of their two p counts: that of the nearer margin
+    return Tested(p, sign, float(scipy.stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
 
 
 def spread(differences: Sequence[float] | np.ndarray) -> float:
@@ -109,12 +112,12 @@ def spread(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def is_skewed(differences: Sequence[float]) -> bool:
-    """Whether Student's p may be far off: skewness G beyond two of its standard errors, and n < 25 G^2.
+    """True if Student's p may be far off: skewness G beyond two of its standard errors, and n < 25 G^2.
 
     Cochran, Sampling Techniques (1977), section 2.15. G is the adjusted Fisher-Pearson coefficient.
     """
     n = len(differences)
-    skewness = float(stats.skew(differences, bias=False))
+    skewness = float(scipy.stats.skew(differences, bias=False))
     error = math.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
     return abs(skewness) > 2 * error and n < 25 * skewness**2
 
@@ -124,7 +127,7 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
     d = np.asarray(differences, float)
     if not d.any():
         return 1.0
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (d, np.zeros_like(d)), lambda x, y, axis: (x - y).mean(axis), permutation_type="samples",
         vectorized=True, n_resamples=np.inf if len(d) <= 2 * EXACT else 9999, rng=0,
         batch=max(1, 2_000_000 // len(d)),
@@ -133,11 +136,13 @@ def sign_flip(differences: Sequence[float] | np.ndarray) -> float:
 
 
 def family(found: Sequence[Comparison]) -> list[Comparison]:
-    """The same with Holm's p over all of them, and what each t test could show as one of so many.
+    """Return the comparisons with Holm's p over all of them, and the difference that each t test could show.
 
     Differences and equivalences are two families: each has a false positive with at most the level.
     """
     many = max(1, len(found))
+    # a difference and an equivalence of the same two arms cannot both be false (one of them is true), so
+    # neither pays for the other: each question has its own Holm correction at the full level
     both = zip(holm([one.p for one in found]), holm([one.equivalent for one in found]), strict=True)
     return [
         replace(one, adjusted=p, equivalent=equivalent,
@@ -152,8 +157,9 @@ def holm(p: Sequence[float]) -> list[float]:
     NaN counts as one that was tested and shows nothing.
     """
     adjusted, largest = [math.nan] * len(p), 0.0
-    for rank, index in enumerate(np.argsort(p)):
+    for rank, index in enumerate(np.argsort(p)):  # NaN is sorted last, and still counts in len(p)
         if not math.isnan(p[index]):
+            # a step-down test stops at the first p that is too large, so no later one may be adjusted to less
             largest = max(largest, min(1.0, (len(p) - rank) * p[index]))
             adjusted[index] = largest
     return adjusted
@@ -171,16 +177,16 @@ def detectable(sd: float, n: int, level: float = LEVEL) -> float:
 
 @lru_cache
 def _noncentrality(n: int, level: float) -> float:
-    high = 2 * float(stats.t.ppf(1 - level / 2, n - 1)) + 10
-    return float(optimize.brentq(lambda shift: _power(shift, n, level) - POWER, 0, high))
+    high = 2 * float(scipy.stats.t.ppf(1 - level / 2, n - 1)) + 10
+    return float(scipy.optimize.brentq(lambda shift: _power(shift, n, level) - POWER, 0, high))
 
 
 def _power(shift: float, n: int, level: float) -> float:
-    return float(stats.nct.sf(stats.t.ppf(1 - level / 2, n - 1), n - 1, shift))
+    return float(scipy.stats.nct.sf(scipy.stats.t.ppf(1 - level / 2, n - 1), n - 1, shift))
 
 
 def _wilcoxon(d: np.ndarray) -> float:
-    return float(stats.wilcoxon(d).pvalue) if d.any() else 1.0
+    return float(scipy.stats.wilcoxon(d).pvalue) if d.any() else 1.0
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ class Ranks:
 
     @property
     def contradicted(self) -> bool:
-        """Whether p is below the level and the medians say the other way."""
+        """True if p is below the level and the medians go the other way."""
         first, second = self.medians
         return self.p < LEVEL and self.sign * ((first > second) - (first < second)) < 0
 
@@ -204,7 +210,9 @@ def compare_ranks(first: Sequence[float], second: Sequence[float]) -> Ranks:
     Values are ranked together; an infinite one (a time never reached, a run that failed) is behind every
     other and level with its like.
     """
-    ranks = stats.rankdata([*first, *second])
+    # ranks of values, not of differences as in Wilcoxon's test: there a failed run would have an infinite
+    # difference, and a pair of failed runs none; here these are as far apart as there are runs, and 0
+    ranks = scipy.stats.rankdata([*first, *second])
     d = ranks[: len(first)] - ranks[len(first) :]
     return Ranks(sign_flip(d), int(np.sign(d.sum())), (float(np.median(first)), float(np.median(second))))
 
@@ -224,6 +232,8 @@ def repeated_p(p: float, n: int, plan: Plan, sides: Sides = 2) -> float:
     The chance that a sweep of a true null has, at any look of the plan, a p as small for its number of seeds.
     So the chance that it is ever below a level is at most the level, wherever the plan is left.
     """
+    # p / n is what looks are compared by: the level of a look grows with its seeds, so that the first looks,
+    # where Student's t knows least, spend least. Added one above and below, p of a simulation is never 0
     rank = int(np.searchsorted(_null(plan, sides), p * plan[-1] / n, side="right"))
     return min(1.0, (rank + 1) / (SIMULATED + 1))
 
@@ -235,7 +245,7 @@ def level_at(n: int, plan: Plan, level: float, sides: Sides = 2) -> float:
 
 @lru_cache(maxsize=16)
 def _null(plan: Plan, sides: Sides) -> np.ndarray:
-    """Sorted, of each simulated sweep: the smallest of p N / n over the looks."""
+    """The smallest p N / n over the looks of each simulated sweep, sorted."""
     rng = np.random.default_rng(0)
     chunks = [
         _smallest(rng.standard_normal((CHUNK, plan[-1])), plan, sides) for _ in range(SIMULATED // CHUNK)
@@ -245,9 +255,10 @@ def _null(plan: Plan, sides: Sides) -> np.ndarray:
 
 def _smallest(d: np.ndarray, plan: Plan, sides: Sides) -> np.ndarray:
     n = np.array(plan)
+    # all looks see the same growing sample: their dependence is what makes this less than a sum over looks
     mean = d.cumsum(1)[:, n - 1] / n
     variance = ((d**2).cumsum(1)[:, n - 1] - n * mean**2) / (n - 1)
     t = mean * np.sqrt(n / np.maximum(variance, np.finfo(float).tiny))
-    p = 2 * stats.t.sf(np.abs(t), n - 1) if sides == 2 else stats.t.sf(t, n - 1)
+    p = 2 * scipy.stats.t.sf(np.abs(t), n - 1) if sides == 2 else scipy.stats.t.sf(t, n - 1)
     smallest: np.ndarray = (p * plan[-1] / n).min(1)
     return smallest

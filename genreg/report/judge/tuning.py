@@ -1,4 +1,4 @@
-"""What tuning tried for an arm, which trial won, and how much of its success was luck."""
+"""The trials of an arm, the one that won, and how much of its success was luck."""
 
 import math
 import statistics as simple
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from genreg.errors import InputError
-from genreg.report.read.parts import Arm, Part
-from genreg.report.read.runs import Run
 from genreg.report.read.values import run_values
 from genreg.run.folder import Row
 from genreg.run.metric import Metric
+from genreg.run.read import Run
+from genreg.study.model import Arm, Part, Trial
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialResult:
     """One point of an arm's space. scores: of the seeds that finished; failed: how many did not."""
 
     values: Row
@@ -33,12 +33,12 @@ class Trial:
 
     @property
     def whole(self) -> bool:
-        """Whether every seed finished or failed."""
+        """True if every seed finished or failed."""
         return len(self.scores) + self.failed == len(self.runs)
 
 
 @dataclass(frozen=True)
-class Tuning:
+class TuningResult:
     """The trials of one arm, best first; a failed seed is worse than any value.
 
     planned: how many trials there are to be. space: of each key a list of values, or its ends (low, high).
@@ -49,21 +49,21 @@ class Tuning:
     key: str
     planned: int
     space: dict[str, Any]
-    trials: Sequence[Trial]
+    trials: Sequence[TrialResult]
     fresh: Sequence[float]
 
     @property
     def whole(self) -> bool:
-        """Whether every planned trial is over."""
+        """True if every planned trial is over."""
         return len(self.trials) == self.planned and all(trial.whole for trial in self.trials)
 
     @property
-    def winner(self) -> Trial | None:
+    def winner(self) -> TrialResult | None:
         return self.trials[0] if self.whole and self.trials[0].scores else None
 
     @property
     def luck(self) -> float:
-        """How much better the winner was on the seeds that chose it than on fresh ones; NaN without both."""
+        """The advantage of the winner on the seeds that chose it over fresh ones; NaN without both."""
         if not self.winner or not self.fresh:
             return math.nan
         return (self.winner.mean - simple.fmean(self.fresh)) * (1 if self.metric.better == "max" else -1)
@@ -97,26 +97,26 @@ class Tuning:
         ]
 
 
-def read_tuning(part: Part, arm: Arm) -> Tuning | None:
-    """What became of the trials that the sweep file names for this arm; None where it was not tuned."""
+def read_tuning(part: Part, arm: Arm) -> TuningResult | None:
+    """The results of the trials that the sweep file names for this arm; None where it was not tuned."""
     given = arm.tuning
     if given is None:
         return None
     metric = part.describe(given.metric)
-    if metric.better is None and any(run.status == "done" for _, runs in given.trials for run in runs):
+    if metric.better is None and any(run.status == "done" for run in arm.tried):
         raise InputError("tune.metric", "a metric of which the runs say which way is better", given.metric)
-    trials = [_trial(part, given.metric, values, runs) for values, runs in given.trials]
+    trials = [_trial(part, given.metric, trial) for trial in given.trials]
     sign = -1 if metric.better == "max" else 1
     trials.sort(key=lambda t: (not t.scores, t.failed, sign * t.mean))  # the first of equals
     fresh = [v for run in arm.done for v in _scores(part, given.metric, run)]
-    return Tuning(metric, given.metric, given.planned, given.space, trials, fresh)
+    return TuningResult(metric, given.metric, given.planned, given.space, trials, fresh)
 
 
-def _trial(part: Part, metric: str, values: Row, runs: Sequence[Run]) -> Trial:
-    scores = [v for run in runs if run.status == "done" for v in _scores(part, metric, run)]
+def _trial(part: Part, metric: str, trial: Trial) -> TrialResult:
+    scores = [v for run in trial.runs if run.status == "done" for v in _scores(part, metric, run)]
     finite = [v for v in scores if math.isfinite(v)]
-    failed = sum(run.status == "failed" for run in runs) + len(scores) - len(finite)
-    return Trial(values, runs, finite, failed)
+    failed = sum(run.status == "failed" for run in trial.runs) + len(scores) - len(finite)
+    return TrialResult(trial.values, trial.runs, finite, failed)
 
 
 def _scores(part: Part, metric: str, run: Run) -> list[float]:

@@ -11,17 +11,37 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from genreg.installed import __version__
+from genreg.groups import __version__
 from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
 from genreg.report.figures.landscape import samples
-from genreg.report.judge.result import ArmResult, Matrix, PartResult, drawn, matrices
+from genreg.report.judge.result import ArmResult, Matrix, PartResult, matrices, plotted_arms
+from genreg.report.output.columns import caption, difference
+from genreg.report.output.numbers import sign, titled
+from genreg.report.output.summary import overview
+from genreg.report.output.tables import matrix_caption, matrix_rows, matrix_titles
 from genreg.report.page.rows import rows
-from genreg.report.tell.columns import caption, difference
-from genreg.report.tell.numbers import sign, titled
-from genreg.report.tell.summary import overview
-from genreg.report.tell.text import matrix_caption, matrix_rows, matrix_titles
+
+HERE = Path(__file__).parent
+
+
+def page(results: Sequence[PartResult], base: Path) -> str:
+    """The page; links to run folders are relative to `base`, the folder that it will lie in."""
+    loader = PackageLoader("genreg.report.page", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
+    environment.filters["sign"] = sign
+    environment.globals["chip"] = chip
+    style, script = ((HERE / name).read_text() for name in ("page.css", "page.js"))
+    parts = [_part(number, result, base) for number, result in enumerate(results)]
+    return environment.get_template("page.html.jinja").render(
+        parts=parts, overview=overview(results), effects=effects(results), version=__version__,
+        matrices=[_matrix(number, found) for number, found in enumerate(matrices(results))],
+        style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
+        claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
+    )  # fmt: skip
+
 
 ROWS = 60  # beyond which only the best arms of each part are shown
 
@@ -36,7 +56,7 @@ class Forest:
 
 
 def effects(results: Sequence[PartResult]) -> Forest | None:
-    """None where nothing is compared."""
+    """All effects of all parts in one picture; None where nothing is compared."""
     most = max(1, ROWS // max(1, len(results)))
     many = sum(len(result.arms) for result in results) > ROWS
     found = [(n, r, _arms(r, most if many else None)) for n, r in enumerate(results)]
@@ -55,7 +75,7 @@ def effects(results: Sequence[PartResult]) -> Forest | None:
 
 def _arms(result: PartResult, most: int | None) -> list[tuple[int, ArmResult]]:
     """The compared arms with their place in the table; of many, the best."""
-    best = [id(arm) for _, arm in drawn(result)]
+    best = [id(arm) for _, arm in plotted_arms(result)]
     found = [(k, arm) for k, arm in enumerate(result.arms) if arm.comparison]
     return found if most is None else [(k, arm) for k, arm in found if id(arm) in best][:most]
 
@@ -83,26 +103,6 @@ def _effect(link: str, result: PartResult, arm: ArmResult, unit: float) -> Effec
     mean, *ends = (way * v / unit for v in (found.mean, found.low, found.high))
     low, high = sorted(ends) if all(map(math.isfinite, ends)) else (math.nan, math.nan)
     return Effect(link, arm.arm.name, arm.verdict, mean, low, high, difference(found, result.metric))
-
-
-HERE = Path(__file__).parent
-
-
-def page(results: Sequence[PartResult], base: Path) -> str:
-    """The page; links to run folders are relative to `base`, the folder that it will lie in."""
-    loader = PackageLoader("genreg.report.page", "")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    environment.filters["sign"] = sign
-    environment.globals["chip"] = chip
-    style, script = ((HERE / name).read_text() for name in ("page.css", "page.js"))
-    parts = [_part(number, result, base) for number, result in enumerate(results)]
-    return environment.get_template("page.html.jinja").render(
-        parts=parts, overview=overview(results), effects=effects(results), version=__version__,
-        matrices=[_matrix(number, found) for number, found in enumerate(matrices(results))],
-        style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
-        claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
-    )  # fmt: skip
 
 
 def _hash(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A row of a part's table: what is always seen, and what opens below it: columns, tests and runs."""
+"""The rows of a part's table on the page: the cells of each, and the tests and runs that it opens."""
 
 import math
 import os
@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from genreg.report.draw.forest import interval
 from genreg.report.judge.pairs import is_judged
-from genreg.report.judge.result import ArmResult, PartResult, drawn
+from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
 from genreg.report.judge.statistics import Comparison
-from genreg.report.read.runs import Run
-from genreg.report.tell.columns import COLUMNS, Column, columns, p_is
-from genreg.report.tell.notes import best_three, numbers, tuned
-from genreg.report.tell.numbers import number
+from genreg.report.output.columns import COLUMNS, Column, columns, p_is
+from genreg.report.output.notes import best_three, numbers, tuned
+from genreg.report.output.numbers import number
+from genreg.run.read import Run
 
 ALWAYS = ("arm", "n", "mean", "sd", "difference_mean", "difference_adjusted", "verdict", "remark")
 """The columns that the template puts into every row; all others open below it."""
@@ -46,7 +46,7 @@ class RunLine:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts."""
 
     id: str
@@ -57,13 +57,13 @@ class Row:
     runs: list[RunLine]
 
 
-def rows(number_of: int, result: PartResult, base: Path) -> list[Row]:
+def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
     """The rows of a part, in the table's order."""
-    colors = {id(arm): color for color, arm in drawn(result)}
+    colors = {id(arm): color for color, arm in plotted_arms(result)}
     reach = _reach(result)
     hidden = [one for one in columns(result) if one.column.key not in ALWAYS]
     return [
-        Row(f"arm-{number_of}-{k}", colors.get(id(arm)),
+        TableRow(f"arm-{number_of}-{k}", colors.get(id(arm)),
             {column.key: _cell(column, result, arm) for column in COLUMNS if column.key in ALWAYS},
             _picture(result, arm, reach),
             [*((one.title, one.texts[k]) for one in hidden if one.texts[k]), *tests(result, arm)],
@@ -79,7 +79,7 @@ def _cell(column: Column, result: PartResult, arm: ArmResult) -> Cell:
 
 
 def _reach(result: PartResult) -> float:
-    """The largest distance of a drawn interval's end from zero."""
+    """The largest distance of an interval's end from zero."""
     found = [arm.comparison for arm in result.arms if arm.comparison]
     ends = [abs(v) for one in found for v in (one.low, one.high) if math.isfinite(v)]
     return max(ends, default=1.0) or 1.0
@@ -94,7 +94,7 @@ def _picture(result: PartResult, arm: ArmResult, reach: float) -> Markup | None:
 
 
 def tests(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
-    """Terms and texts."""
+    """The terms below a row, each with its text: the tests, and the tuning."""
     found = arm.comparison
     if found:
         yield from _compared(result, arm, found)
@@ -169,7 +169,7 @@ def _items(result: PartResult) -> int:
 
 
 def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
-    """By seed; links are relative to `base`."""
+    """The runs of an arm, by seed; links are relative to `base`."""
     values: dict[int, list[float]] = {}
     for (seed, _), value in arm.values.items():
         values.setdefault(seed, []).append(value)

@@ -1,21 +1,18 @@
 """The parts below given folders: those of sweep.json, or those that the folders' names make."""
 
 import itertools
-import json
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.report.read.parts import Arm, Part, Tried, check_select, same_data, tell_apart
-from genreg.report.read.runs import Run, flat, in_full, labels, of_one_data, read_run
 from genreg.run.folder import SEED, Row, find_runs, printable
 from genreg.run.identity import PLUMBING
-from genreg.run.metric import Better
-
-BASELINES = ("none", "supervised", "gd", "sgd", "clip")
-"""Arms that others are compared with where nobody says which."""
+from genreg.run.metric import Better, baselines, to_report
+from genreg.run.read import Run, flat, in_full, labels, of_one_data, read_run
+from genreg.study import record
+from genreg.study.model import Arm, Part, same_data, tell_apart
 
 ARM_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}")
 
@@ -31,7 +28,7 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
             inside = place.relative_to(folder.resolve()) if place.is_relative_to(folder.resolve()) else Path()
             name = printable(inside if inside.parts else place.name)
             arms = grouped.setdefault(name, {})
-            arm = arms.setdefault(own.name, Arm(_short(own.name), own, {}))
+            arm = arms.setdefault(own.name, Arm(_short(own.name), own))
             run = read_run(path)
             if run.seed in arm.runs:
                 first = arm.runs[run.seed].path
@@ -68,21 +65,18 @@ def _plain_part(name: str, arms: list[Arm], notes: list[str]) -> Part:
     _name_by_values(arms)
     tell_apart(part)
     names = [arm.name for arm in arms]
-    part.baseline = next((name for name in BASELINES if name in names), names[0])
+    known = dict.fromkeys(name for run in runs for name in baselines(run.summary))
+    part.baseline = next((name for name in known if name in names), names[0])
     arms.sort(key=lambda arm: arm.name != part.baseline)
     return part
 
 
 def _default_metric(runs: Sequence[Run], selection: Sequence[str]) -> tuple[str, Better | None]:
-    """The metric to report: the selected measure on test, else the trace, else the first that there is.
-
-    With it, which way the selection says that it is better.
-    """
-    names = next((list(run.last) for run in runs if run.last), [])
-    wanted = ["test/" + selection[0].split("/", 1)[1]] if selection else ["w/trace"]
-    left = [name for name in names if name.startswith("test/")] + [name for name in names if name != "step"]
-    metric = next((name for name in [*wanted, *left] if name in names), wanted[0])
-    if not selection or metric != wanted[0]:
+    """The metric to report, and which way it is better where the selection says it of the same measure."""
+    first = next((run for run in runs if run.last), None)
+    keys, metrics = (list(first.last or ()), first.summary.get("metrics")) if first else ([], None)
+    metric = to_report(keys, selection, metrics)
+    if not selection or metric.partition("/")[2] != selection[0].partition("/")[2]:
         return metric, None
     return metric, "max" if selection[1] == "max" else "min"
 
@@ -170,21 +164,21 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
 
 def _sweeps(folder: Path) -> list[Path]:
     """The sweep files of `folder`: its own, those below it, or else the nearest above it."""
-    below = [folder / "sweep.json", *sorted(folder.glob("*/sweep.json"))]
+    below = [folder / record.FILE, *sorted(folder.glob(f"*/{record.FILE}"))]
     found = [path for path in below if path.is_file()]
-    above = (parent / "sweep.json" for parent in folder.resolve().parents)
+    above = (parent / record.FILE for parent in folder.resolve().parents)
     return found or list(itertools.islice((path for path in above if path.is_file()), 1))
 
 
 def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) -> set[Path]:
     """Append the sweep's parts as far as they lie in `within`; the run folders that they claim."""
     try:
-        found = parts_of(json.loads(path.read_bytes()), path.parent)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        found = [part.with_runs() for part in record.read(path).parts]
+    except record.WRONG as error:
         raise InputError(str(path), "a sweep file", f"{type(error).__name__}: {error}") from error
     claimed: set[Path] = set()
     for part in found:
-        part.arms = [arm for arm in part.arms if _related(arm.folder.resolve(), within)]
+        part.arms = [arm for arm in part.arms if _related((arm.folder or path.parent).resolve(), within)]
         runs = (run for arm in part.arms for run in (*arm.runs.values(), *arm.other.values(), *arm.tried))
         own = {run.path.resolve() for run in runs}
         claimed |= own
@@ -193,66 +187,5 @@ def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) ->
     return claimed
 
 
-def parts_of(sweep: Row, root: Path) -> list[Part]:
-    """The parts that a sweep file's content names, whose folders lie in `root`."""
-    return [_sweep_part(root, part, sweep) for part in sweep["parts"]]
-
-
 def _related(folder: Path, within: Path) -> bool:
     return folder.is_relative_to(within) or within.is_relative_to(folder)
-
-
-def _sweep_part(root: Path, given: Row, sweep: Row) -> Part:
-    arms = [_arm(root, given, arm) for arm in given["arms"]]
-    if not arms:
-        raise ValueError(f"part {given['name']} has no arms")
-    margin = given.get("margin")
-    part = Part(
-        name=printable(given["name"]), arms=arms, baseline=printable(given.get("baseline") or arms[0].name),
-        metric=printable(given["metric"]), mode=given.get("mode"),
-        select=given.get("select"), threshold=given.get("threshold"),
-        command=printable(sweep.get("command") or ""), question=printable(sweep.get("question") or ""),
-        margin=(float(margin["value"]), margin["unit"]) if margin else None,
-        looks=tuple(map(int, given.get("looks") or ())), planned=given.get("planned", True) is True,
-        seeds=tuple(map(int, given["seeds"])),
-        group=printable(given.get("group") or ""), dataset=printable(given.get("dataset") or ""),
-    )  # fmt: skip
-    check_select(part.select, f"part {part.name}: select")
-    if part.mode not in ("max", "min", None):
-        raise ValueError(f"mode {part.mode} is neither max nor min")
-    _check_threshold(part)
-    tell_apart(part)
-    return part
-
-
-def _arm(root: Path, part: Row, given: Row) -> Arm:
-    """An arm and its runs; one whose tuning is not over has no folder yet."""
-    name, tuning = printable(given["name"]), given.get("tuning")
-    tried = tuning and Tried(
-        metric=printable(tuning["metric"]), planned=int(tuning["planned"]), space=dict(tuning["space"]),
-        trials=[(dict(t["values"]), list(_runs(root, t["folder"], tuning["seeds"]).values()))
-                for t in tuning["trials"]],
-    )  # fmt: skip
-    if tried:
-        check_select(tried.metric, f"part {part['name']}: tune.metric")
-    folder, seeds = given["folder"], given.get("seeds") or part["seeds"]
-    runs, other, files = of_one_data({} if folder is None else _runs(root, folder, seeds))
-    command = printable(given.get("command") or "")
-    values = dict(given.get("values") or {})
-    return Arm(name, root / (folder or name), runs, values, command, tried, other, files)
-
-
-def _runs(root: Path, name: str, seeds: list[int]) -> dict[int, Run]:
-    folder = root / name
-    if not folder.resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"the folder {name} leaves {root}")
-    return {int(seed): read_run(folder / f"seed={int(seed)}") for seed in seeds}
-
-
-def _check_threshold(part: Part) -> None:
-    """Refuse a threshold that cannot be read, or that is not of validation."""
-    if part.threshold is not None:
-        check_select(part.threshold["metric"], f"part {part.name}: threshold")
-        part.threshold = {**part.threshold, "value": float(part.threshold["value"])}
-        if part.threshold.get("mode") not in (None, "max", "min"):
-            raise ValueError(f"mode {part.threshold['mode']} is neither max nor min")

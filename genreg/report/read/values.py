@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from genreg.errors import InputError
-from genreg.report.read.parts import PER_STEP, SECONDS, STEPS, Arm, Part
-from genreg.report.read.runs import Run
 from genreg.run.folder import Row
+from genreg.run.read import Run
 from genreg.run.replicas import last
+from genreg.study.model import PER_STEP, SECONDS, STEPS, Arm, Part
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def run_values(part: Part, run: Run, metric: str, replicas: bool = False) -> dic
         reach = first_time(part, run)
         return {(run.seed, None): reach.steps if metric == STEPS else reach.seconds} if reach else {}
     row = chosen_row(part, run) or {}
-    for name in (metric, metric.replace("z/", "w/", 1)):  # without anticorrelated noise, z is w
+    for name in part.describe(metric).family.keys(metric):
         if replicas and (found := last(run.path, name)):
             return {(run.seed, replica): value for replica, value in found.items()}
         if name in row:
@@ -65,7 +65,7 @@ def chosen_row(part: Part, run: Run) -> Row | None:
 
 
 def first_time(part: Part, run: Run) -> Reach | None:
-    """When the run first passed the part's threshold, from its rows; None where there is no threshold."""
+    """The time at which the run first passed the part's threshold, from its rows; None without one."""
     threshold = part.threshold
     if threshold is None:
         return None
@@ -98,7 +98,7 @@ class Outcomes:
 
 
 def outcomes(part: Part, arm: Arm, metric: str, replicas: bool) -> Outcomes:
-    """Of each run, or each replica. A value that is not finite is a failure, but for a time never reached."""
+    """Read each run or replica. A value that is not finite is a failure, but for a time never reached."""
     found = Outcomes()
     for run in arm.done:
         for key, value in run_values(part, run, metric, replicas).items():

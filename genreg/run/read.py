@@ -1,4 +1,4 @@
-"""What a report sees of a run: its summary, what became of it, and which data it read."""
+"""A run as its folder records it: its summary, what became of it, and which data it read."""
 
 import operator
 import shlex
@@ -10,7 +10,7 @@ from typing import Any
 
 from genreg.run.data import recorded
 from genreg.run.folder import Row, RunFolder, is_whole, printable
-from genreg.run.identity import LATER, data_name, normal
+from genreg.run.identity import completed, data_name, normal
 
 
 @dataclass
@@ -124,7 +124,8 @@ def settings_of(config: Row) -> Row | None:
     """The keys that make the data, those that a later version added with the value that they had before."""
     if not isinstance(config.get("dataset"), dict):
         return None
-    found = NEUTRAL | flat({key: normal(config.get(key)) for key in ("dataset", "task")})
+    nodes = {key: normal(config.get(key)) for key in ("dataset", "task")}
+    found = {LABELS: 0} | flat(completed(nodes))
     return {
         key: value
         for key, value in found.items()
@@ -206,7 +207,3 @@ def flat(config: Any, prefix: str = "") -> Row:
     return {
         k: v for name, node in config.items() for k, v in flat(node, f"{prefix}.{name}".lstrip(".")).items()
     }
-
-
-NEUTRAL: Row = reduce(lambda found, item: found | flat(item[1][0], item[0]), LATER.items(), {})
-"""What configurations of earlier versions meant, by dotted keys that they lack."""

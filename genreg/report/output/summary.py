@@ -1,4 +1,4 @@
-"""Results for programs: CSV, JSON and a summary in plain words."""
+"""Results as a summary in plain words, and for programs as CSV and JSON."""
 
 import dataclasses
 import json
@@ -8,12 +8,44 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from genreg.report.judge.result import ArmResult, Matrix, PartResult, Row, drawn, matrices
-from genreg.report.read.runs import Run, short_commit
-from genreg.report.tell import text
-from genreg.report.tell.columns import COLUMNS
-from genreg.report.tell.numbers import SIGNS, as_table, finite, number, sign, titled
+from genreg.report.judge.result import ArmResult, Matrix, MatrixRow, PartResult, matrices, plotted_arms
+from genreg.report.output import tables
+from genreg.report.output.columns import COLUMNS
+from genreg.report.output.numbers import SIGNS, as_table, finite, number, sign, titled
 from genreg.run.folder import printable
+from genreg.run.read import Run, short_commit
+
+ARMS = 8  # of a part: the baseline and the best
+
+MARKS = {ord(c): "\\" + c for c in "`*"} | {ord("&"): "&amp;"}
+
+CLAIMS = {"reproduced": "reproduced", "not reproduced": "not", "not decided": "not decided",
+          "not tested": "not tested"}  # fmt: skip
+
+
+def summary(results: Sequence[PartResult]) -> str:
+    """A summary in Markdown, which can also be read as it stands."""
+    about = overview(results)
+    parts = ", ".join(result.part.name for result in results)
+    lines = [f"# {_escaped(' '.join(about.questions) or f'genreg report: {parts}')}", ""]
+    lines += [f"{about.counts}.", ""] if about.counts else []
+    lines += [f"{_escaped(', '.join(about.facts))}.", ""]
+    for result in results:
+        lines += [*_part(result), ""]
+    for found in matrices(results):
+        lines += [f"## {_escaped(found.group)}, average over {', '.join(map(_escaped, found.datasets))}", ""]
+        lines += [
+            f"- {_escaped(row.arm)}: {average}" for row in found.rows if (average := _average(found, row))
+        ]
+        lines += [""]
+    if claims := [judged for result in results for judged in result.claims]:
+        lines += ["## Claims", ""]
+        lines += [
+            f"- {sign(j.verdict)} {j.verdict}: {_escaped(j.claim['claim'])} ({_escaped(j.why)})"
+            for j in claims
+        ]
+        lines += [""]
+    return "\n".join([*lines, *(f"    {command}" for command in about.commands)]).rstrip() + "\n"
 
 
 def as_csv(results: Sequence[PartResult]) -> str:
@@ -22,15 +54,15 @@ def as_csv(results: Sequence[PartResult]) -> str:
 
 
 def as_json(results: Sequence[PartResult]) -> str:
-    """Everything, down to each run's value, folder and the command that makes it."""
+    """All results, down to the value, folder and command of each run."""
     groups = [
         {"group": found.group, "datasets": found.datasets, "friedman_p": found.friedman,
          "arms": [{"name": row.arm, "mean_rank": row.rank,
                    "average": row.average and dataclasses.asdict(row.average)} for row in found.rows]}
         for found in matrices(results)
     ]  # fmt: skip
-    whole = {"parts": [_part_rows(result) for result in results], "groups": groups}
-    return json.dumps(finite(whole), indent=1, allow_nan=False) + "\n"
+    content = {"parts": [_part_rows(result) for result in results], "groups": groups}
+    return json.dumps(finite(content), indent=1, allow_nan=False) + "\n"
 
 
 def _part_rows(result: PartResult) -> dict[str, Any]:
@@ -74,15 +106,9 @@ def _run_rows(arm: ArmResult) -> list[dict[str, Any]]:
 
 
 def _plain_value(result: PartResult, arm: ArmResult) -> dict[str, Any]:
-    """Every column, and first where the line belongs."""
+    """The value of every column, behind the part, arm and metric that it is about."""
     part = {"part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric}
     return part | {column.key: column.value(arm) for column in COLUMNS}
-
-
-ARMS = 8  # of a part: the baseline and the best
-MARKS = {ord(c): "\\" + c for c in "`*"} | {ord("&"): "&amp;"}
-CLAIMS = {"reproduced": "reproduced", "not reproduced": "not", "not decided": "not decided",
-          "not tested": "not tested"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,12 +122,14 @@ class Overview:
 
 
 def overview(results: Sequence[PartResult]) -> Overview:
-    """Everything that concerns no part alone."""
+    """The facts that concern no part alone."""
     parts = [result.part for result in results]
     return Overview(
-        list(dict.fromkeys(part.question for part in parts if part.question)), _counts(results),
-        _facts(list(_runs(results))), list(dict.fromkeys(part.command for part in parts if part.command)),
-    )  # fmt: skip
+        questions=list(dict.fromkeys(part.question for part in parts if part.question)),
+        counts=_counts(results),
+        facts=_facts(list(_every_run(results))),
+        commands=list(dict.fromkeys(part.command for part in parts if part.command)),
+    )
 
 
 def _counts(results: Sequence[PartResult]) -> str:
@@ -119,7 +147,7 @@ def _counted(what: str, found: Counter[str], words: dict[str, str]) -> str:
     return f"{found.total()} {what}{'s' if found.total() > 1 else ''}: {each}"
 
 
-def _runs(results: Sequence[PartResult]) -> Iterator[Run]:
+def _every_run(results: Sequence[PartResult]) -> Iterator[Run]:
     """Every run once, those of tuning too."""
     seen = set()
     for arm in (arm.arm for result in results for arm in result.arms):
@@ -152,47 +180,23 @@ def _hours(seconds: float) -> str:
     return f"{seconds:.1f} seconds"
 
 
-def summary(results: Sequence[PartResult]) -> str:
-    """Markdown that is also read as it stands."""
-    about = overview(results)
-    parts = ", ".join(result.part.name for result in results)
-    lines = [f"# {_plain(' '.join(about.questions) or f'genreg report: {parts}')}", ""]
-    lines += [f"{about.counts}.", ""] if about.counts else []
-    lines += [f"{_plain(', '.join(about.facts))}.", ""]
-    for result in results:
-        lines += [*_part(result), ""]
-    for found in matrices(results):
-        lines += [f"## {_plain(found.group)}, average over {', '.join(map(_plain, found.datasets))}", ""]
-        lines += [
-            f"- {_plain(row.arm)}: {average}" for row in found.rows if (average := _average(found, row))
-        ]
-        lines += [""]
-    if claims := [judged for result in results for judged in result.claims]:
-        lines += ["## Claims", ""]
-        lines += [
-            f"- {sign(j.verdict)} {j.verdict}: {_plain(j.claim['claim'])} ({_plain(j.why)})" for j in claims
-        ]
-        lines += [""]
-    return "\n".join([*lines, *(f"    {command}" for command in about.commands)]).rstrip() + "\n"
-
-
-def _average(found: Matrix, row: Row) -> str:
+def _average(found: Matrix, row: MatrixRow) -> str:
     """`+0.37 [-0.43, +1.17], mean rank 1.4`; nothing of the baseline."""
-    mean = text.average(row.average, found.results[0].metric)[0] if row.average else ""
+    mean = tables.average(row.average, found.results[0].metric)[0] if row.average else ""
     rank = number(row.rank)
     return f"{mean}, mean rank {rank}" if mean and rank else mean
 
 
 def _part(result: PartResult) -> Iterator[str]:
     part = result.part
-    yield f"## {_plain(part.name)}"
+    yield f"## {_escaped(part.name)}"
     yield ""
     chosen = f" at the step that {part.select} chose" if part.select else ""
-    yield _plain(
+    yield _escaped(
         f"{titled(part.metric, result.metric)}{chosen}, mean (sd), minus {part.baseline} [interval]:"
     )
     yield ""
-    shown = [arm for _, arm in drawn(result)][:ARMS]
+    shown = [arm for _, arm in plotted_arms(result)][:ARMS]
     yield from (_line(result, arm) for arm in shown)
     if len(shown) < len(result.arms):
         yield f"- and {len(result.arms) - len(shown)} more"
@@ -204,9 +208,9 @@ def _line(result: PartResult, arm: ArmResult) -> str:
     mean = number(arm.mean, result.metric) + (f" ({spread})" if spread else "")
     words = [mean, *(column.in_brief(result, arm) for column in COLUMNS)]
     mark = f"{sign(arm.verdict)} " if arm.verdict else ""
-    return f"- {mark}{_plain(arm.arm.name)}: {_plain(', '.join(filter(None, words)))}"
+    return f"- {mark}{_escaped(arm.arm.name)}: {_escaped(', '.join(filter(None, words)))}"
 
 
-def _plain(text: str) -> str:
+def _escaped(text: str) -> str:
     """A text for Markdown; only tags, links and emphasis are escaped, so that it also reads as it stands."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text.translate(MARKS)).replace("](", "]\\(")

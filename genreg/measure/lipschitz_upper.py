@@ -97,7 +97,7 @@ def _slope(
 
 
 def _averaged(node: fx.Node, shape: tuple[int, ...]) -> int:
-    """Over how many numbers of an item a mean is taken."""
+    """The number of entries of an item over which a mean is taken."""
     dims = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
     dims = [dims] if isinstance(dims, int) else dims
     if not isinstance(dims, list | tuple) or 0 in dims:

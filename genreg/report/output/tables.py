@@ -9,61 +9,13 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genreg.report.judge.result import ArmResult, Average, Matrix, PartResult, Row, matrices
-from genreg.report.tell.columns import Shown, caption, columns, difference
-from genreg.report.tell.numbers import filled, number, sign, terminal, titled
-from genreg.report.tell.reference import Judged
+from genreg.report.judge.result import ArmResult, Average, Matrix, MatrixRow, PartResult, matrices
+from genreg.report.output.claims import Judged
+from genreg.report.output.columns import Shown, caption, columns, difference
+from genreg.report.output.numbers import filled, number, sign, terminal, titled
 from genreg.run.metric import Metric
 
-
-def matrix_titles(matrix: Matrix) -> list[str]:
-    return ["arm", *matrix.datasets, "mean rank", "average", "over such data sets"]
-
-
-def matrix_rows(matrix: Matrix) -> list[list[str]]:
-    """For each arm its differences with the signs of their verdicts, its mean rank, and the average."""
-    return [_row(matrix, row) for row in matrix.rows]
-
-
-def matrix_caption(matrix: Matrix) -> str:
-    """The words above the matrix: what it shows, and which interval says what."""
-    part, metric = matrix.results[0].part, matrix.results[0].metric
-    words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
-    words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"
-    words += "; over such data sets: [95 %, if these are a sample of more]"
-    friedman = "" if math.isnan(matrix.friedman) else f"; Friedman's p of the ranks {number(matrix.friedman)}"
-    return words + friedman
-
-
-def _row(matrix: Matrix, row: Row) -> list[str]:
-    pairs = zip(matrix.results, row.cells, strict=True)
-    own = [_cell(result, arm) if arm else "" for result, arm in pairs]
-    both = average(row.average, matrix.results[0].metric) if row.average else ["", ""]
-    return [row.arm, *own, number(row.rank), *both]
-
-
-def _cell(result: PartResult, arm: ArmResult) -> str:
-    if arm.arm.name == result.part.baseline or not arm.comparison:
-        return " ".join(filter(None, [number(arm.mean, result.metric), arm.verdict]))
-    return f"{sign(arm.verdict)} {difference(arm.comparison, result.metric)}"
-
-
-def average(of: Average, metric: Metric) -> list[str]:
-    """The mean with the interval for these data sets, and the interval for data sets like these."""
-    ends = (of.mean, of.low, of.high, of.wide_low, of.wide_high)
-    mean, low, high, wide_low, wide_high = (number(value, metric, "+") for value in ends)
-    return [f"{mean} [{low}, {high}]", f"[{wide_low}, {wide_high}]" if wide_low else ""]
-
-
 TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
-REMARK = 24  # columns that a remark has at least
-STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
-LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
-LATEX |= {
-    ord(c): rf"\text{name}{{}}"
-    for c, name in zip("\\~^", ("backslash", "asciitilde", "asciicircum"), strict=True)
-}
-MARKDOWN = {ord(c): "\\" + c for c in "|`*["} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
 
 
 def show(results: Sequence[PartResult], console: Console | None = None) -> None:
@@ -83,6 +35,85 @@ def show(results: Sequence[PartResult], console: Console | None = None) -> None:
         console.print(Text(matrix_caption(one), style="italic"))
         console.print(filled(Table(), matrix_titles(one), matrix_rows(one)))
         console.print()
+
+
+def markdown(results: Sequence[PartResult]) -> str:
+    """Tables in Markdown."""
+    lines = []
+    for result in results:
+        found = columns(result)
+        lines += [f"## {_md(result.part.name)}", "", f"{_md(caption(result))}.", ""]
+        lines += _md_table([one.title for one in found], zip(*(one.texts for one in found), strict=True))
+        lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
+        lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
+    for one in matrices(results):
+        lines += [f"## {_md(one.group)}", "", f"{_md(matrix_caption(one))}.", ""]
+        lines += [*_md_table(matrix_titles(one), matrix_rows(one)), ""]
+    return "\n".join(lines)
+
+
+def latex(results: Sequence[PartResult]) -> str:
+    """One booktabs table a part."""
+    lines = []
+    for result in results:
+        found = columns(result)
+        sides = "".join("r" if one.numeric else "l" for one in found)
+        lines += [r"\begin{table}", rf"\caption{{{_tex(f'{result.part.name}: {caption(result)}')}}}"]
+        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
+        lines += [_tex_row([one.title for one in found]), r"\midrule"]
+        lines += map(_tex_row, zip(*(one.texts for one in found), strict=True))
+        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+        lines += [*(f"% {_tex(note)}" for note in result.notes), ""]
+    return "\n".join(lines)
+
+
+def matrix_titles(matrix: Matrix) -> list[str]:
+    return ["arm", *matrix.datasets, "mean rank", "average", "over such data sets"]
+
+
+def matrix_rows(matrix: Matrix) -> list[list[str]]:
+    """A row for each arm: its differences with the signs of their verdicts, its mean rank, its average."""
+    return [_row(matrix, row) for row in matrix.rows]
+
+
+def matrix_caption(matrix: Matrix) -> str:
+    """The words above the matrix: its metric, and the meaning of both intervals."""
+    part, metric = matrix.results[0].part, matrix.results[0].metric
+    words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
+    words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"
+    words += "; over such data sets: [95 %, if these are a sample of more]"
+    friedman = "" if math.isnan(matrix.friedman) else f"; Friedman's p of the ranks {number(matrix.friedman)}"
+    return words + friedman
+
+
+def _row(matrix: Matrix, row: MatrixRow) -> list[str]:
+    pairs = zip(matrix.results, row.cells, strict=True)
+    own = [_cell(result, arm) if arm else "" for result, arm in pairs]
+    both = average(row.average, matrix.results[0].metric) if row.average else ["", ""]
+    return [row.arm, *own, number(row.rank), *both]
+
+
+def _cell(result: PartResult, arm: ArmResult) -> str:
+    if arm.arm.name == result.part.baseline or not arm.comparison:
+        return " ".join(filter(None, [number(arm.mean, result.metric), arm.verdict]))
+    return f"{sign(arm.verdict)} {difference(arm.comparison, result.metric)}"
+
+
+def average(of: Average, metric: Metric) -> list[str]:
+    """The mean with the interval for these data sets, and the interval for data sets like these."""
+    ends = (of.mean, of.low, of.high, of.wide_low, of.wide_high)
+    mean, low, high, wide_low, wide_high = (number(value, metric, "+") for value in ends)
+    return [f"{mean} [{low}, {high}]", f"[{wide_low}, {wide_high}]" if wide_low else ""]
+
+
+REMARK = 24  # columns that a remark has at least
+STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
+LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
+LATEX |= {
+    ord(c): rf"\text{name}{{}}"
+    for c, name in zip("\\~^", ("backslash", "asciitilde", "asciicircum"), strict=True)
+}
+MARKDOWN = {ord(c): "\\" + c for c in "|`*["} | {ord("<"): "&lt;", ord(">"): "&gt;", ord("&"): "&amp;"}
 
 
 def layout(found: Sequence[Shown], console: Console) -> list[RenderableType]:
@@ -132,39 +163,9 @@ def _styled(text: str) -> Text:
     return Text(text, style=STYLES.get(text, ""))
 
 
-def markdown(results: Sequence[PartResult]) -> str:
-    """Tables in Markdown."""
-    lines = []
-    for result in results:
-        found = columns(result)
-        lines += [f"## {_md(result.part.name)}", "", f"{_md(caption(result))}.", ""]
-        lines += _md_table([one.title for one in found], zip(*(one.texts for one in found), strict=True))
-        lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
-        lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
-    for one in matrices(results):
-        lines += [f"## {_md(one.group)}", "", f"{_md(matrix_caption(one))}.", ""]
-        lines += [*_md_table(matrix_titles(one), matrix_rows(one)), ""]
-    return "\n".join(lines)
-
-
 def _md_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     head, *lines = ("| " + " | ".join(map(_md, row)) + " |" for row in (titles, *rows))
     return [head, "|" + "---|" * len(titles), *lines]
-
-
-def latex(results: Sequence[PartResult]) -> str:
-    """One booktabs table a part."""
-    lines = []
-    for result in results:
-        found = columns(result)
-        sides = "".join("r" if one.numeric else "l" for one in found)
-        lines += [r"\begin{table}", rf"\caption{{{_tex(f'{result.part.name}: {caption(result)}')}}}"]
-        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\toprule"]
-        lines += [_tex_row([one.title for one in found]), r"\midrule"]
-        lines += map(_tex_row, zip(*(one.texts for one in found), strict=True))
-        lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-        lines += [*(f"% {_tex(note)}" for note in result.notes), ""]
-    return "\n".join(lines)
 
 
 def _tex_row(texts: Sequence[str]) -> str:

@@ -13,21 +13,16 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from genreg.errors import InputError
-from genreg.installed import CONFIGS
+from genreg.groups import CONFIGS
 from genreg.report.judge import FEWEST
 from genreg.report.judge.pairs import compare_arms, is_judged, paired
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, family
-from genreg.report.read.parts import SECONDS, STEPS
+from genreg.report.output.columns import difference, p_is
+from genreg.report.output.numbers import number
 from genreg.report.read.values import Outcomes, outcomes
-from genreg.report.tell.columns import difference, p_is
-from genreg.report.tell.numbers import number
 from genreg.run.metric import Better, Metric
-
-STATUSES = ("seen", "second-hand", "from memory", "by analogy")
-PROTOCOL = {"seeds", "steps"}
-REQUIRED = ("claim", "better", "than", "mode", "source", "status")
-FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
+from genreg.study.model import SECONDS, STEPS
 
 
 @dataclass
@@ -53,26 +48,9 @@ class Judged:
         ]
 
 
-@cache
-def references() -> list[dict[str, Any]]:
-    """Every reference file. Raises InputError, naming the file, for one that is not whole."""
-    found: list[dict[str, Any]] = []
-    for path in sorted((CONFIGS / "reference").glob("*.yaml")):
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
-        if not all(set(protocol) == PROTOCOL for protocol in content["parts"].values()):
-            raise InputError(path.name, "seeds and steps of every pattern of parts", content["parts"])
-        for claim in content["claims"]:
-            entries = [claim, *(claim.get("figures") or [])]
-            whole = set(REQUIRED) <= claim.keys() and all(set(FIGURE) <= f.keys() for f in entries[1:])
-            if not whole or any(entry["status"] not in STATUSES for entry in entries):
-                raise InputError(path.name, f"{', '.join(REQUIRED)} of every claim", claim)
-        found.append(content)
-    return found
-
-
 def judge(result: PartResult) -> list[Judged]:
     """The verdict on every claim about this part; none while it looks at validation, which is for tuning."""
-    if result.part.metric.startswith("validation"):
+    if result.metric.chooses:
         return []
     claims = [(c, p) for file in references() if (p := _protocol(result, file)) for c in file["claims"]]
     judged = [_test(result, claim, protocol) for claim, protocol in claims]
@@ -87,6 +65,29 @@ def judge(result: PartResult) -> list[Judged]:
         words = f"{way}: {_effect(one, found, metric)}{p_is(found.adjusted)} after Holm"
         one.why = "; ".join(filter(None, [words, found.remark]))
     return judged
+
+
+STATUSES = ("seen", "second-hand", "from memory", "by analogy")
+PROTOCOL = {"seeds", "steps"}
+REQUIRED = ("claim", "better", "than", "mode", "source", "status")
+FIGURE = ("better", "than", "unit", "n", "setting", "source", "status")
+
+
+@cache
+def references() -> list[dict[str, Any]]:
+    """Every reference file. Raises InputError, naming the file, for one that is incomplete."""
+    found: list[dict[str, Any]] = []
+    for path in sorted((CONFIGS / "reference").glob("*.yaml")):
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        if not all(set(protocol) == PROTOCOL for protocol in content["parts"].values()):
+            raise InputError(path.name, "seeds and steps of every pattern of parts", content["parts"])
+        for claim in content["claims"]:
+            entries = [claim, *(claim.get("figures") or [])]
+            complete = set(REQUIRED) <= claim.keys() and all(set(FIGURE) <= f.keys() for f in entries[1:])
+            if not complete or any(entry["status"] not in STATUSES for entry in entries):
+                raise InputError(path.name, f"{', '.join(REQUIRED)} of every claim", claim)
+        found.append(content)
+    return found
 
 
 def _effect(judged: Judged, found: Comparison, metric: Metric) -> str:
@@ -134,8 +135,8 @@ def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -
     fewest = max(FEWEST, protocol["seeds"])
     if found is None or not is_judged(found) or found.pairs < fewest:
         pairs = len(paired(better, than))
-        needed = f"{pairs} pairs of runs that have {metric}, too few: {fewest} are needed"
-        return Judged(claim, metric, "not tested", needed)
+        too_few = f"{pairs} pairs of runs that have {metric}, too few: {fewest} are needed"
+        return Judged(claim, metric, "not tested", too_few)
     return Judged(claim, metric, "", "", found)
 
 

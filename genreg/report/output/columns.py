@@ -7,21 +7,20 @@ from typing import Any, Literal, get_args
 
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison
-from genreg.report.read.parts import in_words
-from genreg.report.tell.numbers import PLAIN, in_text, number, titled
-from genreg.run.metric import Metric
+from genreg.report.output.numbers import PLAIN, in_text, number, titled
+from genreg.run.metric import Metric, in_words
 
 Kind = Literal["name", "number", "time", "difference", "test", "verdict", "text"]
-"""From left to right in a table. `time` is for parts with a threshold, `text` where any arm has one."""
+"""Kinds of columns, from left to right. `time` is for parts with a threshold, `text` where an arm has one."""
 
 Words = Callable[[PartResult, ArmResult], str]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One thing to say of each arm: under `key` to machines, under `title` to people.
+    """One thing about each arm: `key` in CSV and JSON, `title` in tables.
 
-    value: plain, for CSV and JSON. title: empty where only machines are told, in all parts or in this one.
+    value: plain, for CSV and JSON. title: empty where no table shows it, of all parts or of this one.
     text: in the table, where that is not the value (a float: in the unit of the part's metric). brief: in a
     line of the summary, where that is not title and text.
     """
@@ -78,7 +77,7 @@ def difference(found: Comparison, metric: Metric) -> str:
 
 
 def p_value(p: float | None) -> str:
-    """Two digits, which never hide on which side of 0.05 it lies."""
+    """A p in two digits, which never hide on which side of 0.05 it lies."""
     if p is None or math.isnan(p):
         return ""
     if p < 1e-4:
@@ -92,7 +91,7 @@ def p_is(p: float | None) -> str:
 
 
 def caption(result: PartResult) -> str:
-    """The words above the table: the metric, at which step, and what a unit is."""
+    """The words above the table: the metric, its step, and the kind of a unit."""
     part = result.part
     step = f"at the step that {part.select} chose" if part.select else "at the last step"
     unit = "replicas" if result.replicas else "runs"
@@ -145,7 +144,7 @@ def _median_time(unit: str, title: str) -> Column:
 
 
 def _time_p(result: PartResult, arm: ArmResult) -> str:
-    """p and which way the same ranks go."""
+    """The p of times, and earlier or later by the same ranks."""
     return f"{p_value(arm.time_ranks.p)} {arm.time_way}".rstrip() if arm.time_ranks else ""
 
 
@@ -193,4 +192,4 @@ COLUMNS = [
     Column("chosen", _chosen),
     Column("luck", lambda arm: arm.tuning.luck if arm.tuning else None),
 ]  # fmt: skip
-"""In the order of CSV and JSON, which others read: a new one goes to the end."""
+"""The order is that of CSV and JSON, which others read: a new one goes to the end."""

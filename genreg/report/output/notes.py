@@ -1,30 +1,69 @@
-"""Remarks under a table: what is missing, what else arms differ in, what deserves doubt."""
+"""Notes below a table: runs that are missing, other differences between arms, reasons to doubt."""
 
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.tuning import Tuning
-from genreg.report.read.parts import Arm, Part, in_words, same_data
-from genreg.report.read.runs import NEUTRAL, Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.report.judge.tuning import TuningResult
+from genreg.report.output.numbers import number, seeds_in_words
 from genreg.report.read.values import Outcomes
-from genreg.report.tell.numbers import number, seeds_in_words
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
-from genreg.run.identity import PLUMBING, normal
-from genreg.run.metric import Metric, metric_of
+from genreg.run.identity import PLUMBING, completed, normal
+from genreg.run.metric import Metric, in_words, metric_of
+from genreg.run.read import Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.study.model import Arm, Part, same_data
+
+
+def notes(result: PartResult, base: ArmResult | None) -> list[str]:
+    """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
+    part = result.part
+    found = [
+        *part.notes,
+        *_looks(part),
+        *_margin(part),
+        *_labels(result),
+        *_contradictions(part),
+        *_codes(part),
+        *other_differences(result, base),
+    ]
+    if not base:
+        found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
+    elif not base.values and not base.outcomes.failed:
+        found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
+    for arm in result.arms:
+        found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
+        found += _run_notes(arm)
+        done = len(arm.arm.done)
+        if done and not arm.values:
+            found.append(f"{arm.arm.name}: no run has {part.metric}")
+        added = part.looks and part.planned  # an arm that is decided gets no more seeds
+        if (
+            base
+            and base.values
+            and not (added or arm.apart)
+            and (alone := _alone(arm.outcomes, base.outcomes))
+        ):
+            both = f"{arm.arm.name} and {part.baseline}"
+            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
+    if not result.metric.better:
+        found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
+    if result.metric.chooses:
+        orders = " (and orders the arms)" if result.metric.better else ""
+        found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
+    return found
+
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
-"""What arms may differ in without a word: the methods under study, and how weights are moved."""
-
+"""Keys in which arms may differ without a note: the methods under study, and how weights are moved."""
 NO_MATTER = ("name", "measure", "features", "log_every", "task.frames", *PLUMBING)
-"""What changes no result, or is told elsewhere: features stand in the rows."""
+"""Keys that change no result, or that another note is about: rows name their features."""
 
 
-def beside_method(result: PartResult, base: ArmResult | None) -> Iterator[str]:
-    """A line for each arm that left runs out, one where data differ, one where configurations do."""
+def other_differences(result: PartResult, base: ArmResult | None) -> Iterator[str]:
+    """Notes on differences other than the method: runs left out, other data, other configurations."""
     for arm in result.part.arms:
         yield from _left_out(arm)
         yield from _tuned_elsewhere(arm)
@@ -61,29 +100,29 @@ def _tuned_elsewhere(arm: Arm) -> Iterator[str]:
 
 
 def _other_keys(part: Part) -> Iterator[tuple[str, str]]:
-    """Each key in which arms differ, and its values: the most common one, and in which arms it is another.
+    """Keys in which arms differ, each with its most common value and the arms in which it is another.
 
     Not those that every arm's values name, or that were tuned; of other options of a group the option alone.
     """
-    told = set.intersection(*(set(arm.values) for arm in part.arms))
-    told |= {key for arm in part.arms if arm.tuning for key in arm.tuning.space}
+    known = set.intersection(*(set(arm.values) for arm in part.arms))
+    known |= {key for arm in part.arms if arm.tuning for key in arm.tuning.space}
     options = {(arm.data.settings or {}).get("dataset._target_") for arm in part.arms if arm.config}
-    told |= {"dataset"} if len(options) > 1 else set()
+    known |= {"dataset"} if len(options) > 1 else set()
     configs = {arm.name: _keys(arm.config) for arm in part.arms if arm.config}
     for key in sorted({key for config in configs.values() for key in config}):  # a group before what is in it
         arms: dict[str, list[str]] = {}
         for name, config in configs.items():
             arms.setdefault(json.dumps(config.get(key), default=str), []).append(name)
-        if len(arms) > 1 and not _within(key, told):
-            told.add(key)
+        if len(arms) > 1 and not _within(key, known):
+            known.add(key)
             most = max(arms, key=lambda value: len(arms[value]))
-            others = (f"{_plain(value)} in {', '.join(own)}" for value, own in arms.items() if value != most)
-            yield printable(key), f"{_plain(most)}, but {'; '.join(others)}"
+            others = (f"{_typed(value)} in {', '.join(own)}" for value, own in arms.items() if value != most)
+            yield printable(key), f"{_typed(most)}, but {'; '.join(others)}"
 
 
 def _keys(config: Row) -> Row:
-    """Values that may matter beside method and data, by dotted keys; a group's option under its key."""
-    found = NEUTRAL | flat(normal(config))
+    """Values that may matter other than method and data, by dotted keys; a group's option under its key."""
+    found = flat(completed(normal(config)))
     data = settings_of(config) or {}
     return {
         key.removesuffix("._target_"): str(value).rpartition(".")[2] if key.endswith("._target_") else value
@@ -97,8 +136,8 @@ def _within(key: str, others: Collection[str]) -> bool:
     return any(key == other or key.startswith(f"{other}.") for other in others)
 
 
-def _plain(value: str) -> str:
-    """JSON as one types it."""
+def _typed(value: str) -> str:
+    """A value in JSON, as one types it."""
     return printable(value.strip('"'))
 
 
@@ -106,55 +145,16 @@ def _names(arms: Iterable[Arm]) -> str:
     return ", ".join(arm.name for arm in arms)
 
 
-def notes(result: PartResult, base: ArmResult | None) -> list[str]:
-    """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
-    part = result.part
-    found = [
-        *part.notes,
-        *_looks(part),
-        *_margin(part),
-        *_labels(result),
-        *_contradictions(part),
-        *_codes(part),
-        *beside_method(result, base),
-    ]
-    if not base:
-        found.append(f"no arm is called {part.baseline} (the baseline): nothing is compared")
-    elif not base.values and not base.outcomes.failed:
-        found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
-    for arm in result.arms:
-        found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
-        found += _run_notes(arm)
-        done = len(arm.arm.done)
-        if done and not arm.values:
-            found.append(f"{arm.arm.name}: no run has {part.metric}")
-        added = part.looks and part.planned  # an arm that is decided gets no more seeds
-        if (
-            base
-            and base.values
-            and not (added or arm.apart)
-            and (alone := _alone(arm.outcomes, base.outcomes))
-        ):
-            both = f"{arm.arm.name} and {part.baseline}"
-            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
-    if not result.metric.better:
-        found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
-    if part.metric.startswith("validation"):
-        orders = " (and orders the arms)" if result.metric.better else ""
-        found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
-    return found
-
-
 def _looks(part: Part) -> list[str]:
-    """A note on how the seeds came about, where not all of them were asked for at once."""
+    """A note on how the seeds came about, where they were not all planned at once."""
     if not part.looks:
         return []
     at = f"looks at {numbers(part.looks)}"
     if part.planned:
         how = f"seeds are added until every comparison is decided: {at}"
-        return [f"{how}; p is over all looks, an interval has the level of the last one"]
+        return [f"{how}; p accounts for all looks, and an interval is at the level of the last look"]
     how = f"the number of seeds was changed by hand when results could be seen: {at}"
-    return [f"{how}; p is over these looks, not over those that might have followed"]
+    return [f"{how}; p accounts for these looks, not for others that might have followed"]
 
 
 def _margin(part: Part) -> list[str]:
@@ -185,7 +185,7 @@ def tuned(result: ArmResult) -> str:
     return words + (f"; at an end of its range: {', '.join(edges)}" if edges else "")
 
 
-def best_three(tuning: Tuning) -> str:
+def best_three(tuning: TuningResult) -> str:
     """`97.30 (optimizer.lr=0.003); ...`: means over the tuning seeds, so that a near tie is seen."""
     best = [trial for trial in tuning.trials if trial.scores][:3]
     return "; ".join(f"{number(trial.mean, tuning.metric)} ({_values(trial.values)})" for trial in best)
@@ -209,7 +209,7 @@ def _alone(arm: Outcomes, base: Outcomes) -> list[int]:
 
 
 def _labels(result: PartResult) -> list[str]:
-    """Notes on what the rows name for their metrics to mean anything, and where that is not the same."""
+    """Notes on the conditions that rows name (as features), and where these are not the same."""
     found: dict[str, set[str]] = {}
     for run in (run for arm in result.arms if not arm.apart for run in arm.arm.done):
         for name, value in (run.last or {}).items():

@@ -1,1 +1,0 @@
-"""Results -> words: tables, notes, claims, text formats."""

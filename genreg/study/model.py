@@ -1,0 +1,226 @@
+"""The model of a study: its parts, their arms, the trials of their tuning, and runs.
+
+Planning makes it of a sweep file (study/file.py), running gives its arms and trials their folders
+(study/stages.py) and writes them to sweep.json (study/record.py), judging reads their runs. A report reads
+it from sweep.json, or makes it of the folders that it finds (report/read/find.py).
+"""
+
+import math
+import statistics
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from genreg.errors import InputError
+from genreg.run.folder import Row, printable
+from genreg.run.metric import Better, Described, Metric, metric_of
+from genreg.run.read import Data, Run, data_of, of_one_data, read_run
+
+FEWEST = 5
+"""Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
+
+PER_STEP = "seconds_per_step"
+STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
+TIMES = {name: Metric(name, "min") for name in (PER_STEP, STEPS, SECONDS)}
+"""What the report itself measures of a run."""
+
+
+@dataclass
+class Trial:
+    """One point of an arm's space. folder: of its runs, one for each tuning seed; None before they start."""
+
+    values: Row
+    folder: Path | None = None
+    runs: list[Run] = field(default_factory=list)
+
+
+@dataclass
+class Tuning:
+    """The tuning of one arm.
+
+    metric: of validation, whose mean over `seeds` decides. planned: how many trials there are to be. space:
+    of each key a list of values, or {low, high, log}. trials: so far, in their order.
+    """
+
+    metric: str
+    planned: int
+    seeds: Sequence[int]
+    space: Row
+    sampler: str = "sobol"
+    trials: list[Trial] = field(default_factory=list)
+
+
+@dataclass
+class Arm:
+    """One configuration over its seeds.
+
+    folder: where its runs lie, None until its tuning is over. values: of what was varied. command: how to
+    make a run, with seed=N. seeds: those that it has so far. overrides: what makes it, in a sweep file.
+    winner: the values that tuning chose, {} where nothing is tuned, None until it is over. runs: by seed, as
+    `with_runs` found them. other: runs of other data than the newest, left out of everything. files: sha256
+    by name of what `runs` read.
+    """
+
+    name: str
+    folder: Path | None = None
+    values: Row = field(default_factory=dict)
+    command: str = ""
+    seeds: Sequence[int] = ()
+    tuning: Tuning | None = None
+    overrides: Sequence[str] = ()
+    winner: Row | None = None
+    runs: dict[int, Run] = field(default_factory=dict)
+    other: dict[int, Run] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def done(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.status == "done"]
+
+    @property
+    def failed(self) -> list[Run]:
+        return [run for run in self.runs.values() if run.status == "failed"]
+
+    @property
+    def tried(self) -> list[Run]:
+        """The runs of tuning."""
+        return [run for trial in self.tuning.trials for run in trial.runs] if self.tuning else []
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean seconds of a finished run."""
+        took = [run.summary["seconds"] for run in self.done if "seconds" in run.summary]
+        return statistics.fmean(took) if took else None
+
+    @cached_property
+    def config(self) -> Row:
+        """The configuration, but for what differs between its runs; `{}` where none of them has one."""
+        found = (run.folder.config() for run in self.runs.values())
+        return next(filter(None, found), {})
+
+    @cached_property
+    def data(self) -> Data:
+        """The data of its runs."""
+        return data_of(self.config, self.files)
+
+    def command_of(self, seed: int) -> str:
+        """The command that makes that run: the study's, or what the run itself recorded."""
+        given = self.command.replace("seed=N", f"seed={seed}")
+        return given or self.runs[seed].command
+
+
+@dataclass
+class Part:
+    """Arms that are compared with one another on one metric.
+
+    mode: `max` or `min` is better, where the sweep file says it; otherwise the runs do. select: the metric of
+    validation that chooses the step of a run; reselect: anew from its rows. threshold: metric, value and
+    mode. margin: a difference that is not worth having, in its unit (`points` of a share, or `absolute`).
+    seeds: all that an arm may have. looks: numbers of them at which they are looked at; planned: beforehand,
+    or by hand. group: what parts of several data sets have in common, dataset: which one this is. command,
+    question: of the whole study.
+    """
+
+    name: str
+    arms: list[Arm]
+    baseline: str
+    metric: str
+    mode: Better | None
+    select: str | None
+    threshold: Row | None = None
+    command: str = ""
+    reselect: bool = False
+    notes: list[str] = field(default_factory=list)
+    margin: tuple[float, str] | None = None
+    looks: tuple[int, ...] = ()
+    planned: bool = True
+    seeds: tuple[int, ...] = ()
+    group: str = ""
+    dataset: str = ""
+    question: str = ""
+
+    def with_runs(self) -> "Part":
+        """A copy whose arms and trials have their runs, as they stand in their folders now."""
+        return replace(self, arms=[_with_runs(arm) for arm in self.arms], notes=[*self.notes])
+
+    def runs(self) -> Iterator[Run]:
+        """The runs of the comparison."""
+        return (run for arm in self.arms for run in arm.runs.values())
+
+    def margin_in(self, metric: Metric) -> float:
+        """The margin in the metric's own scale, NaN without one; InputError for points of no share."""
+        check_margin(self.margin, metric, f"part {self.name}: margin")
+        if self.margin is None:
+            return math.nan
+        value, unit = self.margin
+        return value / 100 if unit == "points" else value
+
+    @cached_property
+    def described(self) -> list[Described]:
+        """The runs' descriptions of their metrics, each distinct one once."""
+        found: list[Described] = []
+        for run in (run for arm in self.arms for run in (*arm.runs.values(), *arm.tried)):
+            if (metrics := run.summary.get("metrics")) is not None and metrics not in found:
+                found.append(metrics)
+        return found
+
+    def describe(self, key: str) -> Metric:
+        """The metric under `key` of a row, as the first run that knows it says; `mode` of the part wins."""
+        metric = TIMES.get(key) or metric_of(key, ChainMap(*self.described) if self.described else None)
+        return replace(metric, better=self.mode) if self.mode and key == self.metric else metric
+
+
+def _with_runs(arm: Arm) -> Arm:
+    runs, other, files = of_one_data(_runs(arm.folder, arm.seeds))
+    tuning = arm.tuning and replace(
+        arm.tuning,
+        trials=[
+            replace(trial, runs=list(_runs(trial.folder, arm.tuning.seeds).values()))
+            for trial in arm.tuning.trials
+        ],
+    )
+    return replace(arm, runs=runs, other=other, files=files, tuning=tuning)
+
+
+def _runs(folder: Path | None, seeds: Sequence[int]) -> dict[int, Run]:
+    return {seed: read_run(folder / f"seed={seed}") for seed in seeds} if folder else {}
+
+
+@dataclass
+class Study:
+    """All parts of a sweep file. root: the folder of sweep.json and of all runs. command: as it was typed."""
+
+    name: str
+    parts: list[Part]
+    root: Path = Path()
+    command: str = ""
+    question: str = ""
+
+
+def same_data(arms: Iterable[Arm]) -> list[tuple[Data, list[Arm]]]:
+    """The arms by their data, in their order; one of unknown data is among the first that it may have."""
+    groups: list[tuple[Data, list[Arm]]] = []
+    for arm in arms:
+        place = next((n for n, (data, _) in enumerate(groups) if not data.differs(arm.data)), len(groups))
+        data, own = groups[place] if place < len(groups) else (arm.data, [])
+        groups[place : place + 1] = [(data | arm.data, [*own, arm])]
+    return groups
+
+
+def tell_apart(part: Part) -> None:
+    """Add the folder's own name to arms of one name, so that no two of a part have the same."""
+    names = [arm.name for arm in part.arms]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        twins = [arm for arm in part.arms if arm.name == name]
+        part.notes.append(f"{len(twins)} arms are called {name}: told apart by their folders")
+        for number, arm in enumerate(twins, start=1):
+            own = printable(arm.folder.name if arm.folder else name)
+            arm.name = own if len({twin.folder for twin in twins}) == len(twins) else f"{own} ({number})"
+
+
+def check_margin(margin: tuple[float, str] | None, metric: Metric, key: str) -> None:
+    """Refuse points of what is no share."""
+    if margin and margin[1] == "points" and not metric.percent:
+        raise InputError(key, f"absolute: {metric.name} is no share", f"{margin[0]:g} points")
