@@ -271,7 +271,7 @@ def expected_metrics(config: dict[str, Any]) -> set[str]:
     return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 
 
-@pytest.mark.pairs
+@pytest.mark.full
 @pytest.mark.parametrize("option", yaml_options("optimizer"))
 @pytest.mark.parametrize("scheduler", yaml_options("scheduler"))
 def test_state_survives_a_round_trip_bit_for_bit(option: str, scheduler: str) -> None:

@@ -107,6 +107,7 @@ def test_run_skip_and_dry_run(genreg: Genreg, mine: Callable[[str], None], tmp_p
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")} == stamps
 
 
+@pytest.mark.full
 def test_sweep_json_says_where_every_run_is(
     genreg: Genreg, mine: Callable[[str], None], tmp_path: Path
 ) -> None:
