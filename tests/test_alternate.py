@@ -54,6 +54,7 @@ def test_every_arm_of_the_published_experiment_trains(
     assert found == {"cross_entropy", "loss", *([own, "unlabeled_loss"] if own else [])}
 
 
+@pytest.mark.full
 def test_both_updates_are_one_with_task_classify(genreg: Genreg, texts: list[str], tmp_path: Path) -> None:
     answer = genreg("train", f"experiment={ARMS[-1]}", *texts, "task=classify")
     assert answer.code == 0, answer.err

@@ -166,6 +166,7 @@ def test_multirun_shares_nothing_but_the_command(genreg: Genreg, tmp_path: Path)
     assert (single / "metrics.jsonl").read_bytes() == (swept / "metrics.jsonl").read_bytes()
 
 
+@pytest.mark.full
 def test_several_methods_at_once(genreg: Genreg, tmp_path: Path) -> None:
     answer = genreg("train", *SMOKE, "regularizer=[vat,entropy]", "regularizer.vat.epsilon=0.5", "name=null")
     assert answer.code == 0

@@ -103,7 +103,7 @@ def test_a_folder_without_a_record_is_silent(genreg: Genreg, tmp_path: Path, cod
     assert "other code" not in answer.out
 
 
-@pytest.mark.every(2)
+@pytest.mark.full
 @pytest.mark.parametrize("resumed", [True, False])
 def test_only_code_that_made_the_run_counts(genreg: Genreg, tmp_path: Path, resumed: bool) -> None:
     """A run that failed before its first checkpoint and was made anew is of the new code alone."""

@@ -143,6 +143,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["task=wgan"]
     if option == "conditional_wasserstein":
         given += ["task.conditional=true"]
+    if option == "hessian_negative_share":
+        given += ["measure.hessian_negative_share.steps=5"]
     if option in ("fid", "kid", "precision_recall", "dcgan", "resnet_gan"):
         given += ["features=random"]
     if option in ("fid", "kid", "precision_recall") or group == "features" or option in SMALL:
@@ -269,7 +271,7 @@ def expected_metrics(config: dict[str, Any]) -> set[str]:
     return {f"{split}/{name}" for name, splits in measured.items() for split in splits}
 
 
-@pytest.mark.pairs
+@pytest.mark.full
 @pytest.mark.parametrize("option", yaml_options("optimizer"))
 @pytest.mark.parametrize("scheduler", yaml_options("scheduler"))
 def test_state_survives_a_round_trip_bit_for_bit(option: str, scheduler: str) -> None:

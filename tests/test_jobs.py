@@ -62,6 +62,7 @@ def outcome(
         return str(error), caplog.messages[:]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("copied", [True, False])
 def test_a_copied_arm_is_a_composed_arm(
     copied: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

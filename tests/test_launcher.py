@@ -255,6 +255,7 @@ def test_a_job_stopped_while_it_is_built_says_so(monkeypatch: pytest.MonkeyPatch
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped before its first step")
 
 
+@pytest.mark.full
 def test_another_launcher_of_hydra(genreg: Genreg, tmp_path: Path) -> None:
     answer = genreg("train", "-m", *VALLEY, "steps=4", "seed=0,1", "optimizer.sigma=0.1,-1",
                     "hydra/launcher=basic")  # fmt: skip

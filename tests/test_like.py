@@ -13,6 +13,7 @@ from test_sweep import TINY
 Genreg = Callable[..., Result]
 
 
+@pytest.mark.full
 def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
     genreg("train", *TINY, "quiet=true")
     (first,) = (path.parent for path in tmp_path.rglob("summary.json"))

@@ -136,6 +136,7 @@ def test_a_silent_server_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatc
     assert len(offline_runs(tmp_path)) == 1
 
 
+@pytest.mark.full
 def test_wandb_never_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without a key, and with no terminal to answer on, the run starts offline."""
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))

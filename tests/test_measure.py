@@ -68,6 +68,7 @@ def test_a_row_measures_the_loss_that_is_minimized(measure: Any) -> None:
     assert found != chosen(task.model, labeled.x, labeled.y, CrossEntropy()).value
 
 
+@pytest.mark.full
 def test_the_negative_share_is_that_of_the_explicit_hessian() -> None:
     """Of 30 weights: all eigenvalues, by autograd through one flat vector, in the probes that are drawn."""
     model, x, y = classifier(widths=[3]), normal(20, 5, seed=1), torch.arange(20) % 3

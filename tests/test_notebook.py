@@ -135,6 +135,7 @@ def test_what_is_loaded_gives_the_recorded_numbers(genreg: Genreg, name: str, we
     assert found.config["steps"] == 20
 
 
+@pytest.mark.full
 def test_best_and_last_are_other_weights(genreg: Genreg) -> None:
     folder = trained(genreg, "optimizer.lr=0.3", "steps=30")
     best, last = (package.load(folder, w).model.state_dict() for w in ("best", "last"))  # type: ignore[arg-type]
@@ -172,6 +173,7 @@ def test_data_may_lie_elsewhere(
                 package.load(folder, **given)
 
 
+@pytest.mark.full
 def test_other_code_and_other_data_are_told(genreg: Genreg, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(log, "warning", lambda text, *values: said.append(text % values))
@@ -190,6 +192,7 @@ def test_other_code_and_other_data_are_told(genreg: Genreg, monkeypatch: pytest.
     assert "mine.csv is not what it was" in said[1]
 
 
+@pytest.mark.full
 def test_what_cannot_be_loaded_is_said_in_a_line(genreg: Genreg, tmp_path: Path) -> None:
     folder = trained(genreg)
 

@@ -80,6 +80,7 @@ class Here(GenregLauncher):
 """
 
 
+@pytest.mark.full
 def test_a_launcher_of_ones_own(tmp_path: Path) -> None:
     """In processes of their own: Hydra looks for plugins once."""
     for name, content in (

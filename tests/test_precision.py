@@ -21,7 +21,7 @@ SETTLED = re.compile(r"parametrizations\.weight\.0\.[uv]$|critic\.layers\.3\.bia
 """Of a matrix of one row, u is 1 from the start; the Wasserstein loss is flat in the critic's last bias."""
 
 
-@pytest.mark.every(6)
+@pytest.mark.every(12)
 @pytest.mark.parametrize("option", yaml_options("regularizer"))
 @pytest.mark.parametrize("overrides", [CLASSIFIER, PLAYERS], ids=["classifier", "players"])
 def test_bf16_trains_near_to_float32(option: str, overrides: list[str]) -> None:

@@ -42,6 +42,7 @@ def test_the_target_is_that_of_the_task_unless_told_otherwise() -> None:
     assert default == one != zero
 
 
+@pytest.mark.full
 def test_by_default_a_classifier_becomes_flatter() -> None:
     """Mean slope of the loss at test items, after 200 steps; a target of 1 did the opposite of a bound."""
     slopes = []

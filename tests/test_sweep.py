@@ -77,7 +77,7 @@ def test_arms_are_experiments_times_grid() -> None:
 def test_more_wrong_commands(genreg: Genreg) -> None:
     for arguments, says in [
         (["sweep=smok"], "sweep: expected an option of the group sweep, got 'smok'\n  nearest: smoke"),
-        (["sweep=smoke", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
+        (["-m", *TINY, "seed=0,1", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
         (["--dry-run", *TINY], "--dry-run: expected a sweep"),
         (["-m", *TINY, "seed=1,1"], "sweep: expected no run twice"),
         (["--like", "nowhere"], "--like: expected a run folder with a config.yaml, got 'nowhere'"),
@@ -107,6 +107,7 @@ def test_run_skip_and_dry_run(genreg: Genreg, mine: Callable[[str], None], tmp_p
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("metrics.jsonl")} == stamps
 
 
+@pytest.mark.full
 def test_sweep_json_says_where_every_run_is(
     genreg: Genreg, mine: Callable[[str], None], tmp_path: Path
 ) -> None:

@@ -145,7 +145,7 @@ LAUNCHERS: list[tuple[str, list[Any]]] = [
 ]
 
 
-@pytest.mark.every(9)
+@pytest.mark.full
 @pytest.mark.parametrize(("typed", "expected"), LAUNCHERS)
 def test_the_launcher_of_a_file(
     genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, expected: list[Any]

@@ -83,6 +83,7 @@ def test_the_runs_of_training_and_of_sync_are_one(genreg: Genreg, tmp_path: Path
     assert ours["summary"]["status"] == "done"
 
 
+@pytest.mark.full
 def test_numbers_of_the_configuration_stay_numbers(genreg: Genreg, tmp_path: Path) -> None:
     write(tmp_path / "arm/seed=3")
     assert genreg("sync", str(tmp_path)).code == 0

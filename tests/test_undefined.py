@@ -113,7 +113,7 @@ def built(*overrides: str) -> Any:
     return build_task(composed(*overrides), choose_device("cpu"))
 
 
-@pytest.mark.every(3)
+@pytest.mark.full
 @pytest.mark.parametrize("samples", [1, 2, 3])
 @pytest.mark.parametrize(
     ("measure", "least"), [("fid", 2), ("kid", 3), ("precision_recall", 4), ("gradient_norm", 2),

@@ -189,7 +189,7 @@ def test_clipping_bounds_every_weight_after_every_update_and_on_the_disk(tmp_pat
     assert saved["step"] == 8
 
 
-@pytest.mark.pairs
+@pytest.mark.full
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9, "conditional": True, "loss": "hinge"}])
 def test_state_survives_a_round_trip_bit_for_bit(method: str, options: dict[str, Any]) -> None:
