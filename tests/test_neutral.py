@@ -100,6 +100,7 @@ def test_a_configuration_of_before_means_the_neutral_values() -> None:
     assert (found["steps"], found["loss"]) == (3, {"_target_": "genreg.loss.CrossEntropy"})
 
 
+@pytest.mark.full
 def test_a_run_is_found_again_after_its_own_method_got_a_parameter(
     genreg: Callable[..., Result], tmp_path: Path
 ) -> None:
