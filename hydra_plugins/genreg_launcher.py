@@ -3,6 +3,7 @@
 Hydra imports this file whenever it starts, so it imports nothing heavy itself.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -25,9 +26,9 @@ class GenregLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.about, self.sweeper = list(config.hydra.overrides.hydra), config.hydra.sweeper
 
+    @abstractmethod
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
         """Run the jobs and return the outcome of each, None where it was not started."""
-        raise NotImplementedError
 
     def workers(self, jobs: list[Any]) -> int:
         """Return how many jobs run at once."""

@@ -1,4 +1,4 @@
-"""What a step costs, as ratios of times measured alternately in one run: median [min, max].
+"""The cost of a step, as ratios of times measured alternately in one run: median [min, max].
 
     python scripts/benchmark.py
     python scripts/benchmark.py --device cuda --models conv_large --repeat 15
@@ -232,7 +232,7 @@ def compare_loops(name: str, method: str, device: str, repeat: int) -> None:
 
 
 def compare_options(name: str, device: str, repeat: int) -> None:
-    """What two choices made for speed are worth: fused Adam, and weights in channels_last."""
+    """Print the worth of two choices made for speed: fused Adam, and weights in channels_last."""
     steps, small = SIZES[name, device][3], name == "mlp"
     new, old = build(name, "vat", device), build(name, "vat", device, fused=not small)
     if not small:

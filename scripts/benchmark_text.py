@@ -1,4 +1,4 @@
-"""What texts cost, as ratios of CPU times measured alternately in one run: median [min, max].
+"""The cost of texts, as ratios of CPU times measured alternately in one run: median [min, max].
 
     python scripts/benchmark_text.py
     python scripts/benchmark_text.py --models transformer --repeat 9 --max-length 256

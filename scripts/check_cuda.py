@@ -1,4 +1,4 @@
-"""What CUDA must show: every method and optimizer, a killed and resumed run, and the speed of each precision.
+"""Checks that need CUDA: every method and optimizer, a killed and resumed run, the speed of each precision.
 
     python scripts/check_cuda.py                       on a machine with a GPU; about five minutes
     python scripts/check_cuda.py --device cpu --steps 60 --model mlp      the same path, small, on a CPU

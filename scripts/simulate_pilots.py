@@ -1,4 +1,4 @@
-"""How many of those who follow `genreg plan` after a pilot have the power that it says.
+"""The share of those who follow `genreg plan` after a pilot that has the power which it says.
 
 Pilots of normal differences with standard deviation 1: the spread as it is, beside its upper bound.
 

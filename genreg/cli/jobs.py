@@ -98,10 +98,8 @@ def _base(choices: list[str]) -> tuple[DictConfig, Job] | None:
 def _is_value(override: str) -> bool:
     """True for a plain value of a key that there is: no choice of a group, nothing added or deleted."""
     name = key(override)
-    plain = (
-        "=" in override and override[0] not in "+~" and not {"@", "/"} & set(name) and "${" not in override
-    )
-    return plain and ("." in name or name in SCALARS) and not of_hydra(override)
+    more = override[0] in "+~" or "=" not in override or "${" in override or of_hydra(override)
+    return not more and not {"@", "/"} & set(name) and ("." in name or name in SCALARS)
 
 
 def _is_choice(override: str) -> bool:

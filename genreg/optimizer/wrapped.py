@@ -12,18 +12,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from genreg.errors import InputError
 from genreg.parameters import Count, Fraction, checked
 
-
-@checked
-def late_linear(optimizer: Optimizer, *, total_iters: Count, start: Fraction = 0.9) -> LambdaLR:
-    """The learning rate as it is for a share `start` of the run, then a straight line to 0.
-
-    Miyato et al., arXiv:1704.03976, for CIFAR-10 and SVHN (there in steps of 400 updates). start: from 0 to
-    below 1.
-    """
-    first = start * total_iters
-    return LambdaLR(optimizer, lambda step: min(1.0, (total_iters - step) / (total_iters - first)))
-
-
 Base = Literal["sgd", "adam", "adamw"]
 Betas = Annotated[Sequence[Fraction], Field(min_length=2, max_length=2)]
 BETAS = (0.9, 0.999)  # the default of torch
@@ -89,3 +77,14 @@ def make_base(
         raise InputError("optimizer.momentum", f"0 with base={base}, which has betas instead", momentum)
     kind = torch.optim.Adam if base == "adam" else torch.optim.AdamW
     return kind(params, lr, (betas[0], betas[1]), weight_decay=weight_decay, fused=fused)
+
+
+@checked
+def late_linear(optimizer: Optimizer, *, total_iters: Count, start: Fraction = 0.9) -> LambdaLR:
+    """The learning rate as it is for a share `start` of the run, then a straight line to 0.
+
+    Miyato et al., arXiv:1704.03976, for CIFAR-10 and SVHN (there in steps of 400 updates). start: from 0 to
+    below 1.
+    """
+    first = start * total_iters
+    return LambdaLR(optimizer, lambda step: min(1.0, (total_iters - step) / (total_iters - first)))

@@ -102,7 +102,7 @@ class Stages:
         for part in self.study.parts:
             begin(part, sweep.parts[part.name])
         self.many = any(map(self.is_staged, self.study.parts))
-        self.part_of: dict[Path, Part] = {}
+        self.part_of: dict[Path, str] = {}
         self.configs: dict[tuple[str, str], Config] = {}
         self.before: dict[str, Part] | None = None
 
@@ -115,7 +115,7 @@ class Stages:
         self.study.root = Path(jobs[0].settings.output_dir)
         for run, job in zip(runs, jobs, strict=True):
             _place(run, job)
-            self.part_of[job.folder.path] = run.part
+            self.part_of[job.folder.path] = run.part.name
             self.configs[run.part.name, run.arm.name] = job.config
         if self.before is None:
             self.before = record.seen_before(self.study.root)
@@ -148,11 +148,10 @@ class Stages:
 
     def words(self, left: Sequence[Job]) -> Iterator[str]:
         """A few words for each part on what it is about to do."""
-        counts = Counter(self.part_of[job.folder.path].name for job in left)
-        parts = {part.name: part for part in self.study.parts}
-        for name, count in counts.items():
-            seeds = max(len(arm.seeds) for arm in parts[name].arms)
-            yield f"{name}: {f'{seeds} seeds' if seeds else 'tuning'}, {count} runs"
+        counts = Counter(self.part_of[job.folder.path] for job in left)
+        for part in (part for part in self.study.parts if part.name in counts):
+            seeds = max(len(arm.seeds) for arm in part.arms)
+            yield f"{part.name}: {f'{seeds} seeds' if seeds else 'tuning'}, {counts[part.name]} runs"
 
     def write(self) -> None:
         if self.writes:
@@ -214,9 +213,10 @@ def _tune(part: Part, given: PartFile, result: Any) -> None:
         points = _points(given, arm, over, results.metric.better or "max")
         more |= len(points) > len(over)
         arm.tuning.trials += [Trial(values) for values in points[len(over) :]]
-    for arm in () if more else part.arms:
-        results = found[arm.name]
-        _compare(part, given, arm, (results.winner or results.trials[0]).values)
+    if not more:
+        for arm in part.arms:
+            results = found[arm.name]
+            _compare(part, given, arm, (results.winner or results.trials[0]).values)
 
 
 def _score(trial: Trial, results: Sequence[Any]) -> Scored:

@@ -28,15 +28,7 @@ from genreg.run.metric import GAP, VALIDATION, Metric
 from genreg.run.task import Task
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
-from genreg.task.trainer import (
-    Precision,
-    Trainer,
-    attach,
-    load,
-    saved,
-    set_precision,
-    with_hook,
-)
+from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision, with_hook
 
 CPU = torch.device("cpu")
 
@@ -99,9 +91,7 @@ class Classify(Task):
         self.trainer = Trainer(
             self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics
         )
-        self.measure, self.undefined = dict(measure or {}), Undefined()
-        for chosen in self.measure.values():
-            chosen.check(self.model, self.dataset.validation.x[:1])
+        self._set_measures(measure or {})
         self._describe()
         self._make_batches(batch_size, unlabeled_batch_size)
 
@@ -114,6 +104,12 @@ class Classify(Task):
         check_methods(regularizer, self.offers | {name for name, is_so in known.items() if is_so}, found)
         check_measures(measure, self.measures, classes > 0)
         check_items(measure, self.dataset)
+
+    def _set_measures(self, measure: Mapping[str, Any]) -> None:
+        """Keep the measures; InputError for one that cannot be made of this model."""
+        self.measure, self.undefined = dict(measure), Undefined()
+        for chosen in self.measure.values():
+            chosen.check(self.model, self.dataset.validation.x[:1])
 
     def _make_batches(self, labeled: int, unlabeled: int) -> None:
         """Make the samplers; InputError for batches of one item that the model cannot normalize."""
