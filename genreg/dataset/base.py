@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from genreg.dataset.draw import balanced, proportional, some
 from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
 
+ITEMS = ("e", "y", "mask", "tokens")  # of a batch: tensors of one row for each item
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -22,7 +24,7 @@ class Batch:
     e: (B, ...) the embedded inputs. y: (B,) class numbers, (B, classes) probabilities, or (B, k) real targets
     where `classes` is 0. mask: (B, T) true at positions that are not padding; None where nothing is padded.
     tokens: (B, T) the rows of an embedding table that e is, of `vocabulary` rows in all; None where e is no
-    table's.
+    table's. replicas: R runs that are trained as one program; B / R items after one another belong to each.
     """
 
     e: Tensor
@@ -31,6 +33,30 @@ class Batch:
     mask: Tensor | None = None
     tokens: Tensor | None = None
     vocabulary: int = 0
+    replicas: int = 1
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""
+        return values.mean() if self.replicas == 1 else values.view(self.replicas, -1).mean(1)
+
+    def factor(self, value: Any, like: Tensor) -> Any:
+        """A method's parameter as a factor of `like`, whose first dimension is of items, or of replicas.
+
+        It is the number itself, or a column where replicas have numbers of their own.
+        """
+        if not isinstance(value, Tensor):
+            return value
+        column = value.to(like.dtype).repeat_interleave(len(like) // self.replicas)
+        return column.view(-1, *[1] * (like.ndim - 1))
+
+    def repeated(self, times: int) -> "Batch":
+        """The batch so many times over; of replicas, the copies of each follow one another."""
+        return replace(self, **{name: self._repeated(getattr(self, name), times) for name in ITEMS})
+
+    def _repeated(self, x: Tensor | None, times: int) -> Tensor | None:
+        if x is None or times == 1:
+            return x
+        return torch.cat([part for part in x.chunk(self.replicas) for _ in range(times)])
 
     @property
     def probabilities(self) -> Tensor:

@@ -38,10 +38,13 @@ def update(optimizer: torch.optim.Optimizer, objective: Callable[[], dict[str, T
 
 
 def backward(loss: Tensor, parameters: list[Tensor]) -> None:
-    """Replace the gradients of `parameters` by those of `loss`; half the host's time of `zero_grad`."""
+    """Replace the gradients of `parameters` by those of `loss`; half the host's time of `zero_grad`.
+
+    Of replicas, whose losses are (R,), each parameter of one depends on its own loss only.
+    """
     for parameter in parameters:
         parameter.grad = None
-    loss.backward()
+    (loss.sum() if loss.ndim else loss).backward()
 
 
 @contextmanager

@@ -19,8 +19,9 @@ class Entropy(Regularizer):
     weight: Weight = 1.0
 
     reads = frozenset({"unlabeled", "classes"})
+    replicas = frozenset({"weight"})
 
     def penalty(self, forward: Forward) -> Tensor:
-        log_p = forward.unlabeled.logits.log_softmax(1)
-        entropy: Tensor = -(log_p.exp() * log_p).sum(1).mean()
-        return entropy
+        clean: Forward = forward.unlabeled
+        log_p = clean.logits.log_softmax(1)
+        return clean.mean(-(log_p.exp() * log_p).sum(1))
