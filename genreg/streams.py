@@ -110,20 +110,27 @@ def of_method(name: str) -> str:
 
 _masks = 0  # of the pass that is being made
 _pass: list[torch.Generator] = []  # of replicas: what dropout draws from, each in place of the default
+_begun: tuple[tuple[int, ...], torch.device] | None = (
+    None  # a pass of replicas in which nothing was drawn yet
+)
 
 
 def begin_pass(masks: Seed, device: torch.device) -> None:
     """Put whatever draws inside a pass at its start: dropout, and the layers that methods attached."""
-    global _masks, _pass
+    global _masks, _begun
     if isinstance(masks, int):
         _masks = masks
         reseed_default(masks, device)
     else:
-        _pass = [torch.Generator(device).manual_seed(one) for one in masks]
+        _begun = masks, device
 
 
 def of_replicas() -> Sequence[torch.Generator]:
     """The generators that dropout of replicas draws from, each at the place that the pass has come to."""
+    global _pass, _begun
+    if _begun:
+        masks, device = _begun
+        _pass, _begun = [torch.Generator(device).manual_seed(one) for one in masks], None
     return _pass
 
 

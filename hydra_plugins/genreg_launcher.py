@@ -34,6 +34,10 @@ class GenregLauncher(Launcher):
         """Return how many jobs run at once."""
         return 1
 
+    def remarks(self, jobs: list[Any]) -> list[str]:
+        """Return lines for a dry run on how these jobs would be run."""
+        return []
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs of one of Hydra's sweepers, which may ask for one twice, and answer it."""
         from genreg.cli.by_hydra import value
@@ -80,6 +84,11 @@ class LocalLauncher(GenregLauncher):
         from genreg.study.local import slots
 
         return len(slots(jobs, self._checked()))
+
+    def remarks(self, jobs: list[Any]) -> list[str]:
+        from genreg.study.groups import remarks
+
+        return remarks(jobs, self._checked().replicas, self.workers(jobs))
 
     def _checked(self) -> Any:
         from genreg.parameters import blame

@@ -126,8 +126,7 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
         return [ended.return_value for ended in launcher.launch([job.overrides for job in jobs], 0)]
 
     if dry_run:
-        workers = launcher.workers if isinstance(launcher, Launcher) else lambda _jobs: 1
-        batch.dry_run(jobs, workers, retry_failed)
+        batch.dry_run(jobs, launcher if isinstance(launcher, Launcher) else None, retry_failed)
     else:
         batch.run_batch(
             jobs, run, retry_failed=retry_failed, keep_going=keeps_going(master), again=again, whole=whole

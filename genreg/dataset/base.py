@@ -51,12 +51,14 @@ class Batch:
 
     def repeated(self, times: int) -> "Batch":
         """The batch so many times over; of replicas, the copies of each follow one another."""
-        return replace(self, **{name: self._repeated(getattr(self, name), times) for name in ITEMS})
-
-    def _repeated(self, x: Tensor | None, times: int) -> Tensor | None:
-        if x is None or times == 1:
-            return x
-        return torch.cat([part for part in x.chunk(self.replicas) for _ in range(times)])
+        if times == 1:
+            return self
+        items = {name: x for name in ITEMS if (x := getattr(self, name)) is not None}
+        copies: dict[str, Any] = {
+            name: torch.cat([part for part in x.chunk(self.replicas) for _ in range(times)])
+            for name, x in items.items()
+        }
+        return replace(self, **copies)
 
     @property
     def probabilities(self) -> Tensor:
@@ -90,8 +92,16 @@ class Split:
         """True if some items are clean and others are not, so that the clean ones are worth a look alone."""
         return bool(self.clean.any() and not self.clean.all())
 
+    def sharing(self, other: "Split") -> "Split":
+        """The split with the tensors of another where those are equal."""
+        return Split(*(_held_once(getattr(self, n), getattr(other, n)) for n in ("x", "y", "clean")))
+
     def to(self, device: torch.device) -> "Split":
         return Split(self.x.to(device), self.y.to(device), self.clean.to(device))
+
+
+def _held_once(x: Tensor, other: Tensor) -> Tensor:
+    return other if torch.equal(x, other) else x
 
 
 @dataclass(frozen=True)
@@ -157,6 +167,15 @@ class Dataset:
                 found[f"{name}_clean"] = int(split.clean.sum())
         found |= {f"test_{kind}": len(split) for kind, split in self.corrupted.items()}
         return found
+
+    def sharing(self, other: "Dataset") -> "Dataset":
+        """The data set with the tensors of another where those are equal, so that they are held once."""
+        return replace(
+            self,
+            unlabeled=_held_once(self.unlabeled, other.unlabeled),
+            validation=self.validation.sharing(other.validation),
+            test=self.test.sharing(other.test),
+        )
 
     def to(self, device: torch.device) -> "Dataset":
         return replace(

@@ -41,7 +41,7 @@ class Forward(ABC):
         return seen
 
     @property
-    def draw(self) -> Draw:
+    def draw(self) -> Any:
         """The method's own generator of this update, on the device of the inputs."""
         return self.draws[self.method]
 

@@ -118,7 +118,7 @@ def of_tokens(clean: ClassifierForward, g: Tensor, scope: Scope) -> Tensor:
 def noised(clean: ClassifierForward, sigma: float, draw: Draw) -> Tensor:
     """The embedding and Gaussian noise of standard deviation `sigma` in each coordinate; none at padding."""
     e = clean.embedding
-    noise = clean.factor(sigma, e) * streams.normal_like(e, draw)
+    noise: Tensor = clean.factor(sigma, e) * streams.normal_like(e, draw)
     return e + (noise if clean.mask is None else noise * clean.mask[..., None])
 
 

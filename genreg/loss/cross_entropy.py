@@ -19,6 +19,7 @@ class CrossEntropy(Loss):
     """Negative log likelihood of the class in nats; of probabilities p, -sum_c p_c log q_c."""
 
     name = "cross_entropy"
+    replicas = ()
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
         if batch.replicas > 1 and reduction == "mean":
@@ -40,7 +41,7 @@ class CrossEntropy(Loss):
 def mean_of_replicas(log_q: Tensor, y: Tensor, replicas: int) -> Tensor:
     """The mean loss of each replica, (R,), from log-probabilities, with the bits of `F.cross_entropy`."""
     if y.ndim == 1:
-        mean: Tensor = ReplicaMeans.apply(log_q, y, replicas)
+        mean: Tensor = ReplicaMeans.apply(log_q, y, replicas)  # type: ignore[no-untyped-call]
         return mean
     return -(log_q * y).view(replicas, -1).sum(1) / (len(y) // replicas)
 

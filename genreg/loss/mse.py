@@ -15,6 +15,7 @@ class MSE(Loss):
     """|f(x) - y|^2, summed over outputs; a class is one-hot."""
 
     name = "mse"
+    replicas = ()
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
         y = batch.y

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,10 @@ ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh)
 """Layers whose numbers do not depend on where in a tensor an item stands."""
 
 
-def stack(models: Sequence[nn.Module]) -> nn.Module:
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def stack(models: Sequence[Model]) -> Model:
     """Return one model of R models: shown R x B items, it gives each replica's B what its model would.
 
     On the CPU the outputs and gradients are those of the single models to the last bit. From here on their
@@ -27,6 +30,13 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
             layers = [model.get_submodule(name) for model in models]
             setattr(joint.get_submodule(parent), own, _stacked(layers))
     return joint
+
+
+def part(model: nn.Module) -> None:
+    """Let a model that was stacked count its batches by itself again."""
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm1d) and layer.num_batches_tracked is not None:
+            layer.num_batches_tracked = layer.num_batches_tracked.clone()
 
 
 def _stacked(layers: Sequence[Any]) -> nn.Module:
@@ -65,7 +75,7 @@ class StackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         rows = x.view(len(self.weight), -1, x.shape[1])
         # transposed here, as in `F.linear`: the gradients of one call are summed before they join others
-        outputs: Tensor = Linear.apply(rows, self.weight.transpose(1, 2), self.bias)
+        outputs: Tensor = Linear.apply(rows, self.weight.transpose(1, 2), self.bias)  # type: ignore[no-untyped-call]
         return outputs.view(-1, outputs.shape[2])
 
 
@@ -105,7 +115,7 @@ class Product(torch.autograd.Function):
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """a b of each replica, with the bits of `torch.mm`, whose derivatives of any order have them too."""
-    found: Tensor = Product.apply(a, b)
+    found: Tensor = Product.apply(a, b)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -140,7 +150,7 @@ def _is_wanted(edge: tuple[Any, int]) -> bool:
     node = edge[0]
     if node is None or node.name().endswith("AccumulateGrad"):
         return node is not None
-    return torch._C._will_engine_execute_node(node)  # type: ignore[no-any-return]
+    return torch._C._will_engine_execute_node(node)
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -168,7 +178,14 @@ def _exact(batch: Callable[..., Tensor], single: Callable[..., Tensor], *given: 
 
 
 def _each(single: Callable[..., Tensor], given: Sequence[Tensor]) -> Tensor:
-    return torch.stack([single(*parts) for parts in zip(*given, strict=True)])
+    return torch.stack([single(*map(_aligned, parts)) for parts in zip(*given, strict=True)])
+
+
+ALIGNMENT = 64  # bytes, of what torch allocates on the CPU; kernels round by where numbers lie
+
+
+def _aligned(x: Tensor) -> Tensor:
+    return x.clone() if x.data_ptr() % ALIGNMENT else x
 
 
 @torch.no_grad()

@@ -30,7 +30,10 @@ class FGM(Regularizer):
     alpha: Share = 0.5
     scope: Annotated[Scope, Neutral("example")] = "example"
 
-    replicas = frozenset({"epsilon", "alpha"})
+    replicas = (
+        "epsilon",
+        "alpha",
+    )
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
@@ -62,7 +65,10 @@ class FGSM(Regularizer):
     epsilon: NonNegative = 0.1
     alpha: Share = 0.5
 
-    replicas = frozenset({"epsilon", "alpha"})
+    replicas = (
+        "epsilon",
+        "alpha",
+    )
 
     @property
     def idle(self) -> bool:
@@ -76,8 +82,9 @@ class FGSM(Regularizer):
 
 def mixed(forward: ClassifierForward, losses: Tensor, r: Tensor, alpha: float) -> Tensor:
     """alpha l(e) + (1 - alpha) l(e + r) of each labeled item."""
-    clean, other = forward.factor(alpha, losses), forward.factor(1 - alpha, losses)
-    return clean * losses + other * forward.loss(forward.at(forward.embedding + r), forward.batch)
+    moved = forward.loss(forward.at(forward.embedding + r), forward.batch)
+    both: Tensor = forward.factor(alpha, losses) * losses + forward.factor(1 - alpha, moved) * moved
+    return both
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -100,7 +107,10 @@ class Adversarial(Regularizer):
     norm: Norm = "linf"
     random_start: bool = True
 
-    replicas = frozenset({"epsilon", "step_size"})
+    replicas = (
+        "epsilon",
+        "step_size",
+    )
 
     @property
     def idle(self) -> bool:

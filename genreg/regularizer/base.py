@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, NonNegative
-from genreg.streams import Draw
 
 Reads = Literal["labeled", "unlabeled", "again", "classes", "pictures", "tokens"]
 
@@ -66,7 +65,7 @@ class Regularizer:
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
-    replicas: ClassVar[frozenset[str] | None] = None
+    replicas: ClassVar[tuple[str, ...] | None] = None
     sets_norm: ClassVar[Literal["", "parametrization", "projection"]] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     judged: ClassVar[str] = ""
@@ -85,7 +84,7 @@ class Regularizer:
     def attach(self, model: nn.Module) -> None:
         """Change the model before the optimizer is built: parametrizations, noise on hidden layers."""
 
-    def batch(self, batch: Batch, draw: Draw) -> Batch:
+    def batch(self, batch: Batch, draw: Any) -> Batch:
         """The labeled batch that the model is shown: input noise, mixtures, soft targets."""
         return batch
 

@@ -55,7 +55,11 @@ class GradientPenalty(Regularizer):
     interpolate: Annotated[Literal["within", "across"], Neutral("within")] = "within"
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"
 
-    replicas = frozenset({"weight", "target", "noise"})
+    replicas = (
+        "weight",
+        "target",
+        "noise",
+    )
 
     def penalty(self, forward: Forward) -> Tensor:
         slope = self.input_gradient(forward).flatten(1).norm(dim=1)

@@ -33,7 +33,7 @@ class InputNoise(Regularizer):
     mode: Mode = "additive"
     samples: Count = 1
 
-    replicas = frozenset({"sigma"})
+    replicas = ("sigma",)
 
     @property
     def idle(self) -> bool:

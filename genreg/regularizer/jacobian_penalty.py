@@ -35,7 +35,10 @@ class JacobianPenalty(Regularizer):
     estimator: Literal["exact", "sampled"] = "exact"
     probes: Count = 1
 
-    replicas = frozenset({"weight", "sigma"})
+    replicas = (
+        "weight",
+        "sigma",
+    )
 
     @property
     def idle(self) -> bool:
@@ -51,7 +54,7 @@ class JacobianPenalty(Regularizer):
         h = 2**0.5 * outputs if self.divergence == "mse" else 2 * (outputs.log_softmax(1) / 2).exp()
         rows = [torch.autograd.grad(h, e, eta, create_graph=True)[0] for eta in self.cotangents(h, forward)]
         squares = torch.stack([forward.mean(row.square().flatten(1).sum(1)) for row in rows], -1).sum(-1)
-        share = forward.factor(self.sigma**2 / 2, squares)
+        share: Tensor = forward.factor(self.sigma**2 / 2, squares)
         return share * (squares if self.estimator == "exact" else squares / self.probes)
 
     def cotangents(self, h: Tensor, forward: ClassifierForward) -> Iterator[Tensor]:

@@ -22,7 +22,7 @@ class LabelSmoothing(Regularizer):
     epsilon: Fraction = 0.1
 
     reads = frozenset({"classes"})
-    replicas = frozenset({"epsilon"})
+    replicas = ("epsilon",)
 
     @property
     def idle(self) -> bool:

@@ -36,7 +36,10 @@ class LaplacianPenalty(Regularizer):
     probes: Count = 1
 
     reads = frozenset({"labeled"})
-    replicas = frozenset({"weight", "sigma"})
+    replicas = (
+        "weight",
+        "sigma",
+    )
 
     @property
     def idle(self) -> bool:
@@ -48,7 +51,10 @@ class LaplacianPenalty(Regularizer):
         probes = (streams.signs_like(e, forward.draw) for _ in range(self.probes))
         directions = probes if sampled else axes(e)
         total = torch.stack([forward.mean(curvature(forward, e, v)) for v in directions], -1).sum(-1)
-        return forward.factor(self.sigma**2 / 2, total) * (total / self.probes if sampled else total)
+        penalty: Tensor = forward.factor(self.sigma**2 / 2, total) * (
+            total / self.probes if sampled else total
+        )
+        return penalty
 
 
 def curvature(forward: ClassifierForward, e: Tensor, v: Tensor) -> Tensor:

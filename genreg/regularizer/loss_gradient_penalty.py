@@ -21,7 +21,7 @@ class LossGradientPenalty(Regularizer):
     weight: Weight = 0.1
 
     reads = frozenset({"labeled"})
-    replicas = frozenset({"weight"})
+    replicas = ("weight",)
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
         e = forward.points.detach().requires_grad_()

@@ -40,7 +40,10 @@ class NoiseConsistency(Regularizer):
     samples: Annotated[Count, Neutral(1)] = 1
     divergence: Annotated[Divergence, Neutral("kl")] = "kl"
 
-    replicas = frozenset({"weight", "epsilon"})
+    replicas = (
+        "weight",
+        "epsilon",
+    )
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

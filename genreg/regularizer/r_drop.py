@@ -27,7 +27,7 @@ class RDrop(Regularizer):
     weight: Weight = 1.0
     of: Annotated[Literal["labeled", "unlabeled"], Neutral("labeled")] = "labeled"
 
-    replicas = frozenset({"weight"})
+    replicas = ("weight",)
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -56,7 +56,11 @@ class VAT(Regularizer):
     scope: Scope = "example"
     norm: Norm = "l2"
 
-    replicas = frozenset({"weight", "epsilon", "xi"})
+    replicas = (
+        "weight",
+        "epsilon",
+        "xi",
+    )
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -26,6 +26,7 @@ class Alternate(Classify):
     """
 
     groups = Classify.groups | {"unlabeled_optimizer"}
+    replicas = None
 
     def __init__(
         self, *, unlabeled_optimizer: Optimizer, scheduler: Callable[..., Any] | None = None, **others: Any

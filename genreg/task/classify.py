@@ -1,9 +1,9 @@
 """Semi-supervised classification or regression: a loss on labeled items plus the methods under study."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from genreg.run.task import Task
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
 from genreg.task.objective import Objective, reads_pool
+from genreg.task.replicas import Replicas, most
 from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
 CPU = torch.device("cpu")
@@ -51,6 +52,7 @@ class Classify(Task):
     model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
     suggests = ("regularizer=vat",)
+    replicas: ClassVar[tuple[str, ...] | None] = ()
 
     @checked
     def __init__(
@@ -189,6 +191,14 @@ class Classify(Task):
         check_measures(measure or {}, cls.measures)
         kinds = [kind for kind, strength in (corruption or {}).items() if strength]
         return reported(loss or CrossEntropy(), measure or {}, kinds)
+
+    @classmethod
+    def program(cls, tasks: Sequence[Self]) -> Replicas:
+        return Replicas(tasks)
+
+    def share(self, other: Self) -> int:
+        self.dataset = self.dataset.sharing(other.dataset)
+        return most(self.parameters)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0); returns the objective and its unweighted terms, on the device."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Batch
@@ -12,6 +12,7 @@ from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.update import backward, counts
 from genreg.loss import Loss
+from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import trainable
 from genreg.regularizer import Regularizer, penalized
@@ -30,7 +31,7 @@ class Objective:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Classifier,
         methods: Mapping[str, Regularizer],
         loss: Loss,
         statistics: RunningStatistics,

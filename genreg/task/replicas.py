@@ -3,17 +3,26 @@
 import copy
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from genreg.dataset.sampler import Samplers
 from genreg.forward.update import update
-from genreg.model.stacked import stack
+from genreg.model.stacked import part, stack
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer.joint import Joint
 from genreg.regularizer import Regularizer
-from genreg.task.classify import Classify
 from genreg.task.objective import Objective
+
+LARGEST = 5_000_000
+"""Parameters of a stacked model; beyond, the gain over single runs falls (scripts/benchmark_replicas.py)."""
+
+
+def most(parameters: Sequence[Tensor]) -> int:
+    """The number of runs of a program, of models with these parameters."""
+    return max(1, LARGEST // sum(p.numel() for p in parameters))
 
 
 class Replicas:
@@ -24,10 +33,10 @@ class Replicas:
     draws and masks from its own seed, and minimizes the sum of their losses. On the CPU each replica's terms
     and weights are those of its run alone, to the last bit.
 
-    They must stand at the same step, and may differ in what their classes declare (`replicas`).
+    tasks: each a `Classify` at the same step; they may differ in what their classes declare (`replicas`).
     """
 
-    def __init__(self, tasks: Sequence[Classify]) -> None:
+    def __init__(self, tasks: Sequence[Any]) -> None:
         first, self.tasks = tasks[0], tasks
         model = stack([task.model for task in tasks])
         self.statistics = RunningStatistics(model)
@@ -43,6 +52,9 @@ class Replicas:
             unlabeled=self.unlabeled,
             classes=first.dataset.classes,
         )
+        self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
+        self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
+        self.pools = _shared([task.dataset.unlabeled for task in tasks])
         self.optimizer = Joint([task.optimizer for task in tasks], self.objective.parameters)
 
     def step(self, step: int) -> list[dict[str, Tensor]]:
@@ -55,14 +67,30 @@ class Replicas:
         columns = (term.detach().unbind() for term in terms.values())
         return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
 
+    def release(self) -> None:
+        self.optimizer.release()
+        for task in self.tasks:
+            part(task.model)
+
     def labeled(self, step: int) -> tuple[Tensor, Tensor]:
         """The inputs and targets of the labeled batches of all."""
-        x, y = zip(*(task.labeled(step) for task in self.tasks), strict=True)
+        chosen = self.labeled_batches(step).unbind()
+        known = [task.dataset.labeled for task in self.tasks]
+        x = [split.x.index_select(0, rows) for split, rows in zip(known, chosen, strict=True)]
+        y = [split.y.index_select(0, rows) for split, rows in zip(known, chosen, strict=True)]
         return torch.cat(x), torch.cat(y)
 
     def unlabeled(self, step: int) -> Tensor:
         """The inputs of the unlabeled batches of all."""
-        return torch.cat([task.unlabeled(step) for task in self.tasks])
+        chosen = self.unlabeled_batches(step)
+        if len(self.pools) == 1:
+            return self.pools[0].index_select(0, chosen.flatten())
+        return torch.cat([x.index_select(0, rows) for x, rows in zip(self.pools, chosen, strict=True)])
+
+
+def _shared(pools: Sequence[Tensor]) -> list[Tensor]:
+    """One pool where all are equal, else those of all."""
+    return [pools[0]] if all(torch.equal(pools[0], pool) for pool in pools[1:]) else list(pools)
 
 
 def _merged(methods: Sequence[Regularizer]) -> Regularizer:
