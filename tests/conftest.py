@@ -5,13 +5,14 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, here and in the commands that tests start
 
 import pytest
+import sklearn.datasets
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +23,8 @@ from genreg.forward.classifier import ClassifierForward
 from genreg.measure import Generated
 from genreg.model import MLP, Classifier
 from genreg.task.classify import Classify
+
+sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # from text each time; `digits` copies it
 
 REPOSITORY = Path(__file__).parent.parent
 SMOKE = ["experiment=smoke/vat", "device=cpu"]

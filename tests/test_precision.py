@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from conftest import draw, yaml_options
-from test_contract import composed
+from every_option import composed
 from torch import Tensor
 
 from genreg.dataset import Batch
