@@ -22,6 +22,7 @@ from genreg.dataset import Batch, digits
 from genreg.forward.classifier import ClassifierForward
 from genreg.measure import Generated
 from genreg.model import MLP, Classifier
+from genreg.run import display
 from genreg.task.classify import Classify
 
 sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # from text each time; `digits` copies it
@@ -73,10 +74,20 @@ def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+draw_curves = display.draw
+
+
 @pytest.fixture
-def genreg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Callable[..., Result]:
-    """Run `genreg ARGUMENTS` in this process, in an empty folder."""
+def genreg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, request: pytest.FixtureRequest
+) -> Callable[..., Result]:
+    """Run `genreg ARGUMENTS` in this process, in an empty folder.
+
+    Curves take as long as a small run: only full tests have them, and those that ask for `draw_curves`.
+    """
     monkeypatch.chdir(tmp_path)
+    if not request.node.get_closest_marker("full"):
+        monkeypatch.setattr(display, "draw", lambda _rows, _summary, path: path.touch())
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["genreg", *arguments])
