@@ -12,7 +12,6 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, here and in the commands that tests start
 
 import pytest
-import sklearn.datasets
 import torch
 from torch import Tensor, nn
 
@@ -24,8 +23,6 @@ from genreg.measure import Generated
 from genreg.model import MLP, Classifier
 from genreg.run import display
 from genreg.task.classify import Classify
-
-sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # from text each time; `digits` copies it
 
 REPOSITORY = Path(__file__).parent.parent
 SMOKE = ["experiment=smoke/vat", "device=cpu"]
@@ -43,6 +40,9 @@ class Result:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave some cases of a test marked `pairs` or `every`; mark its others `full`."""
+    import sklearn.datasets  # here, since the process that only counts results needs none of it
+
+    sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # its text once; `digits` copies it
     tests: dict[Any, list[Any]] = {}
     for item in items:
         tests.setdefault((item.parent, getattr(item, "originalname", "")), []).append(item)
