@@ -126,7 +126,7 @@ def print_summary(summary: Row, path: str) -> None:
 
 COLUMNS = 4  # panels beside one another
 WIDTH, HEIGHT = 4.0, 2.7
-LEFT, RIGHT, ABOVE, BELOW = 0.85, 0.15, 0.35, 0.55
+BEFORE, BEHIND, ABOVE, BELOW = 0.85, 0.15, 0.35, 0.55
 """Inches of a panel, and around it. Fixed, since a layout that finds them draws everything a second time."""
 
 
@@ -143,10 +143,10 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
         title, label = ("training terms", metric) if split == "train" else (metric, split)
         panels.setdefault(title, {})[label] = name
     columns, rows_of_panels = min(len(panels), COLUMNS), -(-len(panels) // COLUMNS)
-    width, height = columns * (LEFT + WIDTH + RIGHT), rows_of_panels * (ABOVE + HEIGHT + BELOW)
+    width, height = columns * (BEFORE + WIDTH + BEHIND), rows_of_panels * (ABOVE + HEIGHT + BELOW)
     figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(LEFT / width, BELOW / height, 1 - RIGHT / width, 1 - ABOVE / height,
-                           (LEFT + RIGHT) / WIDTH, (ABOVE + BELOW) / HEIGHT)  # fmt: skip
+    figure.subplots_adjust(BEFORE / width, BELOW / height, 1 - BEHIND / width, 1 - ABOVE / height,
+                           (BEFORE + BEHIND) / WIDTH, (ABOVE + BELOW) / HEIGHT)  # fmt: skip
     for place, (title, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(rows_of_panels, columns, place)
         for label, name in lines.items():
