@@ -85,8 +85,9 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["dataset.size=32", "dataset=fashion_mnist", "features=random"]
     if of := download_of(option):
         given += tiny.overrides(of)
+        given += ["dataset.zca=false"] if of == "cifar10" else []  # seconds; test_cifar.py has it
     if of and group == "experiment":
-        given += [SMALL["conv_large"], *(["dataset.zca=false"] if of == "cifar10" else [])]
+        given += [SMALL["conv_large"]]
     return given + ([SMALL[option]] if option in SMALL else [])
 
 
