@@ -53,7 +53,7 @@ def methods(chosen: dict[str, dict[str, Any]], number: int) -> dict[str, Regular
         node = {**GROUPED[name], **options}
         for key in groups._declared(node["_target_"]) or ():
             if node[key]:
-                node[key] *= 1 + 0.3 * number
+                node[key] *= 1 - 0.15 * number
         made[name] = factory(node, name)()
     return made
 
@@ -110,14 +110,19 @@ def test_a_replica_of_each_method_is_its_single_run(name: str) -> None:
 @pytest.mark.parametrize("replicas", [2, 5])
 @pytest.mark.parametrize("chosen", [*({name: {}} for name in GROUPED), *OTHERS], ids=str)
 def test_replicas_of_all_options(chosen: dict[str, dict[str, Any]], replicas: int) -> None:
-    same(partial(tasks, chosen, replicas, batch_norm=replicas == 2))
+    same(
+        partial(
+            tasks, chosen, replicas, batch_norm=replicas == 2, widths=[32, 16] if replicas == 2 else [20, 13]
+        )
+    )
     if "r_drop" not in chosen:
         same(partial(tasks, chosen, replicas, dropout=0.0, widths=[64, 30]), steps=30)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("model", [
-    {"widths": []}, {"widths": [1]}, {"widths": [7]}, {"widths": [64, 64]}, {"batch_norm": True, "dropout": 0.4},
+    {"widths": []}, {"widths": [1]}, {"widths": [7]}, {"widths": [64, 64]},
+    {"batch_norm": True, "dropout": 0.4, "widths": [48]},
     *({"activation": name} for name in ("leaky_relu", "tanh", "gelu", "softplus")),
 ], ids=str)  # fmt: skip
 def test_replicas_of_all_models(model: dict[str, Any]) -> None:

@@ -14,6 +14,14 @@ ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh)
 """Layers whose numbers do not depend on where in a tensor an item stands."""
 
 
+VECTOR = 16
+"""Batch normalization rounds the last channels of a layer otherwise where their number is no multiple of it."""
+
+
+class Unstackable(Exception):  # noqa: N818
+    """A layer of which there is no stacked one that keeps the bits of a single one."""
+
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -21,7 +29,7 @@ def stack(models: Sequence[Model]) -> Model:
     """Return one model of R models: shown R x B items, it gives each replica's B what its model would.
 
     On the CPU the outputs and gradients are those of the single models to the last bit. From here on their
-    parameters and buffers are views of its own. Raises TypeError for a layer that cannot be stacked.
+    parameters and buffers are views of its own. Raises Unstackable for a layer that cannot be stacked.
     """
     joint = deepcopy(models[0])
     for name, layer in list(joint.named_modules()):
@@ -43,7 +51,7 @@ def _stacked(layers: Sequence[Any]) -> nn.Module:
     first = layers[0]
     if isinstance(first, nn.Linear):
         return StackedLinear(layers)
-    if isinstance(first, nn.BatchNorm1d):
+    if isinstance(first, nn.BatchNorm1d) and first.num_features % VECTOR == 0:
         return StackedBatchNorm(layers)
     if isinstance(first, nn.Dropout):
         return StackedDropout([layer.p for layer in layers])
@@ -51,7 +59,7 @@ def _stacked(layers: Sequence[Any]) -> nn.Module:
         return first
     if isinstance(first, nn.GELU | nn.Softplus):
         return Each(first, len(layers))
-    raise TypeError(f"{type(first).__name__} cannot be stacked")
+    raise Unstackable(f"{first} cannot be stacked")
 
 
 def _shared(parts: Sequence[Tensor]) -> Tensor:

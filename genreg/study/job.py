@@ -119,7 +119,7 @@ def run_together(jobs: Sequence[Job], retry_failed: bool, turn: Callable[[Job], 
 
     turn: called with a job before something is done, and may be printed, for it alone. Where the program
     itself fails, as from lack of memory, both halves go on from their checkpoints, in the end each job alone:
-    so the failure is recorded of the job that causes it.
+    so the failure is recorded of the job that causes it. Jobs that have no common program run alone.
     """
     if len(jobs) == 1:
         turn(jobs[0])
@@ -139,9 +139,12 @@ def run_together(jobs: Sequence[Job], retry_failed: bool, turn: Callable[[Job], 
     except KeyboardInterrupt as error:
         return [outcome(error) for _ in jobs]
     except Exception as error:
-        log.info("%s jobs go on in two groups: %s", len(jobs), str(error).partition("\n")[0])
-        half = len(jobs) // 2
-    return [end for part in (jobs[:half], jobs[half:]) for end in run_together(part, retry_failed, turn)]
+        from genreg.model.stacked import Unstackable
+
+        size = 1 if isinstance(error, Unstackable) else -(-len(jobs) // 2)
+        log.info("%s jobs go on in groups of %s: %s", len(jobs), size, str(error).partition("\n")[0])
+    parts = (jobs[start : start + size] for start in range(0, len(jobs), size))
+    return [end for part in parts for end in run_together(part, retry_failed, turn)]
 
 
 def outcome(end: Row | BaseException) -> Outcome:

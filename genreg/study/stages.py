@@ -37,8 +37,9 @@ def run_stages(
 ) -> None:
     """Run stage after stage, and say what came of it.
 
-    start: runs jobs, of which it is told whether they are all. Runs that another launcher has are waited for
-    where a later stage needs them. dry_run: no further than the first stage that is not over.
+    start: writes sweep.json and runs jobs, of which it is told whether they are all. Runs that another
+    launcher has are waited for where a later stage needs them. dry_run: no further than the first stage that
+    is not over.
     """
     tried: set[Path] = set()
     while True:
@@ -47,14 +48,12 @@ def run_stages(
         if left and not tried and not dry_run:  # with torch, which an answer alone must not cost
             stages.check()
         if not stages.many or (left and dry_run):
-            stages.write()
             start(jobs, True)
             return
         quiet = all(job.settings.quiet for job in jobs)
         if left:
             if not quiet:
                 print("; ".join(stages.words(left)), flush=True)
-            stages.write()
             start(left, False)
             tried |= {job.folder.path for job in left if finished(job)}
             if any(not finished(job) for job in left):
@@ -64,7 +63,6 @@ def run_stages(
         if not more:
             for line in () if quiet else conclusions(results):
                 print(line, flush=True)
-            stages.write()
             start(jobs, True)
             return
 
