@@ -79,7 +79,8 @@ def within(r: Tensor, epsilon: float | Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return r.clamp(-epsilon, epsilon)  # type: ignore[arg-type]
     lengths = torch.linalg.vector_norm(r.flatten(1), dim=1).reshape(-1, *[1] * (r.ndim - 1))
-    nearest: Tensor = r * (epsilon / lengths.clamp_min(torch.finfo(r.dtype).tiny)).clamp(max=1)
+    inverse = lengths.clamp_min(torch.finfo(r.dtype).tiny).reciprocal()
+    nearest: Tensor = r * (inverse * epsilon).clamp(max=1)
     return nearest
 
 

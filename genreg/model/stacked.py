@@ -14,8 +14,9 @@ ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh)
 """Layers whose numbers do not depend on where in a tensor an item stands."""
 
 
-VECTOR = 16
-"""Batch normalization rounds the last channels of a layer otherwise where their number is no multiple of it."""
+BLOCK = 64
+"""Channels that sums over a batch take at a time: where a layer has no multiple of it, its last ones round
+otherwise beside those of another replica."""
 
 
 class Unstackable(Exception):  # noqa: N818
@@ -51,7 +52,7 @@ def _stacked(layers: Sequence[Any]) -> nn.Module:
     first = layers[0]
     if isinstance(first, nn.Linear):
         return StackedLinear(layers)
-    if isinstance(first, nn.BatchNorm1d) and first.num_features % VECTOR == 0:
+    if isinstance(first, nn.BatchNorm1d) and first.num_features % BLOCK == 0:
         return StackedBatchNorm(layers)
     if isinstance(first, nn.Dropout):
         return StackedDropout([layer.p for layer in layers])

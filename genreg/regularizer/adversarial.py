@@ -140,5 +140,7 @@ class Adversarial(Regularizer):
             return epsilon * (2 * streams.uniform_like(e, draw) - 1)
         d = streams.normal_like(e, draw)
         u = streams.uniform_of_items(e, draw)
-        share: Tensor = u ** (1 / e[0].numel())  # of the radius, so that volumes are equally likely
+        power = 1 / e[0].numel()  # so that volumes are equally likely
+        parts = 1 if isinstance(draw, torch.Generator) else len(draw)
+        share = torch.cat([part**power for part in u.chunk(parts)])  # powers round by where numbers stand
         return epsilon * share * unit(d, "example")

@@ -73,7 +73,7 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{cls.__name__} declares no replicas")
 
-    def share(self, other: Self) -> int:
+    def join(self, other: Self) -> int:
         """Hold data once that this task and another have, of which a program is made.
 
         Returns how many runs such a program should have at most: more need more memory than they save time.

@@ -27,7 +27,7 @@ def train_together(configs: Sequence[Config], over: Sequence[str], turn: Turn) -
         for number, config in enumerate(configs):
             with _caught(results, number, turn):
                 built, folder = build(config, Settings.of(config)), RunFolder(run_path(config))
-                most = min([most, *(built.task.share(one.task) for one in list(members.values())[:1])])
+                most = min([most, *(built.task.join(one.task) for one in list(members.values())[:1])])
                 views = stack.enter_context(opened(built, folder, over, len(configs)))
                 if views is None:
                     results[number] = folder.summary()

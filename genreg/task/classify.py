@@ -196,7 +196,7 @@ class Classify(Task):
     def program(cls, tasks: Sequence[Self]) -> Replicas:
         return Replicas(tasks)
 
-    def share(self, other: Self) -> int:
+    def join(self, other: Self) -> int:
         self.dataset = self.dataset.sharing(other.dataset)
         return most(self.parameters)
 
