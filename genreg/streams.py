@@ -60,6 +60,11 @@ def normal_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
     return _drawn(torch.randn, x, x.shape, draw)
 
 
+def normal(n: int, size: int, draw: Draw, device: torch.device) -> torch.Tensor:
+    """Independent standard normal numbers, (n, size); of replicas, n of all."""
+    return _drawn(torch.randn, torch.empty(0, device=device), (n, size), draw)
+
+
 def uniform_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
     """Independent numbers from 0 to 1, shaped like `x`, of its type and on its device."""
     return _drawn(torch.rand, x, x.shape, draw)

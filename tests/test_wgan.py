@@ -83,7 +83,7 @@ def test_the_generator_descends_on_its_scores() -> None:
     task = small_gan("none", generator_optimizer=partial(torch.optim.SGD, lr=0.1))
     draw = torch.Generator().manual_seed(0)
     z = torch.randn(32, 2, generator=draw)
-    task.generate = lambda *_: task.generator(z)  # type: ignore[method-assign]
+    task.players.generate = lambda *_: task.generator(z)  # type: ignore[method-assign]
     before = copies(task.generator)
     loss = -task.critic(task.generator(z)).mean()
     gradients = torch.autograd.grad(loss, list(task.generator.parameters()))
@@ -110,7 +110,7 @@ def test_interpolates_of_one_class_stay_at_its_mode(
     task = small_gan(regularizer={"gradient_penalty": penalty}, conditional=True, batch_size=200)
     modes, seen = task.evaluation.data.modes, []
     assert modes
-    task.generate = lambda n, stream, counter, y=None: modes.centers[y]  # type: ignore[method-assign]
+    task.players.generate = lambda n, stream, counter, y=None: modes.centers[y]  # type: ignore[method-assign]
     score = CriticForward.score
     monkeypatch.setattr(CriticForward, "score", lambda self, x: seen.append(x) or score(self, x))  # type: ignore[func-returns-value]
     penalty.implementation = "double_backward"
@@ -135,7 +135,7 @@ def test_arms_share_initial_weights_latents_and_data() -> None:
     clip, none = small_gan("clip"), small_gan("none")
     assert same(copies(clip.model), copies(none.model))
     assert torch.equal(clip.batch(3), none.batch(3))
-    assert torch.equal(clip.generate(5, "critic", 3), none.generate(5, "critic", 3))
+    assert torch.equal(clip.players.generate(5, "critic", 3), none.players.generate(5, "critic", 3))
 
 
 def test_power_iteration_advances_once_for_each_critic_update() -> None:

@@ -37,17 +37,14 @@ class Batch:
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""
-        return values.mean() if self.replicas == 1 else values.view(self.replicas, -1).mean(1)
+        return mean_of(values, self.replicas)
 
     def factor(self, value: Any, like: Tensor) -> Any:
         """A method's parameter as a factor of `like`, whose first dimension is of items, or of replicas.
 
         It is the number itself, or a column where replicas have numbers of their own.
         """
-        if not isinstance(value, Tensor):
-            return value
-        column = value.to(like.dtype).repeat_interleave(len(like) // self.replicas)
-        return column.view(-1, *[1] * (like.ndim - 1))
+        return factor_of(value, like, self.replicas)
 
     def repeated(self, times: int) -> "Batch":
         """The batch so many times over; of replicas, the copies of each follow one another."""
@@ -64,6 +61,19 @@ class Batch:
     def probabilities(self) -> Tensor:
         """(B, classes): y, one-hot where it holds class numbers."""
         return self.y if self.y.ndim == 2 else F.one_hot(self.y, self.classes).to(self.e.dtype)
+
+
+def mean_of(values: Tensor, replicas: int) -> Tensor:
+    """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""
+    return values.mean() if replicas == 1 else values.view(replicas, -1).mean(1)
+
+
+def factor_of(value: Any, like: Tensor, replicas: int) -> Any:
+    """A number as it is; of (R,) numbers, a column for the first dimension of `like`."""
+    if not isinstance(value, Tensor):
+        return value
+    column = value.to(like.dtype).repeat_interleave(len(like) // replicas)
+    return column.view(-1, *[1] * (like.ndim - 1))
 
 
 Subset = Literal["balanced", "proportional", "first"]

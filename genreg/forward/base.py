@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from genreg import streams
+from genreg.dataset.base import factor_of, mean_of
 from genreg.streams import Draw, Seed
 
 
@@ -15,6 +16,7 @@ class Draws(dict[str, Draw]):
 
     def __init__(self, seed: Seed, step: int, device: torch.device) -> None:
         self.seed, self.step, self.device = seed, step, device
+        self.replicas = 1 if isinstance(seed, int) else len(seed)
 
     def __missing__(self, method: str) -> Draw:
         self[method] = streams.draw_of(self.seed, streams.of_method(method), self.step, self.device)
@@ -71,11 +73,11 @@ class Forward(ABC):
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""
-        return values.mean()
+        return mean_of(values, self.draws.replicas)
 
     def factor(self, value: Any, like: Tensor) -> Any:
         """A method's parameter as a factor of `like`; of replicas, a column of the numbers of each."""
-        return value
+        return factor_of(value, like, self.draws.replicas)
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:

@@ -128,12 +128,6 @@ class ClassifierForward(Forward):
         """The embeddings of the labeled items."""
         return self.embedding
 
-    def mean(self, values: Tensor) -> Tensor:
-        return self.batch.mean(values)
-
-    def factor(self, value: Any, like: Tensor) -> Any:
-        return self.batch.factor(value, like)
-
     def score(self, x: Tensor) -> Tensor:
         """The loss of each labeled item, had it alone the embedding x, (B,).
 

@@ -36,9 +36,14 @@ class CriticForward(Forward):
         self.real_scores, self.fake_scores = (s.float() for s in scores)
 
     def _together(self) -> tuple[Tensor, ...]:
-        y = None if self.y is None else torch.cat((self.y, self.y))
-        scores: tuple[Tensor, ...] = self.model(torch.cat((self.real, self.fake)), y).chunk(2)
-        return scores
+        """Both in one pass: of replicas, each one's real items before its fake ones."""
+        replicas = self.draws.replicas
+        y = None if self.y is None else _joined(self.y, self.y, replicas)
+        scores: Tensor = self.model(_joined(self.real, self.fake, replicas), y)
+        if replicas == 1:
+            return scores.chunk(2)
+        real, fake = scores.view(replicas, 2, -1).unbind(1)
+        return real.flatten(), fake.flatten()
 
     def _apart(self) -> tuple[Tensor, ...]:
         if not counts():
@@ -82,3 +87,8 @@ class CriticForward(Forward):
         with self.statistics.frozen():
             scores: Tensor = self.model(x, self.y)
             return scores
+
+
+def _joined(a: Tensor, b: Tensor, replicas: int) -> Tensor:
+    rows = (x.view(replicas, -1, *x.shape[1:]) for x in (a, b))
+    return torch.cat((*rows,), 1).flatten(0, 1)

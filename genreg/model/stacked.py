@@ -56,7 +56,7 @@ def _stacked(layers: Sequence[Any]) -> nn.Module:
         return StackedBatchNorm(layers)
     if isinstance(first, nn.Dropout):
         return StackedDropout([layer.p for layer in layers])
-    if isinstance(first, (nn.Flatten, *ELEMENTWISE)):
+    if isinstance(first, (nn.Flatten, nn.Unflatten, *ELEMENTWISE)):
         return first
     if isinstance(first, nn.GELU | nn.Softplus):
         return Each(first, len(layers))
@@ -71,21 +71,32 @@ def _shared(parts: Sequence[Tensor]) -> Tensor:
     return whole
 
 
+def _column(parts: Sequence[Tensor]) -> nn.Parameter:
+    """The parameters of all as one, trained if they are."""
+    return nn.Parameter(_shared(parts), requires_grad=parts[0].requires_grad)
+
+
 class StackedLinear(nn.Module):
     """Linear layers, weights (R, out, in): those of a single layer lie in memory as if it were alone."""
 
     def __init__(self, layers: Sequence[nn.Linear]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(_shared([layer.weight for layer in layers]))
-        self.bias = nn.Parameter(_shared([layer.bias for layer in layers]))
-        for name, parameter in (("weight", self.weight), ("bias", self.bias)):
-            parameter.requires_grad_(getattr(layers[0], name).requires_grad)
+        self.weight = _column([layer.weight for layer in layers])
+        biased = layers[0].bias is not None
+        self.bias = _column([layer.bias for layer in layers]) if biased else None
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.view(len(self.weight), -1, x.shape[1])
+        if self.bias is None:
+            return product(rows, self.weight.transpose(1, 2)).flatten(0, 1)
         # transposed here, as in `F.linear`: the gradients of one call are summed before they join others
         outputs: Tensor = Linear.apply(rows, self.weight.transpose(1, 2), self.bias)  # type: ignore[no-untyped-call]
         return outputs.view(-1, outputs.shape[2])
+
+    def transposed(self, g: Tensor) -> Tensor:
+        """The product of `g` with each replica's transposed weight: (R B, in) of (R B, out)."""
+        rows = g.view(len(self.weight), -1, g.shape[1])
+        return product(rows, self.weight).flatten(0, 1)
 
 
 class Linear(torch.autograd.Function):

@@ -53,8 +53,8 @@ class Regularizer:
     rows of an embedding table (`tokens`).
     replicas: a literal that says that runs with the method may be trained as one program, and which of its
     parameters may then differ between them: those that it reads by `forward.factor` or `batch.factor`. It
-    averages over items by `forward.mean`, draws by the functions of `streams`, and leaves the model alone.
-    None: each run is a program of its own.
+    averages over items by `forward.mean`, draws by the functions of `streams`, and leaves the model alone,
+    but for a projection that moves each number by itself. None: each run is a program of its own.
     name: the key under which it was chosen.
     sets_norm: how it fixes the size of weights, by a `parametrization` of each or a `projection` after the
     step; a parametrization goes with no other of either kind.

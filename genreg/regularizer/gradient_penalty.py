@@ -15,6 +15,7 @@ from genreg.forward.classifier import ClassifierForward
 from genreg.forward.critic import CriticForward
 from genreg.forward.perturbation import interpolated, noised
 from genreg.model.gan import Critic
+from genreg.model.stacked import StackedLinear
 from genreg.parameters import STRICT, Neutral, NonNegative
 from genreg.regularizer.base import Regularizer, Weight
 
@@ -102,7 +103,7 @@ class GradientPenalty(Regularizer):
         return forward.points_across()
 
 
-ADJOINT = (nn.Linear, nn.Conv2d, nn.LeakyReLU, nn.ReLU, nn.Flatten)
+ADJOINT = (nn.Linear, StackedLinear, nn.Conv2d, nn.LeakyReLU, nn.ReLU, nn.Flatten)
 
 
 def unknown_layer(layers: nn.Sequential) -> nn.Module | None:
@@ -133,6 +134,8 @@ def _transpose(layer: nn.Module, g: Tensor, entered: Tensor) -> Tensor:
     """The product of `g` with the layer's transposed Jacobian at `entered`, the input of the layer."""
     if isinstance(layer, nn.Linear):
         return g @ layer.weight
+    if isinstance(layer, StackedLinear):
+        return layer.transposed(g)
     if isinstance(layer, nn.Conv2d):
         return _transpose_convolution(layer, g, entered)
     if isinstance(layer, nn.Flatten):

@@ -19,6 +19,7 @@ class WeightClipping(Regularizer):
     bound: Positive = 0.01
 
     sets_norm = "projection"
+    replicas = ()
 
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:

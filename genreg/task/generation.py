@@ -26,23 +26,26 @@ LossName = Literal["wasserstein", "hinge", "nonsaturating"]
 
 
 class PlayersLoss(NamedTuple):
-    """critic(real scores, fake scores) and generator(fake scores), both to be minimized."""
+    """critic(real scores, fake scores) and generator(fake scores), both to be minimized: means by `mean`."""
 
-    critic: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor], Tensor]
+    critic: Callable[..., Tensor]
+    generator: Callable[..., Tensor]
 
 
 LOSSES: dict[LossName, PlayersLoss] = {
     # Arjovsky et al., arXiv:1701.07875, Algorithm 1
-    "wasserstein": PlayersLoss(lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
+    "wasserstein": PlayersLoss(
+        lambda real, fake, mean=torch.mean: mean(fake) - mean(real), lambda fake, mean=torch.mean: -mean(fake)
+    ),
     # Miyato et al., arXiv:1802.05957, equations 16 and 17
     "hinge": PlayersLoss(
-        lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), lambda fake: -fake.mean()
+        lambda real, fake, mean=torch.mean: mean(F.relu(1 - real)) + mean(F.relu(1 + fake)),
+        lambda fake, mean=torch.mean: -mean(fake),
     ),
     # Goodfellow et al., arXiv:1406.2661, section 3, in logits
     "nonsaturating": PlayersLoss(
-        lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
-        lambda fake: F.softplus(-fake).mean(),
+        lambda real, fake, mean=torch.mean: mean(F.softplus(-real)) + mean(F.softplus(fake)),
+        lambda fake, mean=torch.mean: mean(F.softplus(-fake)),
     ),
 }
 

@@ -48,7 +48,6 @@ class Objective:
         self.model, self.together, self.loss, self.statistics = model, together, loss, statistics
         self.mixing, self.weighing = (with_hook(dict(methods), hook) for hook in ("batch", "losses"))
         self.seed, self.device, self.dtype = seed, device, dtype
-        self.replicas = 1 if isinstance(seed, int) else len(seed)
         self.labeled, self.unlabeled = labeled, unlabeled
         self.classes, self.vocabulary = classes, vocabulary
         self.parameters = trainable(model)
@@ -116,7 +115,8 @@ class Objective:
         return self._embedded(x, x.new_empty(0))
 
     def _embedded(self, x: Tensor, y: Tensor) -> Batch:
-        return embedded(self.model, x, y, self.classes, self.vocabulary, self.replicas)
+        replicas = 1 if isinstance(self.seed, int) else len(self.seed)
+        return embedded(self.model, x, y, self.classes, self.vocabulary, replicas)
 
 
 def reads_pool(methods: Mapping[str, Regularizer]) -> bool:

@@ -15,6 +15,8 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer.joint import Joint
 from genreg.regularizer import Regularizer
 from genreg.task.objective import Objective
+from genreg.task.players import Players
+from genreg.task.trainer import with_hook
 
 LARGEST = 5_000_000
 """Parameters of a stacked model; beyond, the gain over single runs falls (scripts/benchmark_replicas.py)."""
@@ -64,8 +66,7 @@ class Replicas:
         for task in self.tasks:
             if task.scheduler:
                 task.scheduler.step()
-        columns = (term.detach().unbind() for term in terms.values())
-        return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
+        return _of_each(terms)
 
     def release(self) -> None:
         self.optimizer.release()
@@ -86,6 +87,61 @@ class Replicas:
         if len(self.pools) == 1:
             return self.pools[0].index_select(0, chosen.flatten())
         return torch.cat([x.index_select(0, rows) for x, rows in zip(self.pools, chosen, strict=True)])
+
+
+class PlayersReplicas:
+    """R pairs of players whose updates are made together, as `Replicas` of classifiers are.
+
+    tasks: each a `WGAN` at the same step.
+    """
+
+    def __init__(self, tasks: Sequence[Any]) -> None:
+        first, self.tasks = tasks[0], tasks
+        model = stack([task.model for task in tasks])
+        self.players = Players(
+            model.generator,
+            model.critic,
+            {name: _merged([task.methods[name] for task in tasks]) for name in first.methods},
+            first.loss,
+            seed=tuple(task.seed for task in tasks),
+            device=first.device,
+            shown=self.shown,
+            critic_steps=first.critic_steps,
+            autocast=first.autocast,
+            statistics=(RunningStatistics(model.critic), RunningStatistics(model.generator)),
+        )
+        self.projecting = with_hook(dict(self.players.methods), "project")
+        self.optimizer = Joint([task.optimizer for task in tasks], self.players.critic_parameters)
+        self.generator_optimizer = Joint(
+            [task.generator_optimizer for task in tasks], self.players.generator_parameters
+        )
+
+    def step(self, step: int) -> list[dict[str, Tensor]]:
+        """Make update `step` of all generators, after those of their critics; the terms of each."""
+        steps = self.players.critic_steps
+        for number in range(step * steps, (step + 1) * steps):
+            terms = update(self.optimizer, self.players.critic_objective(number))
+            for method in self.projecting.values():
+                method.project(self.players.critic)
+        terms |= update(self.generator_optimizer, partial(self.players.generator_gradients, step))
+        for task in self.tasks:
+            task.follow()
+        return _of_each(terms)
+
+    def release(self) -> None:
+        self.optimizer.release()
+        self.generator_optimizer.release()
+
+    def shown(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """The real items of all, and their labels where players see them."""
+        x, y = zip(*(task.shown(number) for task in self.tasks), strict=True)
+        return torch.cat(x), None if y[0] is None else torch.cat(y)
+
+
+def _of_each(terms: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The terms of each replica, of (R,) each."""
+    columns = (term.detach().unbind() for term in terms.values())
+    return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _shared(pools: Sequence[Tensor]) -> list[Tensor]:

@@ -1,10 +1,10 @@
 """Adversarial training: a critic tells real from fake, a generator follows it."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,20 +14,18 @@ from genreg import streams
 from genreg.dataset import Dataset
 from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
-from genreg.forward.base import Draws
-from genreg.forward.critic import CriticForward
-from genreg.forward.update import backward, counts
 from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
-from genreg.model.passes import frozen
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
-from genreg.regularizer import Regularizer, penalized
+from genreg.regularizer import Regularizer
 from genreg.run.metric import VALIDATION, Family, Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
 from genreg.task.generation import LOSSES, GanEvaluation, LossName, reported, signed
+from genreg.task.players import Players
+from genreg.task.replicas import PlayersReplicas, most
 from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
 CPU = torch.device("cpu")
@@ -54,6 +52,7 @@ class WGAN(Task):
     measures = (GanMeasure, "a measure of a generator, for task=wgan")
     families = (VALIDATION, VALIDATION.errors, Family("test").errors)
     baselines = (*Task.baselines, "clip")
+    replicas = ()
     model: Gan
 
     @checked
@@ -140,6 +139,11 @@ class WGAN(Task):
         self.generator_optimizer = build_optimizer(
             generator, self.generator_parameters, seed=self.seed, stream="generator/perturbation"
         )
+        self.players = Players(
+            self.generator, self.critic, self.methods, self.loss, seed=self.seed, device=self.device,
+            shown=self.shown, critic_steps=self.critic_steps, autocast=self.autocast,
+            statistics=(self.critic_statistics, self.generator_statistics),
+        )  # fmt: skip
         self.critic_trainer = Trainer(
             self.critic, self.optimizer, methods=self.methods, statistics=self.critic_statistics
         )
@@ -154,6 +158,14 @@ class WGAN(Task):
         check_normalization(self.critic, key, self.real[:1], y)
         check_normalization(self.generator, key, torch.zeros(1, self.generator.latent, device=self.device), y)
 
+    @classmethod
+    def program(cls, tasks: Sequence[Self]) -> PlayersReplicas:
+        return PlayersReplicas(tasks)
+
+    def join(self, other: Self) -> int:
+        self.dataset = self.dataset.sharing(other.dataset)
+        return most([*self.critic_parameters, *self.generator_parameters])
+
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0) of the generator, after its critic's; returns the terms of both.
 
@@ -163,65 +175,29 @@ class WGAN(Task):
         for number in range(step * self.critic_steps, (step + 1) * self.critic_steps):
             terms = self.critic_step(number)
         terms |= self.generator_step(step)
-        for scheduler in self.schedulers:
-            scheduler.step()
+        self.follow()
         return terms
 
-    def critic_step(self, number: int) -> dict[str, Tensor]:
-        """Make update `number` of the critic, against samples of the generator as it is."""
-        index = self.batch(number)
-        real, y = self.real[index], self._labels(index)
-        with torch.no_grad():
-            fake = self.generate(len(real), "critic", number, y)
-        objective = partial(self.critic_objective, number, real, fake, y)
-        return self.critic_trainer.update(objective)
-
-    def critic_objective(
-        self, number: int, real: Tensor, fake: Tensor, y: Tensor | None
-    ) -> dict[str, Tensor]:
-        """Make the critic's gradients; its estimate, each method's unweighted penalty, the weighted sum."""
-        draws = Draws(self.seed, number, self.device)
-        forward = CriticForward(
-            self.critic, real, fake, y, draws=draws, statistics=self.critic_statistics, autocast=self.autocast
-        )
-        loss = self.loss.critic(forward.real_scores, forward.fake_scores)
-        distance = forward.real_scores.mean() - forward.fake_scores.mean()
-        loss, penalties = penalized(loss, self.methods, forward, number)
-        backward(loss, self.critic_parameters)
-        return {"wasserstein": distance, **penalties, "critic_loss": loss}
-
-    def generator_step(self, step: int) -> dict[str, Tensor]:
-        """One update of the generator against the frozen critic, then of the generator's average."""
-        terms = self.generator_trainer.update(partial(self.generator_objective, step))
+    def follow(self) -> None:
+        """Do what follows both players' updates: the average and the learning rates move."""
         if self.ema_decay:
             with self.generator_trainer.noise_free():
                 self._move_average()
-        return terms
+        for scheduler in self.schedulers:
+            scheduler.step()
 
-    def generator_objective(self, step: int) -> dict[str, Tensor]:
-        """Make the generator's gradients; its loss."""
-        index = self.batch(step * self.critic_steps)
-        y = self._labels(index)
-        streams.begin_pass(streams.derive(self.seed, "dropout/generator", step), self.device)
-        with frozen(self.critic), self.critic_statistics.frozen():
-            with nullcontext() if counts() else self.generator_statistics.frozen():
-                fake = self.generate(len(index), "generator", step, y)
-            with self.autocast():
-                scores = self.critic(fake, y)
-            loss = self.loss.generator(scores.float())
-        backward(loss, self.generator_parameters)
-        return {"generator_loss": loss}
+    def critic_step(self, number: int) -> dict[str, Tensor]:
+        """Make update `number` of the critic, against samples of the generator as it is."""
+        return self.critic_trainer.update(self.players.critic_objective(number))
 
-    def generate(self, n: int, stream: str, counter: int, y: Tensor | None = None) -> Tensor:
-        """n samples of the generator in training, from draw `counter` of the stream latent/`stream`."""
-        draw = streams.generator(self.seed, f"latent/{stream}", counter, self.device)
-        z = torch.randn(n, self.generator.latent, generator=draw, device=self.device)
-        with self.autocast():
-            made: Tensor = self.generator(z, y).float()
-            return made
+    def generator_step(self, step: int) -> dict[str, Tensor]:
+        """One update of the generator against the frozen critic."""
+        return self.generator_trainer.update(partial(self.players.generator_gradients, step))
 
-    def _labels(self, index: Tensor) -> Tensor | None:
-        return None if self.y is None else self.y[index]
+    def shown(self, number: int) -> tuple[Tensor, Tensor | None]:
+        """The real items of the critic's update `number`, and their labels where players see them."""
+        index = self.batch(number)
+        return self.real[index], None if self.y is None else self.y[index]
 
     @torch.no_grad()
     def _move_average(self) -> None:

@@ -1,5 +1,7 @@
 """Base of every pair of players: latents to data, data to scores."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,7 +40,9 @@ class Critic(nn.Module):
 
 
 class Gan(nn.Module):
-    """A generator and its critic."""
+    """A generator and its critic. replicas: as of a `Classifier`."""
+
+    replicas: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, generator: Generator, critic: Critic) -> None:
         super().__init__()

@@ -18,6 +18,8 @@ class MLPGan(Gan):
     z; activation: of both. Pictures are flattened; the generator's are in [-1, 1].
     """
 
+    replicas = ()
+
     @checked
     def __init__(
         self,
