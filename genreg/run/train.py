@@ -84,7 +84,8 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     task: Task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
-    loggers = [SafeLogger(name, logger) for name, logger in build_each(config, "logger").items()]
+    built = build_each(config, "logger").items()
+    loggers = [SafeLogger(name, logger, settings.quiet) for name, logger in built]
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     if again:
         folder.set_aside()

@@ -109,8 +109,8 @@ def run(job: Job, retry_failed: bool) -> Outcome:
         with job.process.entered():
             train_needed(job)
             summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
-    except KeyboardInterrupt as error:
-        return Outcome("interrupted", str(error) or "stopped before its first step", 130)
+    except KeyboardInterrupt as error:  # it may have come after the last step
+        return finished(job) or Outcome("interrupted", str(error) or "stopped before its first step", 130)
     except FolderInUseError as error:
         return Outcome("in use", str(error))
     except Exception as error:
