@@ -251,7 +251,8 @@ def test_a_job_stopped_while_it_is_built_says_so(monkeypatch: pytest.MonkeyPatch
         raise KeyboardInterrupt
 
     monkeypatch.setattr("genreg.study.job.train", stopped)
-    outcome = run(Job([], {}), retry_failed=False)
+    config = {**SCALARS, "output_dir": "outputs", "regularizer": {}, "dataset": {}}
+    outcome = run(Job([], config), retry_failed=False)
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped before its first step")
 
 

@@ -1,4 +1,4 @@
-"""A W&B server as far as a run needs one: it knows runs by id, keeps the lines of their history, and fails."""
+"""A W&B server as far as a run needs one: it knows runs by id, keeps their history, and fails on demand."""
 
 import gzip
 import json
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
 
 SILENT = 1
 

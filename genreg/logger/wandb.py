@@ -79,7 +79,8 @@ class WandB(Logger):
             self.run = self._init(config)
         except Exception as error:
             self.abandon()  # its process still holds the id of the run
-            self.why = server.remember((str(error) or type(error).__name__).splitlines()[0])
+            line = (str(error) or type(error).__name__).splitlines()[0]
+            self.why = server.remember(line.rpartition(f"{run_id(self.folder, config)}: ")[2])
             if self.mode == "online":
                 raise GenregError(self.why) from error
             self.delivery = "offline"
@@ -256,7 +257,7 @@ class WandB(Logger):
 
 
 def run_id(folder: RunFolder, config: Config) -> str:
-    """The W&B id of a run: that of its folder, another one if it was repeated, for W&B has the rows of before."""
+    """The W&B id of a run: that of its folder; a repeated one has another, for W&B has the rows of before."""
     again = f"-again-{folder.repeated}" if folder.repeated else ""
     return f"{hash_in(folder.path, config)}-{config['seed']}{again}"
 

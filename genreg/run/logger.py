@@ -4,7 +4,7 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Protocol
 
 from genreg.run.folder import Row, RunFolder
@@ -36,8 +36,9 @@ class Logger(Protocol):
     """True if `add_files` does anything: else `genreg sync --artifacts` is refused."""
 
     agent_variable: str = ""
-    """The environment variable of a program that starts runs and waits for the rows of each, also of one that
-    was finished before: the logger is then started and finished once more. A literal, empty if there is none."""
+    """The environment variable of a program that starts runs and waits for the rows of each.
+
+    If one was finished before, the logger is started and finished once more. A literal; empty for none."""
 
     patience: float = 20.0
     """Seconds that a run waits at its end for each call that is not over; then the logger is left."""
@@ -49,7 +50,7 @@ class Logger(Protocol):
         """Show one row, as every `View`."""
 
     def finish(self, summary: Row) -> None:
-        """End the run: done, failed or interrupted, with its best row. Also called after `show` has failed."""
+        """End the run: done, failed or interrupted, with its best row. Called if `start` came back."""
 
     def clear(self, folder: RunFolder) -> None:
         """Remove what was shown of the run before: `sync` then shows every row."""
@@ -77,7 +78,7 @@ class Logger(Protocol):
 
     @property
     def note(self) -> str:
-        """The place of the record, and the next thing to do, in a line for the user; empty if there is none."""
+        """The place of the record, and the next thing to do, in a line for the user; may be empty."""
         return ""
 
     def abandon(self) -> None:
@@ -100,8 +101,8 @@ class LoggerThread:
         self.error: Exception | None = None
         self.calls: SimpleQueue[tuple[str, tuple[Any, ...]] | None] = SimpleQueue()
         self.answered = 0
-        self.thread = Thread(target=self._work, name=f"logger.{name}", daemon=True)
-        self.thread.start()
+        self.over = Event()  # Thread.join, once interrupted, takes a living thread for a dead one
+        Thread(target=self._work, name=f"logger.{name}", daemon=True).start()
 
     def call(self, method: str, *arguments: Any) -> None:
         """Have a method called, later; this returns at once."""
@@ -114,26 +115,26 @@ class LoggerThread:
         """
         self.calls.put(None)
         try:
-            self.thread.join(SOON)
+            self.over.wait(SOON)
             patience = getattr(self.logger, "patience", Logger.patience)
-            if self.thread.is_alive():
+            if not self.over.is_set():
                 log.info("waiting for logger.%s, at most %g s (Ctrl-C: no longer)", self.name, patience)
             self._wait(patience + GRACE)
         except KeyboardInterrupt:
             self.error = self.error or TimeoutError("not waited for any longer (Ctrl-C)")
             raise
         finally:
-            if self.thread.is_alive():
+            if not self.over.is_set():
                 with suppress(Exception):
                     self.logger.abandon()
         return self.error
 
     def _wait(self, seconds: float) -> None:
         """Wait as long as a call is answered within so many seconds."""
-        while self.thread.is_alive():
+        while not self.over.is_set():
             before = self.answered
-            self.thread.join(seconds)
-            if self.thread.is_alive() and self.answered == before:
+            self.over.wait(seconds)
+            if not self.over.is_set() and self.answered == before:
                 self.error = self.error or TimeoutError(f"no answer within {seconds:g} s")
                 return
 
@@ -148,6 +149,7 @@ class LoggerThread:
                 except Exception as error:
                     self.error = self.error or error
             self.answered += 1
+        self.over.set()
 
 
 class SafeLogger:
@@ -168,10 +170,15 @@ class SafeLogger:
         self.thread.call("finish", summary)
         with suppress(KeyboardInterrupt):  # the run is over: there is nothing else to interrupt
             self.thread.end()
-        note = getattr(self.logger, "note", "")
+        note = self._note()
         if error := self.thread.error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             later = note or f"`genreg sync {self.folder.path} --to {self.name}` shows it afterwards"
             log.warning("logger.%s stopped (the run folder is complete): %s; %s", self.name, reason, later)
         elif note and not self.quiet:
             log.info("logger.%s: %s", self.name, note)
+
+    def _note(self) -> str:
+        with suppress(Exception):  # of a logger that has failed, or has none
+            return self.logger.note
+        return ""
