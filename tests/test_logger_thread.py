@@ -20,7 +20,7 @@ from genreg.run.folder import RunFolder
 from genreg.run.logger import Logger, SafeLogger
 
 Genreg = Callable[..., Result]
-ROWS = [{"step": step, "validation/accuracy": step / 100} for step in (10, 20, 30)]
+ROWS = [{"step": step, "validation/accuracy": step / 100} for step in range(10, 130, 10)]
 
 
 def shown(logger: Any, folder: Path, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -78,16 +78,16 @@ def test_ctrl_c_ends_the_waiting_and_not_the_run(caplog: pytest.LogCaptureFixtur
 def test_a_slow_logger_is_waited_for_as_long_as_it_answers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each of its calls takes half of its patience, all of them twice."""
+    """Each of its calls takes a quarter of its patience, all of them three times."""
     monkeypatch.setattr(protocol, "SOON", 0.0)
     monkeypatch.setattr(protocol, "GRACE", 0.0)
     seen: list[Any] = []
 
     class Steady(Logger):
-        patience = 0.4
+        patience = 0.2
 
         def show(self, row: Any, pictures: Any) -> None:
-            threading.Event().wait(0.2)
+            threading.Event().wait(0.05)
             seen.append(row)
 
     assert shown(Steady(), Path("run"), caplog) == []
@@ -95,14 +95,14 @@ def test_a_slow_logger_is_waited_for_as_long_as_it_answers(
 
 
 class FullDisk:
-    """A file of which one operation, and all after it, fail."""
+    """A file of which one operation fails, when `left` others were made."""
 
     def __init__(self, file: Any, left: list[int]) -> None:
         self.file, self.left = file, left
 
     def count(self) -> None:
         self.left[0] -= 1
-        if self.left[0] < 0:
+        if self.left[0] == -1:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     def write(self, data: bytes) -> None:
@@ -124,7 +124,7 @@ class FullDisk:
 
 @pytest.fixture
 def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of operations on event files until the disk is full."""
+    """The number of operations on event files until the disk is full for one of them."""
     left = [1_000_000]
     opened = tensorboardX.record_writer.open_file
     monkeypatch.setattr(tensorboardX.record_writer, "open_file", lambda path: FullDisk(opened(path), left))
@@ -134,11 +134,11 @@ def left(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_full_disk_is_one_warning_of_tensorboard(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, left: list[int]
 ) -> None:
-    """At every operation on its file: four for each event, two for each row, and to close it."""
+    """At any operation on its file: four for each event, two for each row, and to close it."""
     assert shown(TensorBoard(), tmp_path, caplog) == []
     operations = 1_000_000 - left[0]
-    assert operations == 4 * 4 + 3 * 2 + 1
-    for number in range(operations):
+    assert operations == 4 * 13 + 2 * 12 + 1
+    for number in range(0, operations, 7):
         left[0] = number
         caplog.clear()
         (line,) = shown(TensorBoard(), tmp_path, caplog)

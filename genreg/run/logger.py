@@ -100,7 +100,7 @@ class LoggerThread:
         self.name, self.logger = name, logger
         self.error: Exception | None = None
         self.calls: SimpleQueue[tuple[str, tuple[Any, ...]] | None] = SimpleQueue()
-        self.answered = 0
+        self.answered, self.left = 0, False
         self.over = Event()  # Thread.join, once interrupted, takes a living thread for a dead one
         Thread(target=self._work, name=f"logger.{name}", daemon=True).start()
 
@@ -124,7 +124,8 @@ class LoggerThread:
             self.error = self.error or TimeoutError("not waited for any longer (Ctrl-C)")
             raise
         finally:
-            if not self.over.is_set():
+            self.left = not self.over.is_set()
+            if self.left:
                 with suppress(Exception):
                     self.logger.abandon()
         return self.error
@@ -142,7 +143,7 @@ class LoggerThread:
         started = False
         while call := self.calls.get():
             method, arguments = call
-            if self.error is None or (method == "finish" and started):
+            if self.error is None or (method == "finish" and started and not self.left):
                 try:
                     getattr(self.logger, method)(*arguments)
                     started = True
