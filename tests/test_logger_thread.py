@@ -157,3 +157,11 @@ def test_a_full_disk_is_a_failure_of_sync(genreg: Genreg, tmp_path: Path, left: 
     values, pictures = events(tmp_path)
     assert [step for step, _ in values] == [10, 20, 30]
     assert pictures == [20]
+
+
+def test_ctrl_c_is_never_an_empty_line(genreg: Genreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genreg.cli.verbs.app", interrupted)
+    assert genreg("sync", ".") == Result(130, "", "genreg: interrupted\n")

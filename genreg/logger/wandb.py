@@ -15,7 +15,7 @@ from genreg.run.identity import Config, data_name, experiment_name, hash_in, met
 from genreg.run.logger import Logger
 from genreg.run.metric import metric_of
 
-LAG = 3.0  # seconds until a server that has taken rows also shows them
+LAG = 4.0  # seconds until a server that has taken rows also shows them
 
 
 class WandB(Logger):

@@ -1,6 +1,7 @@
 """The protocol of a logger, and the thread that keeps its failures and its waiting from the run."""
 
 import logging
+import sys
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,7 +13,7 @@ from genreg.run.identity import Config
 
 log = logging.getLogger("genreg")
 
-SOON = 3.0  # seconds that are waited for without a word
+SOON = 5.0  # seconds that are waited for without a word
 GRACE = 5.0  # seconds beyond its patience that a logger has to give up by itself
 
 
@@ -118,7 +119,8 @@ class LoggerThread:
             self.over.wait(SOON)
             patience = getattr(self.logger, "patience", Logger.patience)
             if not self.over.is_set():
-                log.info("waiting for logger.%s, at most %g s (Ctrl-C: no longer)", self.name, patience)
+                line = f"waiting for logger.{self.name}, at most {patience:g} s (Ctrl-C: no longer)"
+                print(line, file=sys.stderr, flush=True)
             self._wait(patience + GRACE)
         except KeyboardInterrupt:
             self.error = self.error or TimeoutError("not waited for any longer (Ctrl-C)")
