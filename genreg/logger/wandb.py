@@ -73,16 +73,18 @@ class WandB(Logger):
 
     def _start_online(self, config: Config) -> None:
         """Go on after the server's last step; go offline if it refuses, or raise GenregError."""
+        self.why = server.refused()
         try:
-            if why := server.refused():
-                raise GenregError(why)
-            self.run = self._init(config)
+            self.run = None if self.why else self._init(config)
+        except InputError:  # of this run's configuration
+            raise
         except Exception as error:
             self.abandon()  # its process still holds the id of the run
             line = (str(error) or type(error).__name__).splitlines()[0]
             self.why = server.remember(line.rpartition(f"{run_id(self.folder, config)}: ")[2])
-            if self.mode == "online":
-                raise GenregError(self.why) from error
+        if self.why and self.mode == "online":
+            raise GenregError(self.why)
+        if self.why:
             self.delivery = "offline"
         else:
             self.next = self.run.starting_step
@@ -142,7 +144,7 @@ class WandB(Logger):
             raise InputError("--mode", "online: W&B has this run, offline files would repeat its rows")
 
     def _set_aside(self) -> bool:
-        """Set aside offline files not yet uploaded, which `wandb sync` would add; True if some were."""
+        """Set aside offline files that `wandb sync` has not uploaded; True if it has uploaded others."""
         uploaded = _uploaded(self.folder)
         for path in sorted((self.folder.path / "wandb").glob("offline-run-*")):
             if path not in uploaded:
