@@ -21,7 +21,7 @@ def main() -> None:
         report(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt as error:
-        print(f"genreg: {error or 'interrupted'}", file=sys.stderr)
+        print(f"genreg: {str(error) or 'interrupted'}", file=sys.stderr)
         sys.exit(Interrupted.exit_code)
 
 

@@ -246,13 +246,19 @@ def _tell_environment(connection: Any, _launcher: int, _threads: int, _retry: bo
         connection.send(Outcome("in use", told))
 
 
-def test_a_job_stopped_while_it_is_built_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_stopped_before_its_first_step_or_after_its_last_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def stopped(*_arguments: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("genreg.study.job.train", stopped)
-    outcome = run(Job([], {}), retry_failed=False)
+    job = Job([], {**SCALARS, "output_dir": str(tmp_path), "regularizer": {}, "dataset": {}})
+    outcome = run(job, retry_failed=False)
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped before its first step")
+    job.folder.path.mkdir(parents=True)
+    job.folder.write_summary({"status": "done"})
+    assert run(job, retry_failed=False).status == "done"
 
 
 @pytest.mark.full

@@ -1,16 +1,15 @@
 """W&B offline, TensorBoard, and what happens when a logger fails."""
 
 import logging
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import SMOKE, Result
+from wandb_server import SILENT, wandb_server
 
-from genreg.logger import WandB
-from genreg.logger.wandb import reachable
+from genreg.logger import WandB, server
 from genreg.run.folder import RunFolder
 from genreg.run.logger import SafeLogger
 
@@ -93,18 +92,40 @@ def test_several_loggers_at_once(genreg: Callable[..., Result], tmp_path: Path) 
     assert steps == [10, 20, 30]
 
 
-def test_online_needs_a_key_and_a_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_online_needs_a_key_and_a_server_that_takes_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setenv("WANDB_BASE_URL", url)
-        assert not reachable()
+    with wandb_server() as here:
+        monkeypatch.setenv("WANDB_BASE_URL", here.url)
+        assert WandB().delivery == "offline"
         monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-        assert reachable()
+        assert WandB().delivery == "online"
         monkeypatch.delenv("WANDB_API_KEY")
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login user password secret\n")
-        assert reachable()
-    assert not reachable()
+        assert WandB().delivery == "online"
+        here.fault = lambda number: 401
+        refused = WandB()
+        assert (refused.delivery, refused.why) == ("offline", f"HTTP 401 Unauthorized from {here.url}")
+        asked = here.requests
+        assert WandB().delivery == "offline"  # the next run does not ask again
+        assert here.requests == asked
+    monkeypatch.setattr(server, "_refused", {})
+    assert "Connection refused" in WandB().prepare()
+
+
+@pytest.mark.parametrize("fault", [500, 429, SILENT])
+def test_a_server_is_asked_again_as_long_as_that_may_help(
+    monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 1.2)
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    with wandb_server() as here:
+        monkeypatch.setenv("WANDB_BASE_URL", here.url)
+        here.fault = lambda number: fault if number == 1 and fault != SILENT else None
+        assert server.refusal() == ""
+        here.fault = lambda number: fault
+        assert ("no answer from" if fault == SILENT else f"HTTP {fault}") in server.refusal()
 
 
 def test_a_failing_logger_warns_once_and_the_run_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,20 +141,10 @@ def test_a_failing_logger_warns_once_and_the_run_goes_on(caplog: pytest.LogCaptu
         guarded.show({"step": 1}, {})
         guarded.finish({})
     (record,) = caplog.records
-    assert record.getMessage() == "logger.broken stopped (the run folder is complete): no space"
-
-
-@pytest.mark.slow
-def test_a_silent_server_does_not_hold_up_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It takes the connection and never answers; after ten seconds the run is offline."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
-        logger = WandB()
-        logger.start(RunFolder(tmp_path), CONFIG)
-    assert logger.run.settings.mode == "offline"
-    logger.finish({"status": "done", "seconds": 0.0, "best": None})
-    assert len(offline_runs(tmp_path)) == 1
+    assert record.getMessage() == (
+        "logger.broken stopped (the run folder is complete): no space; "
+        "`genreg sync . --to broken` shows it afterwards"
+    )
 
 
 @pytest.mark.full

@@ -54,7 +54,7 @@ def test_a_logger_of_ones_own(genreg: Genreg, tmp_path: Path) -> None:
     for more, line in (
         (["lines", "--artifacts"], "--artifacts: expected a logger that takes files"),
         (["lines", "--mode", "online"], "--mode: expected a logger that has it, not lines"),
-        (["bare"], "--to: expected a logger with add_files, note, place, takes_files"),
+        (["bare"], "--to: expected a logger with abandon, add_files, agent_variable, covers, note"),
     ):
         assert genreg(*own, *more).err.startswith(f"genreg: {line}")
 

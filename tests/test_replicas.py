@@ -1,11 +1,7 @@
 """Runs trained as one tensor program leave what single runs leave, to the last bit."""
 
-import json
-import os
-import signal
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +10,14 @@ from conftest import yaml_options
 from omegaconf import OmegaConf
 
 from genreg import CONFIGS
-from genreg.cli.compose import configs
-from genreg.cli.jobs import Composer
-from genreg.dataset import digits, two_moons
-from genreg.model import MLP
+from genreg.dataset import digits, gaussian_ring, two_moons
+from genreg.model import MLP, MLPGan
 from genreg.optimizer import anti_pgd
 from genreg.regularizer import Regularizer
 from genreg.run.factory import factory
-from genreg.run.state import State
 from genreg.study import groups
-from genreg.study.job import Job, run, run_together
 from genreg.task.classify import Classify
-from genreg.task.replicas import Replicas
+from genreg.task.wgan import WGAN
 
 NODES: dict[str, Any] = {
     name: OmegaConf.to_container(OmegaConf.load(CONFIGS / "regularizer" / f"{name}.yaml"))
@@ -76,10 +68,10 @@ def tasks(chosen: dict[str, dict[str, Any]], replicas: int, optimizer: Any = Non
     ]
 
 
-def same(make: Callable[[], list[Classify]], steps: int = 10) -> None:
+def same(make: Callable[[], list[Any]], steps: int = 10) -> None:
     """Each step's terms, and in the end weights, states and evaluations, are those of single runs."""
     alone, together = make(), make()
-    program = Replicas(together)
+    program = together[0].program(together)
     for step in range(steps):
         for one, terms in zip(alone, program.step(step), strict=True):
             expected = one.step(step)
@@ -93,7 +85,7 @@ def same(make: Callable[[], list[Classify]], steps: int = 10) -> None:
             assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def moments(task: Classify) -> dict[str, torch.Tensor]:
+def moments(task: Any) -> dict[str, torch.Tensor]:
     state = task.state_dict()["optimizer"]["state"]
     return {f"{n}/{k}": v for n, values in state.items() for k, v in values.items() if v is not None}
 
@@ -130,6 +122,38 @@ def test_replicas_of_all_models(model: dict[str, Any]) -> None:
         same(partial(tasks, {"vat": {}, "fgm": {}}, 5, dataset=dataset, **model), steps=30)
 
 
+def players(chosen: dict[str, dict[str, Any]], replicas: int, **options: Any) -> list[WGAN]:
+    """A pair of players for each replica, with other seeds, rates and strengths."""
+    adam = [
+        partial(torch.optim.Adam, lr=1e-3 * (1 + n), betas=(0.5, 0.9), fused=True) for n in range(replicas)
+    ]
+    model = partial(MLPGan, widths=[20, 13], generator_widths=[16], **options.pop("model", {}))
+    return [
+        WGAN(
+            dataset=gaussian_ring,
+            model=model,
+            optimizer=adam[n],
+            generator_optimizer=adam[n],
+            seed=n,
+            regularizer=methods(chosen, n),
+            batch_size=9,
+            critic_steps=2,
+            **options,
+        )
+        for n in range(replicas)
+    ]
+
+
+@pytest.mark.parametrize(("chosen", "options"), [
+    ({"gradient_penalty": {}}, {"ema_decay": 0.9}), ({"weight_clipping": {"bound": 0.1}}, {}),
+    ({"gradient_penalty": {"implementation": "double_backward", "one_sided": True}}, {"loss": "hinge"}),
+    ({"gradient_penalty": {"interpolate": "across"}}, {"conditional": True, "loss": "hinge"}),
+    ({}, {"model": {"activation": "leaky_relu"}}),
+], ids=str)  # fmt: skip
+def test_replicas_of_players(chosen: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
+    same(partial(players, chosen, 3, **options), steps=6)
+
+
 OPTIMIZERS: dict[str, Callable[[int], Any]] = {
     "AdamW": lambda n: partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1 * n, fused=True),
     "Adam, alike": lambda n: partial(torch.optim.Adam, lr=1e-3, weight_decay=0.1, fused=True),
@@ -150,128 +174,3 @@ def test_every_optimizer_that_is_declared_is_tried() -> None:
         target.rpartition(".")[2] for target in groups.constant_of("genreg.optimizer.joint", "REPLICAS")
     }
     assert declared <= {name.partition(",")[0] for name in OPTIMIZERS} | {"pgd"}  # one code with anti_pgd
-
-
-# ---- whole folders
-
-RUN = ["dataset=two_moons", "dataset.labeled=20", "model.widths=[16]", "regularizer=vat", "scheduler=cosine",
-       "steps=40", "eval_every=10", "log_every=5", "checkpoint_every=10", "logger=none", "quiet=true",
-       "measure=hessian_trace"]  # fmt: skip
-
-
-def jobs(folder: Path, *each: list[str]) -> list[Job]:
-    with configs():
-        return Composer().jobs([[*RUN, f"output_dir={folder}", *own] for own in each])
-
-
-def left_by(folder: Path) -> dict[str, Any]:
-    """What each run folder says, without times and places."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("summary.json")):
-        summary = json.loads(path.read_text())
-        summary.pop("seconds")
-        weights = {p.name: torch.load(p, weights_only=True) for p in path.parent.glob("*weights.pt")}
-        tensors = {f"{file}/{k}": v.tolist() for file, state in weights.items() for k, v in state.items()}
-        rows = (path.parent / "metrics.jsonl").read_bytes()
-        names = {p.name for p in path.parent.iterdir() if not p.name.startswith("checkpoint")}
-        found[path.parent.relative_to(folder).as_posix()] = summary, tensors, rows, names
-    return found
-
-
-ARMS = [["seed=0"], ["seed=1", "regularizer.vat.epsilon=1"], ["seed=1", "optimizer.lr=3e-2"], ["seed=2"]]
-
-
-def together(made: list[Job]) -> list[str]:
-    return [outcome.status for outcome in run_together(made, True, lambda job: None)]
-
-
-def test_folders_are_those_of_single_runs(tmp_path: Path) -> None:
-    for job in jobs(tmp_path / "alone", *ARMS):
-        run(job, retry_failed=True)
-    assert together(made := jobs(tmp_path / "together", *ARMS)) == ["done"] * 4
-    assert left_by(tmp_path / "together") == left_by(tmp_path / "alone")
-    assert all(job.folder.environments()[0]["replicas"] == 4 for job in made)
-    assert together(made) == ["done"] * 4  # which were found finished: no further start is recorded
-    assert all(len(job.folder.environments()) == 1 for job in made)
-
-
-def test_a_replica_that_diverges_ends_alone(tmp_path: Path) -> None:
-    arms = [*ARMS, ["seed=3", "optimizer.lr=1e30"]]
-    for job in jobs(tmp_path / "alone", *arms):
-        run(job, retry_failed=True)
-    assert together(jobs(tmp_path / "together", *arms)) == ["done"] * 4 + ["failed"]
-    assert left_by(tmp_path / "together") == left_by(tmp_path / "alone")
-
-
-def test_a_stopped_group_goes_on_alone_and_in_other_groups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for job in jobs(tmp_path / "alone", *ARMS):
-        run(job, retry_failed=True)
-    made = jobs(tmp_path / "together", *ARMS)
-    record = State.record
-
-    def stop_at(step: int) -> None:
-        def recorded(self: State, terms: Any) -> None:
-            record(self, terms)
-            if self.step == step and "seed=0" in str(self.folder.path):
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        monkeypatch.setattr(State, "record", recorded)
-
-    stop_at(25)
-    assert together(made[:3]) == ["interrupted"] * 3
-    stop_at(33)
-    assert run(made[0], retry_failed=True).status == "interrupted"
-    steps = [int(max(job.folder.path.glob("checkpoint-*")).name.split("-")[1]) for job in made[:3]]
-    assert steps == [33, 25, 25]
-    monkeypatch.undo()
-    assert together(made) == ["done"] * 4  # from steps 33, 25, 25 and 0
-    assert left_by(tmp_path / "together") == left_by(tmp_path / "alone")
-
-
-def test_a_program_that_fails_goes_on_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    step, seen = Replicas.step, []
-
-    def short(self: Replicas, number: int) -> Any:
-        if len(self.tasks) > 2 and number == 15:
-            raise torch.OutOfMemoryError("out of memory")
-        seen.append(len(self.tasks))
-        return step(self, number)
-
-    monkeypatch.setattr(Replicas, "step", short)
-    assert together(jobs(tmp_path / "together", *ARMS)) == ["done"] * 4
-    assert seen == [4] * 15 + [2] * 60  # each half from its checkpoint of step 10
-    for job in jobs(tmp_path / "alone", *ARMS):
-        run(job, retry_failed=True)
-    assert left_by(tmp_path / "together") == left_by(tmp_path / "alone")
-
-
-def parts(*each: list[str], replicas: Any = "auto", workers: int = 1) -> list[list[int]]:
-    return groups.grouped(jobs(Path("outputs"), *each), replicas, workers)
-
-
-def test_jobs_are_grouped_by_all_but_seed_and_strengths() -> None:
-    seeds = [[f"seed={n}"] for n in range(6)]
-    assert parts(*seeds) == [[0, 1, 2, 3, 4, 5]]
-    assert parts(*seeds, workers=2) == [[0, 1, 2, 3, 4, 5]]  # two of three would be too small
-    assert parts(*seeds, replicas=4) == [[0, 1, 2], [3, 4, 5]]
-    assert parts(*seeds, replicas=1) == [[n] for n in range(6)]
-    other = [[f"seed={n}", "regularizer.vat.power_iterations=2"] for n in range(4)]
-    none = [[f"seed={n}", "regularizer.vat.weight=0"] for n in range(4)]  # is left out: another program
-    assert parts(*other, *seeds[:4], *none) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-    strengths = [[f"regularizer.vat.weight={w}", f"optimizer.lr={w}"] for w in (0.1, 1, 2.5, 3)]
-    assert parts(*strengths) == [[0, 1, 2, 3]]
-
-
-@pytest.mark.parametrize(("override", "why"), [
-    ("precision=bf16", "precision=bf16"), ("regularizer=l2", "regularizer.l2 (L2)"),
-    ("optimizer=sam", "optimizer (sam)"),
-    ("task=alternate", "task (Alternate)"), ("model=conv_small", "model (Conv)"),
-    ("regularizer.vat.weight={start: 0, end: 1, steps: 9}", "the ramp of vat"),
-])  # fmt: skip
-def test_others_stay_alone_with_a_word_why(override: str, why: str) -> None:
-    made = jobs(Path("outputs"), *([override, f"seed={n}"] for n in range(4)))
-    assert {groups.reason(job.config) for job in made} == {why}
-    assert groups.remarks(made, "auto", 1) == [f"4 jobs alone: {why} is not grouped"]
-    assert groups.grouped(made, "auto", 1) == [[0], [1], [2], [3]]

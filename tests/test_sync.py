@@ -105,7 +105,7 @@ def test_twice_is_once_and_new_rows_are_the_same_run(genreg: Genreg, tmp_path: P
     before = content(first)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 40, "validation/accuracy": 0.3}\n')
-    assert genreg("sync", str(tmp_path)).out.endswith("offline-run-*` uploads them\n")
+    assert genreg("sync", str(tmp_path)).out.endswith(" --mode online` sends it\n")
     (after,) = map(content, offline_runs(tmp_path))
     assert after["id"] == before["id"]
     assert after["rows"] == RunFolder(folder).rows()

@@ -1,23 +1,40 @@
-"""A W&B server as far as a run needs one: it knows runs by id, and keeps the lines of their history."""
+"""A W&B server as far as a run needs one: it knows runs by id, keeps their history, and fails on demand."""
 
 import gzip
 import json
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+SILENT = 1
+
 
 class Server:
-    """`rows(id)` is the history of a run; a line that is sent twice is written over."""
+    """`rows(id)` is the history of a run; a line that is sent twice is written over.
+
+    fault: given the number of a request, the status with which it fails, or None; SILENT is no answer at all.
+    """
 
     def __init__(self) -> None:
+        self.fault: Callable[[int], int | None] = lambda number: None
+        self.requests = 0
+        self.closing = threading.Event()
         self.lines: defaultdict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
         self.runs: dict[str, dict[str, Any]] = {}
         self.url = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that send a W&B client here."""
+        return {"WANDB_BASE_URL": self.url, "WANDB_API_KEY": "k" * 40, "WANDB_ERROR_REPORTING": "false"}
+
+    def next_fault(self) -> int | None:
+        self.requests += 1
+        return self.fault(self.requests)
 
     def rows(self, run: str) -> list[dict[str, Any]]:
         return [row for _, row in sorted(self.lines[run].items())]
@@ -65,6 +82,9 @@ def wandb_server() -> Iterator[Server]:
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             raw = gzip.decompress(raw) if self.headers.get("Content-Encoding") == "gzip" else raw
+            if status := server.next_fault():
+                self._fail(status)
+                return
             body = {} if "/otel/" in self.path else json.loads(raw or b"{}")
             if match := re.search(r"/files/[^/]+/[^/]+/([^/]+)/file_stream", self.path):
                 server.stream(match[1], body)
@@ -78,6 +98,14 @@ def wandb_server() -> Iterator[Server]:
 
         def do_GET(self) -> None:
             self._reply({})
+
+        def _fail(self, status: int) -> None:
+            if status == SILENT:
+                server.closing.wait()
+                return
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def _reply(self, value: Any) -> None:
             payload = json.dumps(value).encode()
@@ -93,5 +121,8 @@ def wandb_server() -> Iterator[Server]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         server.url = f"http://127.0.0.1:{http.server_port}"
+        http.daemon_threads, http.block_on_close = True, False
+        http.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients hang up as they please
         yield server
+        server.closing.set()
         http.shutdown()

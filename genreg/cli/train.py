@@ -18,6 +18,7 @@ from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
 from genreg.errors import GenregError, InputError, explained
 from genreg.groups import default_of, find_modules_in, option_of, options
+from genreg.run.factory import factory
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.sources import attribute_of
@@ -115,23 +116,22 @@ def _one(flags: Namespace) -> None:
 
 
 def _train(config: Config, flags: Namespace) -> None:
-    """Make one run, show it to a waiting W&B agent, and print the next command."""
+    """Make one run, show it to an agent that waits for it, and print the next command."""
     folder = RunFolder(run_path(config))
     finished = folder.summary().get("status") == "done" and not flags.again
     summary = train(config, again=flags.again)
-    if finished and os.environ.get("WANDB_SWEEP_ID"):
-        _show_to_agent(config, folder, summary)
+    if finished:
+        _show_to_agents(config, folder, summary)
     _print_next(config, flags)
 
 
-def _show_to_agent(config: Config, folder: RunFolder, summary: Row) -> None:
-    """Show a trial that was finished before to the W&B agent that starts it again: it waits for the rows."""
-    from genreg.run.build import build_each
+def _show_to_agents(config: Config, folder: RunFolder, summary: Row) -> None:
+    """Show a run that was finished before where the program that starts it again waits for its rows."""
     from genreg.run.logger import SafeLogger
 
-    for name, logger in build_each({"logger": config["logger"]}, "logger").items():
-        if name == "wandb":
-            view = SafeLogger(name, logger)
+    for name, node in config["logger"].items():
+        if (variable := attribute_of(node["_target_"], "agent_variable")) and variable in os.environ:
+            view = SafeLogger(name, factory(node, f"logger.{name}")(), config["quiet"])
             view.start(folder, config)
             view.finish(summary)
 

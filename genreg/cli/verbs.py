@@ -105,6 +105,9 @@ def sync_runs(
     mode: Annotated[
         str | None, typer.Option(help="of W&B: auto, online or offline", show_default="auto")
     ] = None,
+    patience: Annotated[
+        float | None, typer.Option(help="of W&B: seconds to take what is left of a run", show_default="20")
+    ] = None,
     artifacts: Annotated[
         bool, typer.Option("--artifacts", help="also weights.pt, curves.png, pictures and config.yaml")
     ] = False,
@@ -113,7 +116,7 @@ def sync_runs(
     """Write run folders to W&B, TensorBoard or a logger of your own afterwards; again, only what is new."""
     from genreg.logger.sync import sync
 
-    options = {"project": project, "entity": entity, "mode": mode}
+    options = {"project": project, "entity": entity, "mode": mode, "patience": patience}
     raise typer.Exit(sync(folders, to, config_dir, options, artifacts))
 
 

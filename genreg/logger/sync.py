@@ -10,13 +10,13 @@ from genreg.parameters import blame
 from genreg.run.factory import find_target
 from genreg.run.folder import Row, RunFolder, is_whole, printable, some_runs
 from genreg.run.identity import Config
-from genreg.run.logger import Logger, lacking
+from genreg.run.logger import Logger, LoggerThread, lacking
 
 
 def sync(
     folders: Sequence[Path], to: str, extra: Path | None, options: Mapping[str, Any], artifacts: bool
 ) -> int:
-    """Show every run below `folders`; the exit code: 0, 1 if some failed, 2 if nothing could be shown.
+    """Show every run below `folders`; the exit code: 0, 1 if some failed, 2 if no folder was fit to be shown.
 
     to: an option of the group logger. extra: a folder with more of them. options: values that replace those
     of its file, None for none. Raises InputError for a bad option, and where there are no runs.
@@ -26,13 +26,16 @@ def sync(
         raise InputError("--artifacts", f"a logger that takes files, such as wandb: {to} takes none")
     paths = {path.resolve(): path for folder in folders for path in some_runs(folder)}.values()
     results: list[str] = []
+    codes: set[int] = set()
     for path in paths:
-        results.append(_sync(RunFolder(path), logger, artifacts))
-        print(f"{results[-1]:9} {printable(path)}", flush=True)
+        result, code = _sync(RunFolder(path), to, logger, artifacts)
+        print(f"{result:9} {printable(path)}", flush=True)
+        results.append(result)
+        codes.add(code)
     counts = ", ".join(f"{results.count(result)} {result}" for result in dict.fromkeys(results))
     note = logger.note if "synced" in results else ""
     print("; ".join(filter(None, (counts, note))))
-    return 0 if "failed" not in results else 1 if {"synced", "unchanged"} & set(results) else 2
+    return 1 if 1 in codes or codes == {0, 2} else max(codes)
 
 
 def _logger(name: str, extra: Path | None, options: Mapping[str, Any]) -> Logger:
@@ -53,47 +56,41 @@ def _logger(name: str, extra: Path | None, options: Mapping[str, Any]) -> Logger
     return logger
 
 
-def _sync(folder: RunFolder, logger: Logger, artifacts: bool) -> str:
-    """Show one run; returns synced, unchanged (since it was), running (left to its process) or failed."""
+def _sync(folder: RunFolder, name: str, logger: Logger, artifacts: bool) -> tuple[str, int]:
+    """Show one run. Return synced, unchanged, running (left to its process) or failed, and an exit code."""
     try:
         with folder.lock():
-            return _replay(folder, logger, artifacts)
+            return _replay(folder, name, logger, artifacts), 0
     except FolderInUseError:
-        return "running"
+        return "running", 0
     except Exception as error:  # a folder may hold anything, and the others are to go on
         line = (str(error).splitlines() or [""])[0]
         reason = line if isinstance(error, GenregError) else f"{type(error).__name__}: {line}"
         failure = GenregError(f"{printable(folder.path)}: {reason}")
         failure.__cause__ = error
         report(failure)
-        return "failed"
+        return "failed", error.exit_code if isinstance(error, GenregError) else 1
 
 
-def _replay(folder: RunFolder, logger: Logger, artifacts: bool) -> str:
+def _replay(folder: RunFolder, name: str, logger: Logger, artifacts: bool) -> str:
     """Show the folder's rows in order, with the pictures of their steps, unless that was done before."""
     config, rows, summary = _read(folder)
     target, size = type(logger).__name__, (folder.path / "metrics.jsonl").stat().st_size
     state = {"bytes": size, "status": summary["status"], "artifacts": artifacts}
-    if _covers(folder.synced(target), state | logger.place):
+    if logger.covers(folder, folder.synced(target), state | logger.place):
         return "unchanged"
     logger.clear(folder)
-    pictures = folder.pictures()
-    logger.start(folder, config)
-    try:
-        for row in rows:
-            logger.show(row, pictures.get(row["step"], {}))
-        if artifacts:
-            logger.add_files(folder)
-    finally:
-        logger.finish(summary)
+    pictures, thread = folder.pictures(), LoggerThread(name, logger)
+    thread.call("start", folder, config)
+    for row in rows:
+        thread.call("show", row, pictures.get(row["step"], {}))
+    if artifacts:
+        thread.call("add_files", folder)
+    thread.call("finish", summary)
+    if error := thread.end():
+        raise error
     folder.write_synced(target, state | logger.place)  # `place` anew: auto may have become offline
     return "synced"
-
-
-def _covers(before: Row, wanted: Row) -> bool:
-    """True if all that is wanted was done before: online is more than offline, artifacts than none."""
-    more = {"mode": "online", "artifacts": True}
-    return all(before.get(key, ...) in (value, more.get(key, value)) for key, value in wanted.items())
 
 
 def _read(folder: RunFolder) -> tuple[Config, list[Row], Row]:

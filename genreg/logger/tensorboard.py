@@ -1,6 +1,8 @@
 """TensorBoard."""
 
+import time
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,21 @@ from genreg.run.logger import Logger
 class TensorBoard(Logger):
     """Rows as event files in the run folder's `tensorboard/`, for `tensorboard --logdir outputs`.
 
-    A resumed run writes the rows since its checkpoint again, at the same steps.
+    A resumed run writes the rows since its checkpoint again, at the same steps. Each row is on the disk when
+    `show` returns. The SummaryWriter of tensorboardX is not used: it writes in a thread, which dies of a full
+    disk and is then waited for without an end.
     """
 
     def __init__(self) -> None:
-        self.writer: Any = None
+        self.records: Any = None
 
     def start(self, folder: RunFolder, config: Config) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.record_writer import RecordWriter
 
-        self.writer = SummaryWriter(str(folder.path / "tensorboard"))
+        path = folder.path / "tensorboard"
+        path.mkdir(exist_ok=True)
+        self.records = RecordWriter(str(path / f"events.out.tfevents.{time.time_ns()}.{gethostname()}"))
+        self._write(file_version="brain.Event:2")
 
     def clear(self, folder: RunFolder) -> None:
         """Remove what was shown before: of a step written twice, TensorBoard would show both."""
@@ -31,12 +38,20 @@ class TensorBoard(Logger):
             path.unlink()
 
     def show(self, row: Row, pictures: dict[str, Path]) -> None:
+        from tensorboardX.summary import image, scalar
+
         for name, value in row.items():
             if name != "step" and not isinstance(value, str):
-                self.writer.add_scalar(name, value, row["step"])
+                self._write(step=row["step"], summary=scalar(name, value))
         for name, path in pictures.items():
-            self.writer.add_image(name, np.asarray(Image.open(path)), row["step"], dataformats="HWC")
-        self.writer.flush()
+            picture = image(name, np.asarray(Image.open(path)), dataformats="HWC")
+            self._write(step=row["step"], summary=picture)
+        self.records.flush()
 
     def finish(self, summary: Row) -> None:
-        self.writer.close()
+        self.records.close()
+
+    def _write(self, **event: Any) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        self.records.write(Event(wall_time=time.time(), **event).SerializeToString())

@@ -112,7 +112,8 @@ def build(config: Config, settings: Settings) -> Built:
     task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
-    loggers = [SafeLogger(name, logger) for name, logger in build_each(config, "logger").items()]
+    made = build_each(config, "logger").items()
+    loggers = [SafeLogger(name, logger, settings.quiet) for name, logger in made]
     return Built(config, settings, task, loggers, device, began)
 
 

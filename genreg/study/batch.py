@@ -4,11 +4,13 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 from genreg.errors import FolderInUseError, GenregError, InputError, Interrupted, report
 from genreg.run import data
 from genreg.run.code import Changes, changes, in_words
+from genreg.run.factory import factory
 from genreg.run.identity import same_run
 from genreg.study.job import Job, Outcome, finished
 from genreg.study.table import Table, clock
@@ -79,11 +81,21 @@ def run_batch(
     if not quiet:
         print(_counts(jobs, outcomes, changed), flush=True)
     if left:
+        _prepare_loggers([jobs[number] for number in left])
         table = Table(jobs, outcomes)
         for number, outcome in zip(left, run([jobs[number] for number in left], table), strict=True):
             outcomes[number] = outcome
     _conclude(jobs, outcomes, set(left), keep_going, quiet)
     return outcomes
+
+
+def _prepare_loggers(jobs: list[Job]) -> None:
+    """Let each logger find out once what all jobs would wait for, and say so."""
+    nodes = {(name, repr(node)): node for job in jobs for name, node in job.config["logger"].items()}
+    for (name, _), node in nodes.items():
+        with suppress(Exception):  # of each run it is a warning, or the error that says what is wrong
+            if line := factory(node, f"logger.{name}")().prepare():
+                print(f"logger.{name}: {line}", file=sys.stderr, flush=True)
 
 
 def ended(jobs: list[Job], retry_failed: bool) -> list[Outcome | None]:

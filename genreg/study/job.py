@@ -110,7 +110,9 @@ def run(job: Job, retry_failed: bool) -> Outcome:
         with job.process.entered():
             train_needed(job)
             return outcome(train(job.config, in_sweep=True, retry_failed=retry_failed))
-    except BaseException as error:
+    except KeyboardInterrupt as error:  # it may have come after the last step
+        return finished(job) or outcome(error)
+    except Exception as error:
         return outcome(error)
 
 
@@ -137,7 +139,7 @@ def run_together(jobs: Sequence[Job], retry_failed: bool, turn: Callable[[Job], 
             over = ("done",) if retry_failed else ("done", "failed")
             return [outcome(end) for end in train_together([job.config for job in jobs], over, begin)]
     except KeyboardInterrupt as error:
-        return [outcome(error) for _ in jobs]
+        return [finished(job) or outcome(error) for job in jobs]
     except Exception as error:
         from genreg.model.stacked import Unstackable
 

@@ -1,7 +1,7 @@
 """Runs that differ in their seed and in some numbers, trained as one tensor program."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from genreg.dataset.sampler import Samplers
 from genreg.forward.update import update
-from genreg.model.stacked import part, stack
+from genreg.model.stacked import Unstackable, part, stack
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer.joint import Joint
 from genreg.regularizer import Regularizer
+from genreg.task.generation import LOSSES
 from genreg.task.objective import Objective
 from genreg.task.players import Players
 from genreg.task.trainer import with_hook
@@ -54,15 +55,18 @@ class Replicas:
             unlabeled=self.unlabeled,
             classes=first.dataset.classes,
         )
+        self.optimizer = Joint([task.optimizer for task in tasks], self.objective.parameters)
+        self.projecting = _projecting(methods, self.optimizer)
         self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
         self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
         self.pools = _shared([task.dataset.unlabeled for task in tasks])
-        self.optimizer = Joint([task.optimizer for task in tasks], self.objective.parameters)
 
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all; the terms of each, as its own task would return them."""
         terms = update(self.optimizer, partial(self.objective.gradients, step))
         self.statistics.settle()
+        for method in self.projecting.values():
+            method.project(self.objective.model)
         for task in self.tasks:
             if task.scheduler:
                 task.scheduler.step()
@@ -97,6 +101,8 @@ class PlayersReplicas:
 
     def __init__(self, tasks: Sequence[Any]) -> None:
         first, self.tasks = tasks[0], tasks
+        if first.loss is LOSSES["nonsaturating"]:
+            raise Unstackable("softplus, which rounds by where numbers stand,")
         model = stack([task.model for task in tasks])
         self.players = Players(
             model.generator,
@@ -110,11 +116,11 @@ class PlayersReplicas:
             autocast=first.autocast,
             statistics=(RunningStatistics(model.critic), RunningStatistics(model.generator)),
         )
-        self.projecting = with_hook(dict(self.players.methods), "project")
         self.optimizer = Joint([task.optimizer for task in tasks], self.players.critic_parameters)
         self.generator_optimizer = Joint(
             [task.generator_optimizer for task in tasks], self.players.generator_parameters
         )
+        self.projecting = _projecting(self.players.methods, self.optimizer)
 
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all generators, after those of their critics; the terms of each."""
@@ -136,6 +142,14 @@ class PlayersReplicas:
         """The real items of all, and their labels where players see them."""
         x, y = zip(*(task.shown(number) for task in self.tasks), strict=True)
         return torch.cat(x), None if y[0] is None else torch.cat(y)
+
+
+def _projecting(methods: Mapping[str, Regularizer], optimizer: Joint) -> dict[str, Regularizer]:
+    """The methods that project. Raises Unstackable where they would see the noise of Anti-PGD."""
+    found = with_hook(dict(methods), "project")
+    if found and optimizer.perturbs:
+        raise Unstackable("a projection beside noise on the weights")
+    return found
 
 
 def _of_each(terms: dict[str, Tensor]) -> list[dict[str, Tensor]]:
