@@ -31,6 +31,8 @@ def plan(folder: Path, difference: float) -> None:
         raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
                          str(folder))  # fmt: skip
     _show(rows, difference)
+    for arm in (arm.arm for result in results for arm in result.arms if arm.arm.broken):
+        print(f"broken, and in no estimate: {arm.name}: {arm.broken}")
 
 
 MOST = 10_000  # seeds, beyond which nobody waits

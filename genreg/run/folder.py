@@ -5,8 +5,8 @@ metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes ho
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
 environment.json   versions, device, commit, sha256 of the code and data of every start; what was read of data
                    of one's own
-summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics,
-                   items of each split
+summary.json       status (running, interrupted, failed, broken, done), best and last row, seconds, reason,
+                   metrics, items of each split; broken: the machine failed, and the next start goes on
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 contours.npz       of a landscape of two coordinates: its loss on a grid around the paths
@@ -34,7 +34,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from genreg.download import UNFINISHED, write_atomic
-from genreg.errors import FolderInUseError, InputError
+from genreg.errors import FolderInUseError, InputError, was_of_machine
 from genreg.run import rows
 from genreg.run.metric import is_described
 from genreg.run.rows import Row as Row
@@ -167,9 +167,16 @@ class RunFolder:
         (self.path / "config.yaml").write_text(text, encoding="utf-8")
 
     def summary(self) -> Row:
-        """The summary; `{}` if the run never started or its summary is damaged."""
+        """The summary; `{}` if the run never started or its summary is damaged.
+
+        Earlier versions called a run failed where the machine had: it is broken.
+        """
         found = _read_json(self.path / "summary.json")
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        if found.get("status") == "failed" and was_of_machine(found.get("reason")):
+            found["status"] = "broken"
+        return found
 
     def write_summary(self, summary: Row) -> None:
         _write_json(self.path / "summary.json", summary)

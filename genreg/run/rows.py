@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from genreg.errors import naming
+
 Row = dict[str, Any]
 
 
@@ -17,16 +19,19 @@ class RowFile:
         self._file.truncate(size)
 
     def append(self, row: Row) -> None:
-        self._file.write(json.dumps(row).encode() + b"\n")
-        self._file.flush()
+        with naming(self._file.name):
+            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.flush()
 
     def sync(self) -> int:
         """Put every row on the disk, before a checkpoint refers to them; the size to resume at."""
-        os.fsync(self._file.fileno())
+        with naming(self._file.name):
+            os.fsync(self._file.fileno())
         return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
-        self._file.close()
+        with naming(self._file.name):
+            self._file.close()
 
 
 def read(path: Path) -> list[Row]:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -21,7 +21,8 @@ log = logging.getLogger("genreg")
 
 PATIENCE = 1.0  # seconds between looks at a folder in use
 
-Status = Literal["done", "failed", "interrupted", "in use"]
+Status = Literal["done", "failed", "broken", "interrupted", "in use"]
+LOST = ("failed", "broken")  # by the method, by the machine
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ def run(job: Job, retry_failed: bool) -> Outcome:
         return Outcome("in use", str(error))
     except Exception as error:
         failure = explained(error)
-        report(failure)
-        return Outcome("failed", str(failure), failure.exit_code)
+        with suppress(OSError):  # a full disk, on which job.log lies
+            report(failure)
+        return Outcome("broken" if failure.of_machine else "failed", str(failure), failure.exit_code)
     if summary["status"] == "failed":
         return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
     return Outcome("done", summary=summary)
@@ -140,7 +142,7 @@ def train_needed(job: Job) -> None:
 
 
 def finished(job: Job) -> Outcome | None:
-    """The outcome of a job that is over by its folder, or None; a failed run is over."""
+    """The outcome of a job that is over by its folder, or None; a failed run is over, a broken one is not."""
     summary = job.folder.summary()
     if summary.get("status") == "done":
         return Outcome("done", summary=summary)

@@ -20,12 +20,13 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from genreg.errors import explained
 from genreg.parameters import STRICT, Count
-from genreg.study.job import Job, Outcome, environment, run
+from genreg.study.job import LOST, Job, Outcome, Status, environment, run
 from genreg.study.table import Table
 
 LOG = "job.log"  # what a job prints, in its run folder
-DEATHS = 3  # a job whose worker was killed so often is recorded as failed
+DEATHS = 3  # a job whose worker was ended so often is given up
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -144,16 +145,17 @@ class Pool:
         else:
             code = worker.process.exitcode or 0
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            status: Status = "broken" if code < 0 else "failed"  # killed from outside, or it ended itself
             reason = f"its worker was ended {how}, {DEATHS} times"
             folder = self.jobs[number].folder
             with suppress(Exception), folder.lock():
-                folder.write_summary({**folder.summary(), "status": "failed", "reason": reason})
-            self._ended(number, Outcome("failed", reason, 1, folder.summary()))
+                folder.write_summary({**folder.summary(), "status": status, "reason": reason})
+            self._ended(number, Outcome(status, reason, 1, folder.summary()))
 
     def _ended(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = outcome
         self.table.ended(self.jobs[number], outcome)
-        if outcome.status == "failed" and not self.options.keep_going and not self.stopping:
+        if outcome.status in LOST and not self.options.keep_going and not self.stopping:
             self._stop()
 
     def _stop(self) -> None:
@@ -191,7 +193,8 @@ def _logged(job: Job, retry_failed: bool) -> Outcome:
         folder.mkdir(parents=True, exist_ok=True)
         _print_into(folder / LOG)
     except OSError as error:
-        return Outcome("failed", f"output_dir: expected a folder that can be written, got {error}", 2)
+        failure = explained(error)
+        return Outcome("broken" if failure.of_machine else "failed", str(failure), failure.exit_code)
     outcome = run(job, retry_failed)
     if outcome.exit_code == 2 and set(os.listdir(folder)) == {LOG}:
         with suppress(OSError):

@@ -67,7 +67,7 @@ def other_differences(result: PartResult, base: ArmResult | None) -> Iterator[st
     for arm in result.part.arms:
         yield from _left_out(arm)
         yield from _tuned_elsewhere(arm)
-    if base and any(arm.apart for arm in result.arms):
+    if base and any(arm.arm.data.differs(base.arm.data) for arm in result.arms):
         groups = same_data(result.part.arms)
         called = zip(in_full([data for data, _ in groups]), groups, strict=True)
         each = "; ".join(f"{label} in {_names(arms)}" for label, (_, arms) in called)
@@ -173,7 +173,8 @@ def tuned(result: ArmResult) -> str:
         return ""
     if not found.whole:
         over = sum(trial.whole for trial in found.trials)
-        return f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
+        broken = f"; broken: {result.arm.broken}" if found.broken else ""
+        return f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet{broken}"
     if not found.winner:
         return f"all {len(found.trials)} trials of tuning failed"
     words = f"best of {len(found.trials)} trials on {found.key}: {_values(found.winner.values)}"
@@ -264,7 +265,8 @@ def _run_notes(result: ArmResult) -> list[str]:
     reasons: dict[str, list[int]] = {}
     for run in result.arm.runs.values():
         if run.status != "done":
-            word = {"failed": f"failed ({run.reason})", "damaged": "damaged summary.json",
+            said = f"{run.status} ({run.reason})"
+            word = {"failed": said, "broken": said, "damaged": "damaged summary.json",
                     "half-written": "no summary.json yet"}.get(run.status, run.status)  # fmt: skip
             reasons.setdefault(word, []).append(run.seed)
     dead = result.failed - len(result.arm.failed)
