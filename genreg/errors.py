@@ -6,8 +6,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 
 class GenregError(Exception):
@@ -127,15 +126,14 @@ def cause(error: BaseException) -> str:
     return first
 
 
-@contextmanager
-def naming(path: object) -> Iterator[None]:
-    """Give an OSError inside the name of the file, which a failed write or fsync does not know."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is not None and error.filename is None:
-            error.filename = str(path)
-        raise
+FAILING = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+
+
+def unwritable(key: str, error: OSError, expected: str = "a folder that can be written") -> GenregError:
+    """The error of a place that was typed under `key`: InputError, unless the machine fails there."""
+    if error.errno in FAILING:
+        return MachineError(cause(error))
+    return InputError(key, expected, cause(error))
 
 
 def report(error: GenregError) -> None:

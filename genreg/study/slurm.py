@@ -19,6 +19,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError
+from genreg.files import write_atomic
 from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.study.job import Job, Outcome, finished, run
 from genreg.study.table import Table
@@ -111,7 +112,8 @@ def _submit(jobs: list[Job], options: Options, records: Path) -> dict[str, str]:
     submitted = executor.map_array(OnNode(options), jobs)
     tasks = {str(job.folder.path): task.job_id for job, task in zip(jobs, submitted, strict=True)}
     array = submitted[0].job_id.partition("_")[0]
-    (records / f"{array}.json").write_text(json.dumps(tasks, indent=2) + "\n")
+    with write_atomic(records / f"{array}.json") as file:
+        file.write(json.dumps(tasks, indent=2).encode() + b"\n")
     return tasks
 
 

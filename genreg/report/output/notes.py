@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
@@ -34,7 +35,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
     for arm in result.arms:
         found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
-        found += _run_notes(arm)
+        found += run_notes(arm)
         done = len(arm.arm.done)
         if done and not arm.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
@@ -54,6 +55,8 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
     return found
 
+
+OVER = ("done", "failed", "missing")  # statuses of a run of which nothing is to be said
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
@@ -173,8 +176,10 @@ def tuned(result: ArmResult) -> str:
         return ""
     if not found.whole:
         over = sum(trial.whole for trial in found.trials)
-        broken = f"; broken: {result.arm.broken}" if found.broken else ""
-        return f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet{broken}"
+        left = Counter(run.status for trial in found.trials for run in trial.runs if run.status not in OVER)
+        words = f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
+        each = [", ".join(f"{n} {status}" for status, n in left.items()), result.arm.broken]
+        return "; ".join(filter(None, [words, *each]))
     if not found.winner:
         return f"all {len(found.trials)} trials of tuning failed"
     words = f"best of {len(found.trials)} trials on {found.key}: {_values(found.winner.values)}"
@@ -260,7 +265,7 @@ def _said(metric: Metric) -> str:
     return in_words(metric) + (f", in {metric.unit}" if metric.unit else "")
 
 
-def _run_notes(result: ArmResult) -> list[str]:
+def run_notes(result: ArmResult) -> list[str]:
     """The runs of an arm that gave no value, by what became of them."""
     reasons: dict[str, list[int]] = {}
     for run in result.arm.runs.values():
