@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import Result
+from faults import Say, content, points, strike
+from faults import said as said
 from synthetic import write_run, write_sweep
 from test_loop import Counter, run
 
@@ -151,14 +153,18 @@ parts:
 """
 
 
-@pytest.mark.full
-def test_a_broken_trial_decides_nothing_and_the_next_start_the_same_as_undisturbed(
-    genreg: Genreg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One EIO at one fsync of the trial that wins: seen to change the winner for good."""
+@pytest.fixture
+def sweep(tmp_path: Path) -> list[str]:
     (tmp_path / "mine/sweep").mkdir(parents=True)
     (tmp_path / "mine/sweep/own.yaml").write_text(SWEEP)
-    command = ["train", "--config-dir", "../mine", "sweep=own", "hydra.launcher.workers=1"]
+    return ["train", "--config-dir", str(tmp_path / "mine"), "sweep=own", "hydra.launcher.workers=1"]
+
+
+@pytest.mark.full
+def test_a_broken_trial_decides_nothing_and_the_next_start_the_same_as_undisturbed(
+    genreg: Genreg, sweep: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One EIO at one fsync of the trial that wins: seen to change the winner for good."""
     answers = {}
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
@@ -167,12 +173,12 @@ def test_a_broken_trial_decides_nothing_and_the_next_start_the_same_as_undisturb
             winner = answers["whole"][1]["parts"][0]["arms"][1]["folder"]
             with monkeypatch.context() as broken:
                 broken.setattr(os, "fsync", eio_once(f"{winner}/seed=100", tmp_path / "struck"))
-                first = genreg(*command)
+                first = genreg(*sweep)
             assert (tmp_path / "struck").exists()
             assert first.code == 1
             assert "1 of 4 jobs are broken, by the machine and not the method" in first.err
             assert not list(Path("outputs/own").rglob("seed=0"))  # nothing is decided without it
-        assert genreg(*command).code == 0
+        assert genreg(*sweep).code == 0
         report = genreg("report", "outputs/own", "--format", "csv").out
         answers[name] = report, json.loads(Path("outputs/own/sweep.json").read_bytes())
     assert answers["cut"] == answers["whole"]
@@ -192,3 +198,42 @@ def eio_once(place: str, struck: Path) -> Callable[[int], None]:
         sync(descriptor)
 
     return failing
+
+
+@pytest.mark.full
+def test_a_job_that_ends_before_it_is_recorded_ends_the_sweep(
+    genreg: Genreg, sweep: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went round for ever: the stage was not over, and started again."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr("genreg.run.build.build_task", fail)
+    answer = genreg(*sweep)
+    assert answer.code == 1
+    assert "4 of 4 jobs failed" in answer.err
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("kind", "every"), [("EIO", 997), ("kill", 101)])
+def test_a_fault_where_a_sweep_is_judged(
+    genreg: Genreg, sweep: list[str], monkeypatch: pytest.MonkeyPatch, said: Say, kind: str, every: int
+) -> None:
+    """All runs have finished, and the launcher reads them: never another winner, nor another verdict."""
+    root = Path("outputs").absolute()
+    assert genreg(*sweep).code == 0
+    whole = content(root)
+    path = root / "own/sweep.json"
+    path.unlink()
+    _, faults = strike(monkeypatch, root, "EIO", 0, lambda: genreg(*sweep))
+    trials = [k for k, seen in enumerate(faults.seen, 1) if seen.startswith("open") and "=100/sum" in seen]
+    for at in [*points(faults.count, every, kind), *(trials if kind == "EIO" else [])]:
+        path.unlink()
+        answer, struck = strike(monkeypatch, root, kind, at, lambda: genreg(*sweep))
+        assert not path.exists() or path.read_bytes() == whole["own/sweep.json"], struck.struck
+        if answer:
+            assert len(answer.err.splitlines()) <= 2, (struck.struck, answer)
+        said()
+        assert genreg(*sweep).code == 0
+        assert content(root) == whole, struck.struck
