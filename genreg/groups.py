@@ -56,11 +56,12 @@ def find_modules_in(extra: Path | None) -> None:
 
 
 def _node(group: str, path: Path, extra: Path | None) -> dict[str, Any]:
-    import yaml
+    from omegaconf import OmegaConf  # not above: `genreg --help` reads no values
+    from yaml import YAMLError
 
     try:
-        own = yaml.safe_load(path.read_text("utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        own: Any = OmegaConf.to_container(OmegaConf.load(path))
+    except (YAMLError, OSError, UnicodeDecodeError) as error:
         raise InputError(str(path), "YAML", str(error).partition("\n")[0]) from error
     if not isinstance(own, dict):
         raise InputError(str(path), "keys with values", own)

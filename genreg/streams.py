@@ -15,10 +15,17 @@ vat's draws, which are older than streams by name), `layer/NAME` (of an attached
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import torch
+
+Seed = int | tuple[int, ...]
+"""The seed of a run; of replicas that are trained as one program, that of each."""
+
+Draw = torch.Generator | Sequence[torch.Generator]
+"""The generator of a draw; of replicas, one each: a replica draws what its run would draw alone."""
 
 
 def derive(seed: int, stream: str, counter: int = 0) -> int:
@@ -34,9 +41,56 @@ def generator(
     return torch.Generator(device).manual_seed(derive(seed, stream, counter))
 
 
-def normal_like(x: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+def derived(seed: Seed, stream: str, counter: int = 0) -> Seed:
+    """The seed of one draw of one stream; of replicas, that of each."""
+    if isinstance(seed, int):
+        return derive(seed, stream, counter)
+    return tuple(derive(one, stream, counter) for one in seed)
+
+
+def draw_of(seed: Seed, stream: str, counter: int = 0, device: torch.device | str = "cpu") -> Draw:
+    """The generator of draw `counter` of `stream`; of replicas, one each."""
+    if isinstance(seed, int):
+        return generator(seed, stream, counter, device)
+    return [generator(one, stream, counter, device) for one in seed]
+
+
+def normal_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
     """Independent standard normal numbers, shaped like `x`, of its type and on its device."""
-    return torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=draw)
+    return _drawn(torch.randn, x, x.shape, draw)
+
+
+def uniform_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """Independent numbers from 0 to 1, shaped like `x`, of its type and on its device."""
+    return _drawn(torch.rand, x, x.shape, draw)
+
+
+def uniform_of_items(x: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """One number from 0 to 1 for each item of `x`, (B, 1, ...), of its type and on its device."""
+    return _drawn(torch.rand, x, (len(x), *[1] * (x.ndim - 1)), draw)
+
+
+def signs_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """Independent numbers +1 or -1 with equal probability, shaped like `x`."""
+    return 2 * _drawn(partial(torch.randint, 2), x, x.shape, draw) - 1
+
+
+def permutation(n: int, draw: Draw, device: torch.device) -> torch.Tensor:
+    """The numbers below n in random order; of replicas, each of its own items."""
+    if isinstance(draw, torch.Generator):
+        return torch.randperm(n, generator=draw, device=device)
+    part = n // len(draw)
+    return torch.cat([permutation(part, one, device) + i * part for i, one in enumerate(draw)])
+
+
+def _drawn(
+    make: Callable[..., torch.Tensor], x: torch.Tensor, shape: Sequence[int], draw: Draw
+) -> torch.Tensor:
+    """Numbers of that shape, of the type and on the device of x; of replicas, each draws its part."""
+    if isinstance(draw, torch.Generator):
+        return make(shape, dtype=x.dtype, device=x.device, generator=draw)
+    part = (shape[0] // len(draw), *shape[1:])
+    return torch.cat([make(part, dtype=x.dtype, device=x.device, generator=one) for one in draw])
 
 
 def reseed_default(seed: int, device: torch.device) -> None:
@@ -55,13 +109,29 @@ def of_method(name: str) -> str:
 
 
 _masks = 0  # of the pass that is being made
+_pass: list[torch.Generator] = []  # of replicas: what dropout draws from, each in place of the default
+_begun: tuple[tuple[int, ...], torch.device] | None = (
+    None  # a pass of replicas in which nothing was drawn yet
+)
 
 
-def begin_pass(masks: int, device: torch.device) -> None:
+def begin_pass(masks: Seed, device: torch.device) -> None:
     """Put whatever draws inside a pass at its start: dropout, and the layers that methods attached."""
-    global _masks
-    _masks = masks
-    reseed_default(masks, device)
+    global _masks, _begun
+    if isinstance(masks, int):
+        _masks = masks
+        reseed_default(masks, device)
+    else:
+        _begun = masks, device
+
+
+def of_replicas() -> Sequence[torch.Generator]:
+    """The generators that dropout of replicas draws from, each at the place that the pass has come to."""
+    global _pass, _begun
+    if _begun:
+        masks, device = _begun
+        _pass, _begun = [torch.Generator(device).manual_seed(one) for one in masks], None
+    return _pass
 
 
 def of_layer(name: str, device: torch.device | str = "cpu") -> torch.Generator:

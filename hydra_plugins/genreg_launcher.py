@@ -34,6 +34,10 @@ class GenregLauncher(Launcher):
         """Return how many jobs run at once."""
         return 1
 
+    def remarks(self, jobs: list[Any]) -> list[str]:
+        """Return lines for a dry run on how these jobs would be run."""
+        return []
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs of one of Hydra's sweepers, which may ask for one twice, and answer it."""
         from genreg.cli.by_hydra import value
@@ -71,31 +75,46 @@ def _answer(overrides: list[str], outcome: Any, value: Callable[[Any], float | N
 class LocalLauncher(GenregLauncher):
     """Worker processes on this machine."""
 
+    def setup(self, **given: Any) -> None:
+        from genreg.study.local import Options
+
+        super().setup(**given)
+        self.checked = _checked(Options, self.options)
+
     def run(self, jobs: list[Any], table: Any) -> list[Any]:
         from genreg.study.local import Pool
 
-        return Pool(jobs, self._checked(), table).run()
+        return Pool(jobs, self.checked, table).run()
 
     def workers(self, jobs: list[Any]) -> int:
         from genreg.study.local import slots
 
-        return len(slots(jobs, self._checked()))
+        return len(slots(jobs, self.checked))
 
-    def _checked(self) -> Any:
-        from genreg.parameters import blame
-        from genreg.study.local import Options
+    def remarks(self, jobs: list[Any]) -> list[str]:
+        from genreg.study.groups import remarks
 
-        with blame("hydra.launcher", Options):
-            return Options(**self.options)
+        return remarks(jobs, self.checked.replicas, self.workers(jobs))
 
 
 class SlurmLauncher(GenregLauncher):
     """One array of a SLURM cluster."""
 
-    def run(self, jobs: list[Any], table: Any) -> list[Any]:
-        from genreg.parameters import blame
-        from genreg.study.slurm import Options, launch
+    def setup(self, **given: Any) -> None:
+        from genreg.study.slurm import Options
 
-        with blame("hydra.launcher", Options):
-            options = Options(**self.options)
-        return launch(jobs, options, table)
+        super().setup(**given)
+        self.checked = _checked(Options, self.options)
+
+    def run(self, jobs: list[Any], table: Any) -> list[Any]:
+        from genreg.study.slurm import launch
+
+        return launch(jobs, self.checked, table)
+
+
+def _checked(kind: Any, options: Any) -> Any:
+    """The options of a launcher; InputError for a wrong one, before anything is written."""
+    from genreg.parameters import blame
+
+    with blame("hydra.launcher", kind):
+        return kind(**options)

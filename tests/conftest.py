@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from genreg.dataset import Batch, digits
 from genreg.forward.classifier import ClassifierForward
 from genreg.measure import Generated
 from genreg.model import MLP, Classifier
+from genreg.run import display
 from genreg.task.classify import Classify
 
 REPOSITORY = Path(__file__).parent.parent
@@ -39,6 +40,9 @@ class Result:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave some cases of a test marked `pairs` or `every`; mark its others `full`."""
+    import sklearn.datasets  # here, since the process that only counts results needs none of it
+
+    sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # its text once; `digits` copies it
     tests: dict[Any, list[Any]] = {}
     for item in items:
         tests.setdefault((item.parent, getattr(item, "originalname", "")), []).append(item)
@@ -70,10 +74,20 @@ def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+draw_curves = display.draw
+
+
 @pytest.fixture
-def genreg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> Callable[..., Result]:
-    """Run `genreg ARGUMENTS` in this process, in an empty folder."""
+def genreg(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any, request: pytest.FixtureRequest
+) -> Callable[..., Result]:
+    """Run `genreg ARGUMENTS` in this process, in an empty folder.
+
+    Curves take as long as a small run: only full tests have them, and those that ask for `draw_curves`.
+    """
     monkeypatch.chdir(tmp_path)
+    if not request.node.get_closest_marker("full"):
+        monkeypatch.setattr(display, "draw", lambda _rows, _summary, path: path.touch())
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["genreg", *arguments])

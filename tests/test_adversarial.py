@@ -127,7 +127,7 @@ def test_the_perturbation_stays_in_its_ball(norm: Any, step_size: float | None) 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_a_random_start_is_uniform_in_the_ball(norm: Any) -> None:
     e = torch.zeros(4000, 2, 2, dtype=torch.float64)
-    r = Adversarial(epsilon=0.3, norm=norm).start(e, torch.Generator().manual_seed(0)).flatten(1)
+    r = Adversarial(norm=norm).start(e, 0.3, torch.Generator().manual_seed(0)).flatten(1)
     if norm == "l2":
         volume = (r.norm(dim=1) / 0.3) ** 4
         assert stats.kstest(volume.numpy(), "uniform").pvalue > 0.01

@@ -2,7 +2,6 @@
 
 import math
 import re
-from functools import cache
 from pkgutil import resolve_name
 from typing import Any
 
@@ -12,21 +11,16 @@ import tiny
 import torch
 from conftest import yaml_options
 from encoders import encoder
-from hydra import compose, initialize_config_dir
+from every_option import CASES, composed, configured, download_of, overrides_for
 from omegaconf import OmegaConf
 from seam import resumed
 
 from genreg import CONFIGS, regularizer
-from genreg.cli.compose import plain
-from genreg.cli.help import GROUPS, text
+from genreg.cli.help import text
 from genreg.errors import InputError
-from genreg.groups import nodes, options
-from genreg.measure import GanMeasure
-from genreg.model import Gan, TextClassifier
-from genreg.model.landscape import Landscape
+from genreg.groups import options
 from genreg.parameters import parameters_of
 from genreg.run.build import build_each, build_task, choose_device
-from genreg.run.factory import find_target
 from genreg.run.metric import GAP
 from genreg.run.sources import source_of
 from genreg.run.train import Settings
@@ -40,18 +34,9 @@ INJECTED = {"self", "args", "kwargs", "params", "optimizer", "seed", "data_dir",
 NOT_INJECTED = {"features": {"seed"}, "measure": {"features"}, "model": {"replicas"}, "task/wgan": {"loss"}}
 """Of these groups and options, the YAML's own all the same."""
 
-TORCH_ONLY = {
-    "maximize",
-    "foreach",
-    "capturable",
-    "differentiable",
-    "decoupled_weight_decay",
-    "last_epoch",
-    "verbose",
-}
+TORCH_ONLY = {"maximize", "foreach", "capturable", "differentiable", "decoupled_weight_decay", "last_epoch",
+              "verbose"}  # fmt: skip
 """Parameters of torch's classes that no experiment of ours sets."""
-
-CASES = [(group, option) for group in GROUPS if group != "sweep" for option in yaml_options(group)]
 
 
 @pytest.mark.parametrize("arm", ["gd", "pgd", "anti_pgd"])
@@ -60,116 +45,55 @@ def test_full_batches_hold_as_many_items_as_are_labeled(arm: str) -> None:
     assert (config["task"]["batch_size"], config["eval_every"]) == (70, 9)
 
 
-def composed(*overrides: str) -> dict[str, Any]:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return plain(compose("train", list(overrides)))
+@pytest.mark.parametrize("group", [group for group in dict(CASES) if group != "experiment"])
+def test_yaml_lists_every_parameter_with_its_default(group: str) -> None:
+    for option in yaml_options(group):
+        node = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
+        if not node:
+            continue
+        module, _, name = node["_target_"].rpartition(".")
+        target = resolve_name(f"{module}:{name}")
+        injected = INJECTED - NOT_INJECTED.get(group, set()) - NOT_INJECTED.get(f"{group}/{option}", set())
+        injected |= TORCH_ONLY if module.startswith("torch") else set()
+        parameters = {k: v for k, v in parameters_of(target).items() if k not in injected}
+        inherited = [e.partition("@")[0] for e in node.get("defaults", []) if str(e).endswith("@_here_")]
+        listed = set(node).union(
+            *(OmegaConf.load(CONFIGS / f"{path.lstrip('/')}.yaml") for path in inherited)
+        )
+        assert listed - {"_target_", "defaults"} == set(parameters), option
+        if group in ("regularizer", "loss"):
+            defaults = {name: parameter.default for name, parameter in parameters.items()}
+            assert {name: node[name] for name in parameters} == defaults, option
 
 
-@pytest.mark.parametrize(("group", "option"), [c for c in CASES if c[0] != "experiment"])
-def test_yaml_lists_every_parameter_with_its_default(group: str, option: str) -> None:
-    node = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
-    if not node:
-        return
-    module, _, name = node["_target_"].rpartition(".")
-    target = resolve_name(f"{module}:{name}")
-    injected = INJECTED - NOT_INJECTED.get(group, set()) - NOT_INJECTED.get(f"{group}/{option}", set())
-    parameters = {k: v for k, v in parameters_of(target).items() if k not in injected}
-    if module.startswith("torch"):
-        parameters = {k: v for k, v in parameters.items() if k not in TORCH_ONLY}
-    inherited = [e.partition("@")[0] for e in node.get("defaults", []) if str(e).endswith("@_here_")]
-    listed = set(node).union(*(OmegaConf.load(CONFIGS / f"{path.lstrip('/')}.yaml") for path in inherited))
-    assert listed - {"_target_", "defaults"} == set(parameters)
-    if group in ("regularizer", "loss"):
-        defaults = {name: parameter.default for name, parameter in parameters.items()}
-        assert {name: node[name] for name in parameters} == defaults
+@pytest.mark.parametrize("group", dict(CASES))
+def test_every_option_says_in_one_line_what_it_is(group: str) -> None:
+    page = text()
+    for option, line in options(group).items():
+        assert len(line.split()) >= 3, option
+        assert len(line) <= 110, option
+        assert re.search(rf"^  {re.escape(option)}  +{re.escape(line)}$", page, re.MULTILINE), option
 
 
-page = cache(text)
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("group", "option"), [case for case in CASES if case[0] not in ("experiment", "task")]
+)
+def test_a_configuration_is_the_same_put_together(group: str, option: str) -> None:
+    assert configured(group, option) == composed(*overrides_for(group, option))
 
 
-@pytest.mark.parametrize(("group", "option"), CASES)
-def test_every_option_says_in_one_line_what_it_is(group: str, option: str) -> None:
-    line = options(group)[option]
-    assert len(line.split()) >= 3
-    assert len(line) <= 110
-    assert re.search(rf"^  {re.escape(option)}  +{re.escape(line)}$", page(), re.MULTILINE)
-
-
-SMALL = {
-    "resnet18": "model.widths=[4,4,4,4]",
-    "conv_small": "model.widths=[4,4,4,4,4]",
-    "conv_large": "model.widths=[4,4,4,4,4]",
-    "dcgan": "model.width=4",
-    "resnet_gan": "model.width=4",
-}
-
-
-PICTURES = ["dataset=npz", "dataset.labeled=30", "dataset.validation=100"]
-
-
-def is_of_a_generator(group: str, option: str) -> bool:
-    """True if only task=wgan can use it: by the class that it names, or since it has no labels."""
-    unlabeled = group == "dataset" and option != "none" and "labeled" not in nodes(group)[option]
-    if group == "features" or unlabeled:
-        return True
-    target = target_of(group, option) if group in ("model", "measure") else None
-    return isinstance(target, type) and issubclass(target, (Gan, GanMeasure))
-
-
-def target_of(group: str, option: str) -> Any:
-    """What the YAML of an option names; None where it names nothing."""
-    node = OmegaConf.load(CONFIGS / group / f"{option}.yaml")
-    return find_target(OmegaConf.to_container(node), group) if "_target_" in node else None
-
-
-def overrides_for(group: str, option: str) -> list[str]:
-    given = [f"{group}={option}", "device=cpu", "logger=none"]
-    if group == "regularizer" and option != "none":
-        given += ["model.dropout=0.2", "model.batch_norm=true"]
-    landscape = group == "model" and issubclass(target_of(group, option), Landscape)
-    if (group, option) in (("dataset", "none"), ("loss", "none")) or landscape:
-        given += ["task=landscape"]
-    if (group, option) == ("dataset", "diabetes"):
-        given += ["loss=mse"]
-    if group == "dataset" and "tokenizer" in nodes(group)[option]:
-        given += ["model=transformer", "model.width=8"]
-    if group == "model" and issubclass(target_of(group, option), TextClassifier):
-        given += ["dataset=text_csv", *([] if option == "pretrained_encoder" else ["model.width=8"])]
-    if option.startswith(("vat_200_bert/", "vat_200_tokens/", "pretrain")):
-        given += ["dataset.max_length=16"]
-    if option.startswith("features/"):
-        given += ["model.widths=[4,4,4,4,4]"]
-    if is_of_a_generator(group, option):
-        given += ["task=wgan"]
-    if option == "conditional_wasserstein":
-        given += ["task.conditional=true"]
-    if option == "hessian_negative_share":
-        given += ["measure.hessian_negative_share.steps=5"]
-    if option in ("fid", "kid", "precision_recall", "dcgan", "resnet_gan"):
-        given += ["features=random"]
-    if option in ("fid", "kid", "precision_recall") or group == "features" or option in SMALL:
-        given += ["dataset=mnist"] if option == "classifier" else PICTURES
-    if option.startswith("wgan_sn/"):
-        given += ["dataset.size=32", "dataset=fashion_mnist", "features=random"]
-    if of := download_of(option):
-        given += tiny.overrides(of)
-    if of and group == "experiment":
-        given += [SMALL["conv_large"], *(["dataset.zca=false"] if of == "cifar10" else [])]
-    return given + ([SMALL[option]] if option in SMALL else [])
-
-
-def download_of(option: str) -> str | None:
-    """Which of the large downloads an option reads, if any; an experiment is named cifar10_4000/ARM."""
-    name = option.split("/")[0].split("_")[0]
-    return name if name in tiny.SIZES else None
+def is_full(group: str, option: str) -> bool:
+    """True of experiments, and of large data whose loader another option has, or task=pretrain."""
+    return group == "experiment" or (group == "dataset" and option in ("fashion_mnist", "zh_sentiment"))
 
 
 @pytest.mark.parametrize(
     ("group", "option"),
-    [pytest.param(*case, marks=pytest.mark.full if case[0] == "experiment" else ()) for case in CASES],
+    [pytest.param(*case, marks=pytest.mark.full if is_full(*case) else ()) for case in CASES],
 )
 def test_every_option_trains_and_its_weights_move(group: str, option: str, request: Any) -> None:
-    config = composed(*overrides_for(group, option))
+    config = composed(*overrides_for(group, option)) if group == "experiment" else configured(group, option)
     source = source_of(config["dataset"] or {})
     if source and source.files and not download_of(option):
         config["data_dir"] = str(request.getfixturevalue("data_dir"))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 from device_cases import CASES, PLAIN
+from every_option import composed
 from fake_device import FakeTensor, MixedDevices, Watch
-from test_contract import composed
 from torch import Tensor
 
 from genreg.regularizer import Regularizer

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import classifier, forward_of, normal
-from test_contract import composed
+from every_option import composed
 from torch import Tensor, nn
 from torch.autograd.functional import hessian, jacobian
 

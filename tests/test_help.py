@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Result
 
+from genreg.errors import InputError
+from genreg.groups import nodes
+
 Genreg = Callable[..., Result]
 
 
@@ -88,3 +91,12 @@ assert not {"torch", "hydra", "pooch", "numpy"} & set(sys.modules), sys.modules.
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_values_of_an_option_are_those_that_hydra_reads(tmp_path: Path) -> None:
+    (folder := tmp_path / "logger").mkdir()
+    (folder / "mine.yaml").write_text("patience: 1e-6\n")
+    assert nodes("logger", tmp_path)["mine"] == {"patience": 1e-6}  # YAML alone would read a word
+    (folder / "mine.yaml").write_text("a: [")
+    with pytest.raises(InputError, match=r"mine\.yaml: expected YAML"):
+        nodes("logger", tmp_path)

@@ -1,13 +1,19 @@
-"""Arms that are copies of one composition are the jobs that Hydra composes, or are refused in its words."""
+"""Jobs: copies of one composition are those that Hydra composes; what a cluster is given is written down."""
 
+import json
 import logging
+import sys
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from genreg.cli.compose import configs
 from genreg.cli.jobs import Composer
 from genreg.errors import GenregError
+from genreg.study import slurm
 from genreg.study.job import Job
 
 FILES = {
@@ -83,3 +89,34 @@ def test_a_copied_arm_is_a_composed_arm(
         assert one == other, own
     if not copied:
         assert bound == lists  # what may mean more than a value is left to Hydra
+
+
+class Executor:
+    """submitit's, of a cluster that numbers its arrays from 7."""
+
+    arrays = count(7)
+
+    def __init__(self, folder: Path) -> None:
+        self.array = next(self.arrays)
+
+    def update_parameters(self, **_: Any) -> None:
+        """Any are good."""
+
+    def map_array(self, _: Any, jobs: list[Any]) -> list[Any]:
+        return [SimpleNamespace(job_id=f"{self.array}_{k}") for k in range(len(jobs))]
+
+
+def test_the_record_of_an_array_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", SimpleNamespace(SlurmExecutor=Executor))
+    jobs: Any = [SimpleNamespace(folder=SimpleNamespace(path=tmp_path / name)) for name in "ab"]
+    tasks = slurm._submit(jobs, slurm.Options(), tmp_path)
+    assert tasks == {str(tmp_path / "a"): "7_0", str(tmp_path / "b"): "7_1"}
+    assert json.loads((tmp_path / "7.json").read_text()) == tasks
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        slurm._submit(jobs, slurm.Options(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["7.json"]

@@ -21,6 +21,13 @@ Where = str  # file:line
 
 
 @cache
+def nodes(path: Path) -> list[ast.AST]:
+    """The imports and classes of a file."""
+    found = ast.walk(ast.parse(path.read_text()))
+    return [node for node in found if isinstance(node, (ast.Import, ast.ImportFrom, ast.ClassDef))]
+
+
+@cache
 def imports(path: Path) -> list[tuple[str, Where]]:
     """Dotted names that a file imports, and where; `from a import b` is a.b, whether b is a module or not."""
     return list(read_imports(path))
@@ -28,7 +35,7 @@ def imports(path: Path) -> list[tuple[str, Where]]:
 
 def read_imports(path: Path) -> Iterator[tuple[str, Where]]:
     package = ".".join(path.relative_to(REPOSITORY).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         where = f"{path.relative_to(REPOSITORY)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import):
             yield from ((alias.name, where) for alias in node.names)
@@ -177,10 +184,10 @@ def test_hierarchies_are_at_most_two_deep() -> None:
 @cache
 def bases() -> dict[str, list[str]]:
     """The names that each class of genreg/ inherits from."""
-    nodes = (node for path in files() for node in ast.walk(ast.parse(path.read_text())))
     return {
         node.name: [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
-        for node in nodes
+        for path in files()
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef)
     }
 

@@ -10,6 +10,9 @@ from conftest import Result
 from omegaconf import OmegaConf
 from test_sweep import TINY
 
+from genreg.cli.like import config_of
+from genreg.errors import InputError
+
 Genreg = Callable[..., Result]
 
 
@@ -36,6 +39,25 @@ def test_like_repeats_a_run(genreg: Genreg, tmp_path: Path) -> None:
     assert (config.optimizer.lr, "sigma" in config.optimizer, config.steps) == (0.003, False, 4)
     wrong = genreg("train", "--like", str(first), "stepz=3")
     assert (wrong.code, "nearest: steps" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("stepz=3", "stepz: expected one value for a key of that run, got 'stepz=3'\n  nearest: steps"),
+        ("optimizer.lrr=3", "nearest: optimizer.lr"),
+        ("stepz", "key=value"),
+        ("steps=1,2", "steps: expected one value"),
+        ("~optimizer.lr", "optimizer.lr: expected one value"),
+    ],
+)
+def test_only_keys_of_that_run_are_changed(tmp_path: Path, typed: str, says: str) -> None:
+    (tmp_path / "config.yaml").write_text("steps: 4\noptimizer: {lr: 0.1}\n")
+    with pytest.raises(InputError) as error:
+        config_of(tmp_path, [typed], [])
+    assert says in str(error.value)
+    changed = config_of(tmp_path, ["optimizer.lr=0.2"], [])
+    assert (changed.optimizer.lr, changed.steps) == (0.2, 4)
 
 
 @pytest.mark.full

@@ -212,7 +212,7 @@ def test_a_layer_of_no_name_is_told_its_neighbours() -> None:
 def test_digits_are_moved_in_training_only() -> None:
     task = small_task({"random_affine": RandomAffine()}, dataset=digits)
     bare = small_task({})
-    assert task.batch(0, task.forward(0).draws).e.shape == (32, 1, 8, 8)
+    assert task.objective.batch(0, task.forward(0).draws)[0].e.shape == (32, 1, 8, 8)
     assert not torch.equal(task.forward(0).embedding, bare.forward(0).embedding)
     assert torch.equal(task.dataset.test.x, bare.dataset.test.x)
 

@@ -1,11 +1,12 @@
 """precision=bf16 trains with every method, near to what float32 makes of it."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
 from conftest import draw, yaml_options
-from test_contract import composed
+from every_option import composed
 from torch import Tensor
 
 from genreg.dataset import Batch
@@ -25,10 +26,9 @@ SETTLED = re.compile(r"parametrizations\.weight\.0\.[uv]$|critic\.layers\.3\.bia
 @pytest.mark.parametrize("option", yaml_options("regularizer"))
 @pytest.mark.parametrize("overrides", [CLASSIFIER, PLAYERS], ids=["classifier", "players"])
 def test_bf16_trains_near_to_float32(option: str, overrides: list[str]) -> None:
+    config = composed(f"regularizer={option}", *overrides, "logger=none")
     try:
-        first, terms = (
-            trained(f"regularizer={option}", f"precision={p}", *overrides) for p in ("fp32", "bf16")
-        )
+        first, terms = (trained({**config, "precision": precision}) for precision in ("fp32", "bf16"))
     except InputError as refused:
         pytest.skip(str(refused))
     assert set(first) == set(terms)
@@ -37,9 +37,9 @@ def test_bf16_trains_near_to_float32(option: str, overrides: list[str]) -> None:
         torch.testing.assert_close(value, first[name], rtol=0.03, atol=3e-3)
 
 
-def trained(*overrides: str) -> dict[str, Tensor]:
+def trained(config: dict[str, Any]) -> dict[str, Tensor]:
     """The terms of the first of two updates, all finite, which move every weight."""
-    task = build_task(composed(*overrides, "logger=none"), choose_device("cpu"))
+    task = build_task(config, choose_device("cpu"))
     before = {name: weight.clone() for name, weight in task.weights().items()}
     terms, later = task.step(0), task.step(1)
     assert all(value.isfinite() for value in (*terms.values(), *later.values()))

@@ -270,6 +270,7 @@ def test_report_and_show_never_import_torch_or_hydra(runs: Path) -> None:
         assert answer.stderr == "set()\n"
 
 
+@pytest.mark.full
 def test_real_runs_are_reported(genreg: Run) -> None:
     sweep: Any = ["-m", "experiment=smoke/none,smoke/vat", "seed=range(2)", "logger=none", "device=cpu"]
     assert genreg("train", *sweep).code == 0

@@ -269,3 +269,4 @@ def test_curves_are_drawn_in_the_metrics_units(tmp_path: Path, monkeypatch: pyte
     assert (accuracy.get_ylabel(), terms.get_ylabel()) == ("%", "")
     assert list(accuracy.lines[0].get_ydata()) == [50, 75]
     assert list(terms.lines[0].get_ydata()) == [2]
+    assert [axes.lines[0].get_marker() for axes in (accuracy, terms)] == ["None", "o"]  # one point is no line

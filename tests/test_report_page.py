@@ -19,7 +19,12 @@ from synthetic import write_landscape, write_run, write_sweep
 from genreg.report.command import report
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium")
+
+
+def needs_browser(test: Any) -> Any:
+    """Mark a test that starts one."""
+    missing = pytest.mark.skipif(not CHROMIUM, reason="no chromium: apt-get install chromium")
+    return pytest.mark.full(missing(test))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +120,6 @@ def test_verdict_difference_and_interval_are_never_cut(browser: Browser, study: 
     assert all(left >= 0 and right <= width and not cut for left, right, _, cut in boxes)
 
 
-@pytest.mark.full
 @needs_browser
 @pytest.mark.parametrize("width", [400, 1000, 1440])
 def test_a_matrix_of_data_sets_is_never_cut(browser: Browser, tmp_path: Path, width: int) -> None:
@@ -218,7 +222,6 @@ def test_a_picture_is_saved_with_its_colors(browser: Browser, study: Path, tmp_p
     assert browser.errors == []
 
 
-@pytest.mark.full
 @needs_browser
 @pytest.mark.parametrize("how", ["style", "script"])
 def test_paper_loses_nothing(browser: Browser, study: Path, how: str) -> None:

@@ -50,6 +50,7 @@ def told(folder: Path) -> Any:
     return json.loads((folder / "sweep.json").read_text())["parts"]
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("mine")
 def test_both_stages_by_one_command(genreg: Genreg, tmp_path: Path) -> None:
     dry = genreg(*OWN, "--dry-run")

@@ -78,6 +78,7 @@ def test_more_wrong_commands(genreg: Genreg) -> None:
     for arguments, says in [
         (["sweep=smok"], "sweep: expected an option of the group sweep, got 'smok'\n  nearest: smoke"),
         (["-m", *TINY, "seed=0,1", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
+        (["sweep=smoke", "hydra.launcher.workers=0"], "hydra.launcher.workers: expected"),
         (["--dry-run", *TINY], "--dry-run: expected a sweep"),
         (["-m", *TINY, "seed=1,1"], "sweep: expected no run twice"),
         (["--like", "nowhere"], "--like: expected a run folder with a config.yaml, got 'nowhere'"),
@@ -85,6 +86,7 @@ def test_more_wrong_commands(genreg: Genreg) -> None:
         answer = genreg("train", *arguments)
         assert answer.code == 2
         assert says in answer.err
+    assert not [*Path().iterdir()]  # nothing is written for a sweep that is refused
 
 
 @pytest.mark.full

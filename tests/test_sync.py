@@ -190,6 +190,7 @@ def events(folder: Path) -> tuple[list[tuple[int, float]], list[int]]:
     return values, pictures
 
 
+@pytest.mark.full
 def test_artifacts_hold_weights_curves_pictures_and_configuration(genreg: Genreg, tmp_path: Path) -> None:
     folder = write(tmp_path / "seed=3")
     for name in ("weights.pt", "curves.png"):

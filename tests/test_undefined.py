@@ -11,9 +11,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import Result, small_task
+from every_option import composed
 from reviews import classify, pretrain
 from seam import method, same
-from test_contract import composed
 
 from genreg import streams
 from genreg.dataset import diabetes

@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from genreg.cli.compose import compose, configs, plain
 from genreg.errors import InputError
 from genreg.run.build import reported
-from genreg.study.check import check_reported
+from genreg.run.metric import Family, Metric, described, metric_of
+from genreg.study.check import check_reported, check_select
 from genreg.study.model import Part
 
 Genreg = Callable[..., Result]
@@ -250,12 +251,23 @@ def test_a_task_reports_what_it_says(typed: list[str]) -> None:
     row = task.evaluate()
     assert row.keys() <= said.keys()
     known = {metric.name: metric for metric in task.metrics}
+    families = described(task.metrics, task.families)
     for key in row:
+        assert said[key].family == metric_of(key, families).family
         found, stated = said[key], known[key.split("/")[1]]
         assert found.better == stated.better
         assert found.unit == stated.unit or key.endswith("/generalization_gap")  # of accuracy, or of mse
     of_data = ("_clean/", "stderr/", "/accuracy", "z/")
     assert [key for key in said.keys() - row.keys() if not any(word in key for word in of_data)] == []
+
+
+def test_a_task_chooses_by_a_family_of_its_own() -> None:
+    check_select("holdout/score", "select")
+    chooses = Metric("score", "max", family=Family("holdout", reported="final"))
+    of_task = {"holdout/score": chooses, "final/score": Metric("score", "max")}
+    check_reported(Part("p", [], "a", "final/score", None, "holdout/score"), of_task, "runs")
+    with pytest.raises(InputError, match="select: expected a validation metric"):
+        check_reported(Part("p", [], "a", "final/score", None, "final/score"), of_task, "runs")
 
 
 def test_what_is_not_known_is_not_refused() -> None:

@@ -109,15 +109,17 @@ def keeps_going(master: DictConfig) -> bool:
     return bool(hydra_part(master, "launcher").get("keep_going", True))
 
 
-def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whole: bool = True) -> None:
-    """Run the jobs by the chosen launcher: one of genreg's, or any that Hydra knows.
-
-    whole: they are all jobs of the sweep, not those of a stage.
-    """
-    hydra_config = GlobalHydra.instance()
-    context = HydraContext(config_loader=hydra_config.config_loader(), callbacks=Callbacks(master))
+def launcher_of(master: DictConfig) -> Any:
+    """The chosen launcher: one of genreg's, whose options are checked, or any that Hydra knows."""
+    context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks(master))
     with explaining([]):
-        launcher: Any = Plugins.instance().instantiate_launcher(context, _run_by_hydra, master)
+        return Plugins.instance().instantiate_launcher(context, _run_by_hydra, master)
+
+
+def launch(
+    jobs: list[Job], launcher: Any, master: DictConfig, dry_run: bool, again: bool, whole: bool = True
+) -> None:
+    """Run the jobs by a launcher. whole: they are all jobs of the sweep, not those of a stage."""
     retry_failed = retries(master)
 
     def run(jobs: list[Job], table: Table) -> Sequence[Outcome | None]:
@@ -126,8 +128,7 @@ def launch(jobs: list[Job], master: DictConfig, dry_run: bool, again: bool, whol
         return [ended.return_value for ended in launcher.launch([job.overrides for job in jobs], 0)]
 
     if dry_run:
-        workers = launcher.workers if isinstance(launcher, Launcher) else lambda _jobs: 1
-        batch.dry_run(jobs, workers, retry_failed)
+        batch.dry_run(jobs, launcher if isinstance(launcher, Launcher) else None, retry_failed)
     else:
         batch.run_batch(
             jobs, run, retry_failed=retry_failed, keep_going=keeps_going(master), again=again, whole=whole

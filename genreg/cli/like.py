@@ -40,7 +40,8 @@ def config_of(folder: Path, overrides: list[str], about: list[str]) -> DictConfi
     for override in parsed:
         known = list(flat(cfg))
         path = override.key_or_group
-        if override.type is None or path not in known or override.is_sweep_override():
+        one = override.type is not None and not override.is_sweep_override() and not override.is_delete()
+        if not one or path not in known:
             raise InputError(
                 path, "one value for a key of that run", override.input_line, nearest(path, known)
             )

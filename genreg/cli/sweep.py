@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from genreg.cli.by_hydra import agree, keeps_going, launch, retries
+from genreg.cli.by_hydra import agree, keeps_going, launch, launcher_of, retries
 from genreg.cli.compose import (
     about_hydra,
     compose,
@@ -58,7 +58,7 @@ def sweep(flags: Namespace) -> bool:
                 params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
                 jobs = Composer(about).jobs(grid(merged(params, given)))
                 agree(jobs, master, about)
-                launch(jobs, master, dry_run, flags.again)
+                launch(jobs, launcher_of(master), master, dry_run, flags.again)
             else:
                 command = None if dry_run else flags.overrides
                 typed = any(key(o) == "sweep.seeds" for o in own)
@@ -132,8 +132,10 @@ def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: boo
 
     def start(jobs: list[Job], whole: bool) -> None:
         agree(jobs, master, about)
+        launcher = launcher_of(master)
+        stages.write(jobs)  # behind all that refuses the sweep, before the first run
         try:
-            launch(jobs, master, dry_run, again, whole)
+            launch(jobs, launcher, master, dry_run, again, whole)
         except SweepFailedError as error:
             found = zip(jobs, error.outcomes, strict=True)
             lost = [(job, outcome) for job, outcome in found if outcome and outcome.status in LOST]

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from genreg.dataset.draw import balanced, proportional, some
 from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
 
+ITEMS = ("e", "y", "mask", "tokens")  # of a batch: tensors of one row for each item
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -22,7 +24,7 @@ class Batch:
     e: (B, ...) the embedded inputs. y: (B,) class numbers, (B, classes) probabilities, or (B, k) real targets
     where `classes` is 0. mask: (B, T) true at positions that are not padding; None where nothing is padded.
     tokens: (B, T) the rows of an embedding table that e is, of `vocabulary` rows in all; None where e is no
-    table's.
+    table's. replicas: R runs that are trained as one program; B / R items after one another belong to each.
     """
 
     e: Tensor
@@ -31,6 +33,32 @@ class Batch:
     mask: Tensor | None = None
     tokens: Tensor | None = None
     vocabulary: int = 0
+    replicas: int = 1
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""
+        return values.mean() if self.replicas == 1 else values.view(self.replicas, -1).mean(1)
+
+    def factor(self, value: Any, like: Tensor) -> Any:
+        """A method's parameter as a factor of `like`, whose first dimension is of items, or of replicas.
+
+        It is the number itself, or a column where replicas have numbers of their own.
+        """
+        if not isinstance(value, Tensor):
+            return value
+        column = value.to(like.dtype).repeat_interleave(len(like) // self.replicas)
+        return column.view(-1, *[1] * (like.ndim - 1))
+
+    def repeated(self, times: int) -> "Batch":
+        """The batch so many times over; of replicas, the copies of each follow one another."""
+        if times == 1:
+            return self
+        items = {name: x for name in ITEMS if (x := getattr(self, name)) is not None}
+        copies: dict[str, Any] = {
+            name: torch.cat([part for part in x.chunk(self.replicas) for _ in range(times)])
+            for name, x in items.items()
+        }
+        return replace(self, **copies)
 
     @property
     def probabilities(self) -> Tensor:
@@ -64,8 +92,16 @@ class Split:
         """True if some items are clean and others are not, so that the clean ones are worth a look alone."""
         return bool(self.clean.any() and not self.clean.all())
 
+    def sharing(self, other: "Split") -> "Split":
+        """The split with the tensors of another where those are equal."""
+        return Split(*(_held_once(getattr(self, n), getattr(other, n)) for n in ("x", "y", "clean")))
+
     def to(self, device: torch.device) -> "Split":
         return Split(self.x.to(device), self.y.to(device), self.clean.to(device))
+
+
+def _held_once(x: Tensor, other: Tensor) -> Tensor:
+    return other if torch.equal(x, other) else x
 
 
 @dataclass(frozen=True)
@@ -131,6 +167,15 @@ class Dataset:
                 found[f"{name}_clean"] = int(split.clean.sum())
         found |= {f"test_{kind}": len(split) for kind, split in self.corrupted.items()}
         return found
+
+    def sharing(self, other: "Dataset") -> "Dataset":
+        """The data set with the tensors of another where those are equal, so that they are held once."""
+        return replace(
+            self,
+            unlabeled=_held_once(self.unlabeled, other.unlabeled),
+            validation=self.validation.sharing(other.validation),
+            test=self.test.sharing(other.test),
+        )
 
     def to(self, device: torch.device) -> "Dataset":
         return replace(

@@ -1,5 +1,7 @@
 """The items of the batch of step k: a function of (seed, k); texts of like length together."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,25 @@ class Sampler:
             order = torch.rand(self.size // self.n, self.n, generator=draw).argsort(dim=1, stable=True)
             self._blocks[number] = order.flatten().to(self.device)
         return self._blocks[number]
+
+
+class Samplers:
+    """The batches of replicas, (R, B): what the `Sampler` of each gives, in one look.
+
+    All have as many items and as many in a batch.
+    """
+
+    def __init__(self, samplers: Sequence[Sampler]) -> None:
+        self.samplers, self.one = samplers, samplers[0]
+        self._blocks: dict[int, Tensor] = {}
+
+    def __call__(self, step: int) -> Tensor:
+        block, start = divmod(step * self.one.batch, self.one.size)
+        if start + self.one.batch > self.one.size:
+            return torch.stack([sampler(step) for sampler in self.samplers])
+        if block not in self._blocks:
+            self._blocks = {block: torch.stack([sampler._block(block) for sampler in self.samplers])}
+        return self._blocks[block][:, start : start + self.one.batch]
 
 
 WINDOW = 32

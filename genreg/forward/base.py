@@ -7,16 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from genreg import streams
+from genreg.streams import Draw, Seed
 
 
-class Draws(dict[str, torch.Generator]):
+class Draws(dict[str, Draw]):
     """A generator for each method, from a stream of its name: none can change the draws of another."""
 
-    def __init__(self, seed: int, step: int, device: torch.device) -> None:
+    def __init__(self, seed: Seed, step: int, device: torch.device) -> None:
         self.seed, self.step, self.device = seed, step, device
 
-    def __missing__(self, method: str) -> torch.Generator:
-        self[method] = streams.generator(self.seed, streams.of_method(method), self.step, self.device)
+    def __missing__(self, method: str) -> Draw:
+        self[method] = streams.draw_of(self.seed, streams.of_method(method), self.step, self.device)
         return self[method]
 
 
@@ -40,7 +41,7 @@ class Forward(ABC):
         return seen
 
     @property
-    def draw(self) -> torch.Generator:
+    def draw(self) -> Any:
         """The method's own generator of this update, on the device of the inputs."""
         return self.draws[self.method]
 
@@ -67,6 +68,14 @@ class Forward(ABC):
     @abstractmethod
     def points(self) -> Tensor:
         """Points at which a slope is penalized, batch first, without history."""
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""
+        return values.mean()
+
+    def factor(self, value: Any, like: Tensor) -> Any:
+        """A method's parameter as a factor of `like`; of replicas, a column of the numbers of each."""
+        return value
 
     @abstractmethod
     def score(self, x: Tensor) -> Tensor:

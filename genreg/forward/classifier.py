@@ -15,6 +15,7 @@ from genreg.loss import CrossEntropy, Loss
 from genreg.model.base import Classifier
 from genreg.model.passes import twice
 from genreg.model.statistics import RunningStatistics, statistics_of
+from genreg.streams import Seed
 
 Pullback = Callable[[Tensor], Tensor]
 """From a cotangent of the logits to the gradient in the embedding."""
@@ -30,7 +31,7 @@ class ClassifierForward(Forward):
     """
 
     def __init__(
-        self, model: nn.Module, batch: Batch, *, draws: Draws | None = None, masks: int = 0,
+        self, model: nn.Module, batch: Batch, *, draws: Draws | None = None, masks: Seed = 0,
         loss: Loss | None = None, statistics: RunningStatistics | None = None, gradient: bool = True,
         dtype: torch.dtype | None = None, unlabeled: "ClassifierForward | None" = None,
     ) -> None:  # fmt: skip
@@ -58,11 +59,11 @@ class ClassifierForward(Forward):
         if key not in self.further:
             statistics = self.statistics if model is None else RunningStatistics(model)
             with statistics.frozen():
-                masks = streams.derive(self.masks, "again", k)
+                masks = streams.derived(self.masks, "again", k)
                 self.further[key] = self._call(self.embedding, masks, model)
         return self.further[key]
 
-    def _call(self, embedding: Tensor, masks: int, model: nn.Module | None = None) -> Tensor:
+    def _call(self, embedding: Tensor, masks: Seed, model: nn.Module | None = None) -> Tensor:
         streams.begin_pass(masks, embedding.device)
         called: Callable[..., Tensor] = self.model if model is None else model
         if self.dtype is None:
@@ -127,6 +128,12 @@ class ClassifierForward(Forward):
         """The embeddings of the labeled items."""
         return self.embedding
 
+    def mean(self, values: Tensor) -> Tensor:
+        return self.batch.mean(values)
+
+    def factor(self, value: Any, like: Tensor) -> Any:
+        return self.batch.factor(value, like)
+
     def score(self, x: Tensor) -> Tensor:
         """The loss of each labeled item, had it alone the embedding x, (B,).
 
@@ -145,6 +152,9 @@ class ClassifierForward(Forward):
         return statistics_of(self.model, lambda: self.at(self.embedding))
 
 
-def embedded(model: Classifier, x: Tensor, y: Tensor, classes: int = 0, vocabulary: int = 0) -> Batch:
+def embedded(
+    model: Classifier, x: Tensor, y: Tensor, classes: int = 0, vocabulary: int = 0, replicas: int = 1
+) -> Batch:
     """A batch as the model embeds it; vocabulary: rows of its table, where x are their numbers."""
-    return Batch(model.embed(x), y, classes, model.mask(x), x if vocabulary else None, vocabulary)
+    tokens = x if vocabulary else None
+    return Batch(model.embed(x), y, classes, model.mask(x), tokens, vocabulary, replicas)

@@ -30,7 +30,7 @@ class CriticForward(Forward):
     ) -> None:  # fmt: skip
         super().__init__(model, draws)
         self.real, self.fake, self.y, self.statistics = real, fake, y, statistics
-        streams.begin_pass(streams.derive(draws.seed, "dropout/critic", self.step), real.device)
+        streams.begin_pass(streams.derived(draws.seed, "dropout/critic", self.step), real.device)
         with autocast():
             scores = self._apart() if statistics.layers else self._together()
         self.real_scores, self.fake_scores = (s.float() for s in scores)
@@ -66,13 +66,12 @@ class CriticForward(Forward):
 
     def points_across(self) -> Tensor:
         """`points`, each with the fake of another item, drawn by the method: a permutation of the batch."""
-        order = torch.randperm(len(self.fake), generator=self.draw, device=self.draws.device)
+        order = streams.permutation(len(self.fake), self.draw, self.draws.device)
         return self._between(self.fake[order])
 
     def _between(self, fake: Tensor) -> Tensor:
-        device = self.draws.device
-        draw = streams.generator(self.draws.seed, "noise", self.step, device)
-        t = torch.rand((len(self.real), *(1 for _ in self.real.shape[1:])), generator=draw, device=device)
+        draw = streams.draw_of(self.draws.seed, "noise", self.step, self.draws.device)
+        t = streams.uniform_of_items(self.real, draw)
         return fake + t * (self.real - fake)
 
     def score(self, x: Tensor) -> Tensor:

@@ -2,12 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
 _counts = True
+
+
+class Steps(Protocol):
+    """An optimizer, or several that step together."""
+
+    def step(self, closure: Callable[[], Any]) -> Any:
+        """Ask the closure for gradients, once or more, and move the weights."""
 
 
 def counts() -> bool:
@@ -15,7 +22,7 @@ def counts() -> bool:
     return _counts
 
 
-def update(optimizer: torch.optim.Optimizer, objective: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+def update(optimizer: Steps, objective: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """Make one step of `optimizer`; the terms of its closure's first call.
 
     objective: makes the gradients at the weights as they are; returns its terms, the last of which is what
@@ -33,15 +40,18 @@ def update(optimizer: torch.optim.Optimizer, objective: Callable[[], dict[str, T
         first.update({} if first else found)
         return next(reversed(found.values()))
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)
     return first
 
 
 def backward(loss: Tensor, parameters: list[Tensor]) -> None:
-    """Replace the gradients of `parameters` by those of `loss`; half the host's time of `zero_grad`."""
+    """Replace the gradients of `parameters` by those of `loss`; half the host's time of `zero_grad`.
+
+    Of replicas, whose losses are (R,), each parameter of one depends on its own loss only.
+    """
     for parameter in parameters:
         parameter.grad = None
-    loss.backward()
+    (loss.sum() if loss.ndim else loss).backward()
 
 
 @contextmanager

@@ -112,7 +112,11 @@ class WandB(Logger):
             mode=self.delivery,  # type: ignore[arg-type]
             resume="allow",
             settings=wandb.Settings(
-                silent=True, init_timeout=INIT_PATIENCE, x_disable_stats=True, console="off"
+                silent=True,
+                init_timeout=INIT_PATIENCE,
+                x_disable_stats=True,
+                console="off",
+                reinit="create_new",  # runs of a group are open at once
             ),
         )
 

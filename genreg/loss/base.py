@@ -14,10 +14,12 @@ Reduction = Literal["none", "mean", "sum"]
 class Loss(ABC):
     """Compares outputs (B, k) with a batch's targets, item by item.
 
-    name: of its term in logs and tables.
+    name: of its term in logs and tables. replicas: a literal that says that runs with it may be trained as
+    one program, since it averages by `batch.mean`; None: each run is a program of its own.
     """
 
     name: ClassVar[str]
+    replicas: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:

@@ -1,5 +1,8 @@
 """Cross-entropy."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
 from torch import Tensor
@@ -16,8 +19,11 @@ class CrossEntropy(Loss):
     """Negative log likelihood of the class in nats; of probabilities p, -sum_c p_c log q_c."""
 
     name = "cross_entropy"
+    replicas = ()
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
+        if batch.replicas > 1 and reduction == "mean":
+            return mean_of_replicas(outputs.log_softmax(1), batch.y, batch.replicas)
         return F.cross_entropy(outputs, batch.y, reduction=reduction)
 
     def check(self, classes: int) -> None:
@@ -30,3 +36,33 @@ class CrossEntropy(Loss):
     def items(self, outputs: Tensor, y: Tensor) -> dict[str, Tensor]:
         right = (outputs.argmax(1) == y).float()
         return {"accuracy": right, "cross_entropy": self.against(outputs, y, "none")}
+
+
+def mean_of_replicas(log_q: Tensor, y: Tensor, replicas: int) -> Tensor:
+    """The mean loss of each replica, (R,), from log-probabilities, with the bits of `F.cross_entropy`."""
+    if y.ndim == 1:
+        mean: Tensor = ReplicaMeans.apply(log_q, y, replicas)  # type: ignore[no-untyped-call]
+        return mean
+    return -(log_q * y).view(replicas, -1).sum(1) / (len(y) // replicas)
+
+
+class ReplicaMeans(torch.autograd.Function):
+    """The mean of -log q of each replica's classes, (R,).
+
+    The kernel of a mean adds up in an order of its own, which only a call for each replica keeps. Its
+    gradient is one tensor for all.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, log_q: Tensor, y: Tensor, replicas: int) -> Tensor:
+        ctx.save_for_backward(y)
+        ctx.shape, ctx.items = log_q.shape, len(y) // replicas
+        return torch.stack(
+            [F.nll_loss(*part) for part in zip(log_q.chunk(replicas), y.chunk(replicas), strict=True)]
+        )
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        (y,) = ctx.saved_tensors
+        share = -(g / ctx.items).repeat_interleave(ctx.items)
+        return g.new_zeros(ctx.shape).scatter_(1, y[:, None], share[:, None]), None, None

@@ -15,13 +15,14 @@ class MSE(Loss):
     """|f(x) - y|^2, summed over outputs; a class is one-hot."""
 
     name = "mse"
+    replicas = ()
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
         y = batch.y
         if not y.is_floating_point():  # one-hot, without F.one_hot's look at the values, which vmap refuses
             y = (y[:, None] == torch.arange(outputs.shape[1], device=y.device)).to(outputs.dtype)
         losses = (outputs - y).square().sum(1)
-        return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+        return losses if reduction == "none" else batch.mean(losses) if reduction == "mean" else losses.sum()
 
     def check(self, classes: int) -> None:
         """Every target will do."""

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -12,10 +13,13 @@ class Classifier(nn.Module, ABC):
 
     Its outputs are logits (B, classes), or real predictions (B, k) of a regression.
     output: the last layer; what it reads are features for other uses.
+    replicas: a literal that says that runs of the model may be trained as one program, and which of its
+    parameters may then differ between them; its layers must be those of `stacked.stack`. None: each is alone.
     checksums: sha256 of weights that it was given, by where they came from.
     """
 
     output: nn.Linear
+    replicas: ClassVar[tuple[str, ...] | None] = None
     checksums: Mapping[str, str] = MappingProxyType({})
 
     def embed(self, x: Tensor) -> Tensor:

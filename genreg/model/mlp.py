@@ -26,6 +26,8 @@ class MLP(Classifier):
     dropout: share of hidden units dropped.
     """
 
+    replicas = ("dropout",)
+
     @checked
     def __init__(
         self,

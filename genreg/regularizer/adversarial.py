@@ -11,6 +11,7 @@ from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import Norm, Scope, at_tokens, loss_gradient, of_tokens, unit, within
 from genreg.parameters import STRICT, Count, Neutral, NonNegative, Positive, Share
 from genreg.regularizer.base import Reads, Regularizer, reads_of
+from genreg.streams import Draw
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -29,6 +30,11 @@ class FGM(Regularizer):
     alpha: Share = 0.5
     scope: Annotated[Scope, Neutral("example")] = "example"
 
+    replicas = (
+        "epsilon",
+        "alpha",
+    )
+
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
         return reads_of(self.scope)
@@ -40,8 +46,9 @@ class FGM(Regularizer):
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
         with forward.fixed_statistics():
             g = loss_gradient(forward, forward.embedding)
-        d = at_tokens(forward, unit(of_tokens(forward, g, self.scope), self.scope), self.scope)
-        return mixed(forward, losses, self.epsilon * d, self.alpha)
+        d = unit(of_tokens(forward, g, self.scope), self.scope, replicas=forward.batch.replicas)
+        d = at_tokens(forward, d, self.scope)
+        return mixed(forward, losses, forward.factor(self.epsilon, d) * d, self.alpha)
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -58,6 +65,11 @@ class FGSM(Regularizer):
     epsilon: NonNegative = 0.1
     alpha: Share = 0.5
 
+    replicas = (
+        "epsilon",
+        "alpha",
+    )
+
     @property
     def idle(self) -> bool:
         return not self.epsilon or self.alpha == 1
@@ -65,12 +77,14 @@ class FGSM(Regularizer):
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
         with forward.fixed_statistics():
             g = loss_gradient(forward, forward.embedding)
-        return mixed(forward, losses, self.epsilon * g.sign(), self.alpha)
+        return mixed(forward, losses, forward.factor(self.epsilon, g) * g.sign(), self.alpha)
 
 
 def mixed(forward: ClassifierForward, losses: Tensor, r: Tensor, alpha: float) -> Tensor:
     """alpha l(e) + (1 - alpha) l(e + r) of each labeled item."""
-    return alpha * losses + (1 - alpha) * forward.loss(forward.at(forward.embedding + r), forward.batch)
+    moved = forward.loss(forward.at(forward.embedding + r), forward.batch)
+    both: Tensor = forward.factor(alpha, losses) * losses + forward.factor(1 - alpha, moved) * moved
+    return both
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -93,6 +107,11 @@ class Adversarial(Regularizer):
     norm: Norm = "linf"
     random_start: bool = True
 
+    replicas = (
+        "epsilon",
+        "step_size",
+    )
+
     @property
     def idle(self) -> bool:
         return not self.epsilon
@@ -103,23 +122,23 @@ class Adversarial(Regularizer):
     def climb(self, forward: ClassifierForward) -> Tensor:
         """The perturbation r of each labeled item, shaped like the embedding."""
         e = forward.embedding.detach()
-        r = self.start(e, forward.draw) if self.random_start else torch.zeros_like(e)
+        stride = 2.5 * self.epsilon / self.ascent_steps if self.step_size is None else self.step_size
+        stride, epsilon = forward.factor(stride, e), forward.factor(self.epsilon, e)
+        r = self.start(e, epsilon, forward.draw) if self.random_start else torch.zeros_like(e)
         if forward.mask is not None:
             r = r * forward.mask[..., None]
-        stride = self.step_size or 2.5 * self.epsilon / self.ascent_steps
         with forward.fixed_statistics():
             for _ in range(self.ascent_steps):
                 g = loss_gradient(forward, e + r)
                 step = g.sign() if self.norm == "linf" else unit(g, "example")
-                r = within(r + stride * step, self.epsilon, self.norm)
+                r = within(r + stride * step, epsilon, self.norm)
         return r
 
-    def start(self, e: Tensor, draw: torch.Generator) -> Tensor:
-        """Uniform in the ball."""
+    def start(self, e: Tensor, epsilon: float | Tensor, draw: Draw) -> Tensor:
+        """Points of the ball of that radius, uniform."""
         if self.norm == "linf":
-            u = torch.rand(e.shape, dtype=e.dtype, device=e.device, generator=draw)
-            return self.epsilon * (2 * u - 1)
+            return epsilon * (2 * streams.uniform_like(e, draw) - 1)
         d = streams.normal_like(e, draw)
-        u = torch.rand(len(e), *(1 for _ in e.shape[1:]), dtype=e.dtype, device=e.device, generator=draw)
+        u = streams.uniform_of_items(e, draw)
         share: Tensor = u ** (1 / e[0].numel())  # of the radius, so that volumes are equally likely
-        return self.epsilon * share * unit(d, "example")
+        return epsilon * share * unit(d, "example")

@@ -7,9 +7,11 @@ import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg import streams
 from genreg.dataset import Batch
 from genreg.parameters import STRICT, CountOrZero, Fraction, NonNegative, Share
 from genreg.regularizer.base import Regularizer
+from genreg.streams import Draw
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -26,13 +28,14 @@ class Mirror(Regularizer):
     p: Share = 0.5
 
     reads = frozenset({"pictures"})
+    replicas = ("p",)
 
     @property
     def idle(self) -> bool:
         return not self.p
 
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        flipped = torch.rand(len(batch.e), 1, 1, 1, device=batch.e.device, generator=draw) < self.p
+    def batch(self, batch: Batch, draw: Draw) -> Batch:
+        flipped = streams.uniform_of_items(batch.e, draw) < batch.factor(self.p, batch.e)
         return replace(batch, e=torch.where(flipped, batch.e.flip(3), batch.e))
 
 

@@ -51,6 +51,10 @@ class Regularizer:
     reads: what of the step its penalty reads beside `points` and `score`: the logits of the `labeled` or the
     `unlabeled` pass, a further pass (`again`), logits as those of `classes`; inputs that are `pictures`, or
     rows of an embedding table (`tokens`).
+    replicas: a literal that says that runs with the method may be trained as one program, and which of its
+    parameters may then differ between them: those that it reads by `forward.factor` or `batch.factor`. It
+    averages over items by `forward.mean`, draws by the functions of `streams`, and leaves the model alone.
+    None: each run is a program of its own.
     name: the key under which it was chosen.
     sets_norm: how it fixes the size of weights, by a `parametrization` of each or a `projection` after the
     step; a parametrization goes with no other of either kind.
@@ -61,6 +65,7 @@ class Regularizer:
     """
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
+    replicas: ClassVar[tuple[str, ...] | None] = None
     sets_norm: ClassVar[Literal["", "parametrization", "projection"]] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     judged: ClassVar[str] = ""
@@ -79,7 +84,7 @@ class Regularizer:
     def attach(self, model: nn.Module) -> None:
         """Change the model before the optimizer is built: parametrizations, noise on hidden layers."""
 
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
+    def batch(self, batch: Batch, draw: Any) -> Batch:
         """The labeled batch that the model is shown: input noise, mixtures, soft targets."""
         return batch
 
@@ -116,8 +121,8 @@ def reads_of(scope: str) -> frozenset[Reads]:
     return frozenset({"tokens"} if scope == "table" else ())
 
 
-def weight_at(method: Regularizer, step: int) -> float:
-    """The factor of the method's penalty at an update."""
+def weight_at(method: Regularizer, step: int) -> Any:
+    """The factor of the method's penalty at an update; of replicas whose factors differ, (R,)."""
     weight: float | Ramp = getattr(method, "weight", 1.0)
     return weight.at(step) if isinstance(weight, Ramp) else weight
 
@@ -129,8 +134,9 @@ def penalized(
     terms = {}
     for name, method in methods.items():
         if (penalty := method.penalty(forward.of(name))) is not None:
-            terms[name], weight = penalty, weight_at(method, step)
-            loss = loss + (penalty if weight == 1 else weight * penalty)  # 1 % of a small step
+            terms[name], weight = penalty, forward.factor(weight_at(method, step), penalty)
+            plain = not isinstance(weight, Tensor) and weight == 1  # 1 % of a small step
+            loss = loss + (penalty if plain else weight * penalty)
     return loss, terms
 
 

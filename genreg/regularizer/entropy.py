@@ -4,6 +4,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg.forward.base import Forward
+from genreg.forward.classifier import ClassifierForward
 from genreg.parameters import STRICT
 from genreg.regularizer.base import Regularizer, Weight
 
@@ -19,8 +20,9 @@ class Entropy(Regularizer):
     weight: Weight = 1.0
 
     reads = frozenset({"unlabeled", "classes"})
+    replicas = ("weight",)
 
     def penalty(self, forward: Forward) -> Tensor:
-        log_p = forward.unlabeled.logits.log_softmax(1)
-        entropy: Tensor = -(log_p.exp() * log_p).sum(1).mean()
-        return entropy
+        clean: ClassifierForward = forward.unlabeled
+        log_p = clean.logits.log_softmax(1)
+        return clean.mean(-(log_p.exp() * log_p).sum(1))

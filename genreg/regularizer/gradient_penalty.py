@@ -55,11 +55,16 @@ class GradientPenalty(Regularizer):
     interpolate: Annotated[Literal["within", "across"], Neutral("within")] = "within"
     implementation: Literal["auto", "double_backward", "adjoint"] = "auto"
 
+    replicas = (
+        "weight",
+        "target",
+        "noise",
+    )
+
     def penalty(self, forward: Forward) -> Tensor:
         slope = self.input_gradient(forward).flatten(1).norm(dim=1)
-        excess = slope - (forward.slope if self.target is None else self.target)
-        penalty: Tensor = (excess.relu() if self.one_sided else excess).square().mean()
-        return penalty
+        excess = slope - forward.factor(forward.slope if self.target is None else self.target, slope)
+        return forward.mean((excess.relu() if self.one_sided else excess).square())
 
     def attach(self, model: nn.Module) -> None:
         critic = model if isinstance(model, Critic) else None

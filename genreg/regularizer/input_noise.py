@@ -3,15 +3,14 @@
 from dataclasses import replace
 from typing import Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Batch
-from genreg.forward.perturbation import signs
 from genreg.parameters import STRICT, Count, NonNegative
 from genreg.regularizer.base import Regularizer
+from genreg.streams import Draw
 
 Mode = Literal["additive", "multiplicative"]
 Distribution = Literal["gaussian", "uniform", "bernoulli"]
@@ -34,28 +33,25 @@ class InputNoise(Regularizer):
     mode: Mode = "additive"
     samples: Count = 1
 
+    replicas = ("sigma",)
+
     @property
     def idle(self) -> bool:
         return not self.sigma
 
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        given = (batch.e, batch.y, batch.mask, batch.tokens)
-        e, y, mask, tokens = (t if t is None else torch.cat([t] * self.samples) for t in given)
-        assert e is not None
-        assert y is not None
-        noise = self.sigma * unit_noise(e, self.distribution, draw)
+    def batch(self, batch: Batch, draw: Draw) -> Batch:
+        copies = batch.repeated(self.samples)
+        e, mask = copies.e, copies.mask
+        noise = copies.factor(self.sigma, e) * unit_noise(e, self.distribution, draw)
         if self.mode == "multiplicative":
             noise = noise * e
-        return replace(
-            batch, e=e + (noise if mask is None else noise * mask[..., None]), y=y, mask=mask, tokens=tokens
-        )
+        return replace(copies, e=e + (noise if mask is None else noise * mask[..., None]))
 
 
-def unit_noise(e: Tensor, distribution: Distribution, draw: torch.Generator) -> Tensor:
+def unit_noise(e: Tensor, distribution: Distribution, draw: Draw) -> Tensor:
     """Independent numbers of mean 0 and standard deviation 1, shaped like `e`."""
     if distribution == "bernoulli":
-        return signs(e, draw)
+        return streams.signs_like(e, draw)
     if distribution == "uniform":
-        u = torch.rand(e.shape, dtype=e.dtype, device=e.device, generator=draw)
-        return 12**0.5 * (u - 0.5)
+        return 12**0.5 * (streams.uniform_like(e, draw) - 0.5)
     return streams.normal_like(e, draw)

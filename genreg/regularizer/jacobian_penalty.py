@@ -7,8 +7,9 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg import streams
 from genreg.forward.classifier import ClassifierForward
-from genreg.forward.perturbation import Divergence, signs
+from genreg.forward.perturbation import Divergence
 from genreg.parameters import STRICT, Count, NonNegative
 from genreg.regularizer.base import Reads, Regularizer, Weight
 
@@ -34,6 +35,11 @@ class JacobianPenalty(Regularizer):
     estimator: Literal["exact", "sampled"] = "exact"
     probes: Count = 1
 
+    replicas = (
+        "weight",
+        "sigma",
+    )
+
     @property
     def idle(self) -> bool:
         return not (self.weight and self.sigma)
@@ -47,12 +53,13 @@ class JacobianPenalty(Regularizer):
         outputs = forward.alone(e)
         h = 2**0.5 * outputs if self.divergence == "mse" else 2 * (outputs.log_softmax(1) / 2).exp()
         rows = [torch.autograd.grad(h, e, eta, create_graph=True)[0] for eta in self.cotangents(h, forward)]
-        squares = torch.stack([row.square().flatten(1).sum(1).mean() for row in rows]).sum()
-        return self.sigma**2 / 2 * (squares if self.estimator == "exact" else squares / self.probes)
+        squares = torch.stack([forward.mean(row.square().flatten(1).sum(1)) for row in rows], -1).sum(-1)
+        share: Tensor = forward.factor(self.sigma**2 / 2, squares)
+        return share * (squares if self.estimator == "exact" else squares / self.probes)
 
     def cotangents(self, h: Tensor, forward: ClassifierForward) -> Iterator[Tensor]:
         """(B, k) each: the unit vectors of all outputs, or signs."""
         if self.estimator == "sampled":
-            yield from (signs(h, forward.draw) for _ in range(self.probes))
+            yield from (streams.signs_like(h, forward.draw) for _ in range(self.probes))
         else:
             yield from torch.eye(h.shape[1], dtype=h.dtype, device=h.device)[:, None].expand(-1, *h.shape)

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-import torch
 from pydantic.dataclasses import dataclass
 
 from genreg.dataset import Batch
 from genreg.parameters import STRICT, Fraction
 from genreg.regularizer.base import Regularizer
+from genreg.streams import Draw
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -22,10 +22,13 @@ class LabelSmoothing(Regularizer):
     epsilon: Fraction = 0.1
 
     reads = frozenset({"classes"})
+    replicas = ("epsilon",)
 
     @property
     def idle(self) -> bool:
         return not self.epsilon
 
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        return replace(batch, y=(1 - self.epsilon) * batch.probabilities + self.epsilon / batch.classes)
+    def batch(self, batch: Batch, draw: Draw) -> Batch:
+        y = batch.probabilities
+        own, other = batch.factor(1 - self.epsilon, y), batch.factor(self.epsilon / batch.classes, y)
+        return replace(batch, y=own * y + other)

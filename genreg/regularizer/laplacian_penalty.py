@@ -7,8 +7,8 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
+from genreg import streams
 from genreg.forward.classifier import ClassifierForward
-from genreg.forward.perturbation import signs
 from genreg.parameters import STRICT, Count, NonNegative
 from genreg.regularizer.base import Regularizer, Weight
 
@@ -36,6 +36,10 @@ class LaplacianPenalty(Regularizer):
     probes: Count = 1
 
     reads = frozenset({"labeled"})
+    replicas = (
+        "weight",
+        "sigma",
+    )
 
     @property
     def idle(self) -> bool:
@@ -44,9 +48,13 @@ class LaplacianPenalty(Regularizer):
     def penalty(self, forward: ClassifierForward) -> Tensor:
         e = forward.embedding.detach()
         sampled = self.estimator == "sampled" or (self.estimator == "auto" and e[0].numel() > SMALL)
-        directions = (signs(e, forward.draw) for _ in range(self.probes)) if sampled else axes(e)
-        total = torch.stack([curvature(forward, e, v).mean() for v in directions]).sum()
-        return self.sigma**2 / 2 * (total / self.probes if sampled else total)
+        probes = (streams.signs_like(e, forward.draw) for _ in range(self.probes))
+        directions = probes if sampled else axes(e)
+        total = torch.stack([forward.mean(curvature(forward, e, v)) for v in directions], -1).sum(-1)
+        penalty: Tensor = forward.factor(self.sigma**2 / 2, total) * (
+            total / self.probes if sampled else total
+        )
+        return penalty
 
 
 def curvature(forward: ClassifierForward, e: Tensor, v: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ class LossGradientPenalty(Regularizer):
     weight: Weight = 0.1
 
     reads = frozenset({"labeled"})
+    replicas = ("weight",)
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
         e = forward.points.detach().requires_grad_()
         (g,) = torch.autograd.grad(forward.score(e).sum(), e, create_graph=True)
-        return g.square().flatten(1).sum(1).mean()
+        return forward.mean(g.square().flatten(1).sum(1))

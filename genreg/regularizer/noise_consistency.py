@@ -40,6 +40,11 @@ class NoiseConsistency(Regularizer):
     samples: Annotated[Count, Neutral(1)] = 1
     divergence: Annotated[Divergence, Neutral("kl")] = "kl"
 
+    replicas = (
+        "weight",
+        "epsilon",
+    )
+
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
         logits = {"classes"} if self.divergence == "kl" else set[Reads]()
@@ -53,6 +58,5 @@ class NoiseConsistency(Regularizer):
         clean = forward.unlabeled
         options = self.epsilon, self.norm, self.target, self.divergence
         directions = (random_direction(clean, self.scope, forward.draw) for _ in range(self.samples))
-        return torch.stack(
-            [divergence_along(clean, at_tokens(clean, d, self.scope), *options) for d in directions]
-        ).mean()
+        terms = [divergence_along(clean, at_tokens(clean, d, self.scope), *options) for d in directions]
+        return torch.stack(terms, -1).mean(-1)

@@ -27,6 +27,8 @@ class RDrop(Regularizer):
     weight: Weight = 1.0
     of: Annotated[Literal["labeled", "unlabeled"], Neutral("labeled")] = "labeled"
 
+    replicas = ("weight",)
+
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
         return frozenset({self.of, "again", "classes"})
@@ -44,7 +46,8 @@ class RDrop(Regularizer):
     def penalty(self, forward: ClassifierForward) -> Tensor:
         clean = forward if self.of == "labeled" else forward.unlabeled
         p, q = clean.logits, clean.again()
-        return (kl_divergence(p, q) + kl_divergence(q, p)) / 2
+        both = (clean.mean(kl_divergence(a, b, "none")) for a, b in ((p, q), (q, p)))
+        return (next(both) + next(both)) / 2
 
 
 def may_draw(layer: nn.Module) -> bool:

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from genreg.forward.perturbation import (
 )
 from genreg.parameters import STRICT, CountOrZero, NonNegative, Positive
 from genreg.regularizer.base import Reads, Regularizer, Weight, reads_of
+from genreg.streams import Draw
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -56,6 +56,12 @@ class VAT(Regularizer):
     scope: Scope = "example"
     norm: Norm = "l2"
 
+    replicas = (
+        "weight",
+        "epsilon",
+        "xi",
+    )
+
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
         return frozenset({"unlabeled", "classes", *reads_of(self.scope)})
@@ -70,7 +76,7 @@ class VAT(Regularizer):
         d = at_tokens(clean, d, self.scope)
         return divergence_along(clean, d, self.epsilon, self.norm, self.target)
 
-    def find_direction(self, clean: ClassifierForward, draw: torch.Generator) -> Tensor:
+    def find_direction(self, clean: ClassifierForward, draw: Draw) -> Tensor:
         """The unit direction d after `power_iterations` Hessian products, as `random_direction` shapes it."""
         e, d = clean.embedding.detach(), random_direction(clean, self.scope, draw)
         if self.power_iterations == 0:
@@ -81,8 +87,9 @@ class VAT(Regularizer):
                 if self.direction == "exact":
                     product = exact_product(clean, e, along)
                 else:
-                    product = difference_product(clean, logits, e, along, self.xi)
-                d = unit(of_tokens(clean, product, self.scope), self.scope, fallback=d)
+                    xi = clean.factor(self.xi, along)
+                    product = difference_product(clean, logits, e, along, xi)
+                d = unit(of_tokens(clean, product, self.scope), self.scope, d, clean.batch.replicas)
         return d
 
 

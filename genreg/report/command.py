@@ -12,7 +12,7 @@ from genreg.report.output.claims import judge
 from genreg.report.output.summary import as_csv, as_json, summary
 from genreg.report.output.tables import latex, markdown, show
 from genreg.report.read.find import read_parts
-from genreg.study.check import check_select
+from genreg.study.check import check_chooses
 from genreg.study.model import Part
 
 FORMATS = ("html", "markdown", "csv", "json", "latex", "summary")
@@ -34,7 +34,6 @@ def report(
 
     Raises InputError for a folder without runs, an unknown format, arm or metric, or a choice on test data.
     """
-    check_select(select, "--select")
     form = _format(form, output)
     parts = read_parts(folders)
     _override(parts, baseline, metric, select)
@@ -82,6 +81,7 @@ def _override(parts: list[Part], baseline: str | None, metric: str | None, selec
         if metric and metric != part.metric:
             part.metric, part.mode, part.margin = metric, None, None  # those are of the sweep's own metric
         if select:
+            check_chooses(part.describe(select), select, "--select")
             part.select, part.reselect = select, True
 
 

@@ -13,6 +13,7 @@ from genreg.dataset import Dataset
 from genreg.download import data_dir_of
 from genreg.errors import InputError
 from genreg.run.factory import GROUPS, KEYED, factory, find_target, is_own
+from genreg.run.metric import Family, Metric
 
 
 def build_task(config: dict[str, Any], device: torch.device) -> Any:
@@ -26,7 +27,7 @@ def build_task(config: dict[str, Any], device: torch.device) -> Any:
     )
 
 
-def reported(config: dict[str, Any]) -> dict[str, Any]:
+def reported(config: dict[str, Any]) -> dict[str, Metric]:
     """The metrics that runs of a configuration may report, by key of a row; empty where its task is silent.
 
     No data are read. InputError for what can be seen to be wrong on the way.
@@ -40,8 +41,10 @@ def reported(config: dict[str, Any]) -> dict[str, Any]:
         if group in groups and config.get(group) is not None
     }
     options = {name: value for name, value in config["task"].items() if name != "_target_"}
-    found: dict[str, Any] = target.reports(**{**options, **parts})
-    return found
+    families = {family.name: family for family in getattr(target, "families", ())}
+    found = target.reports(**{**options, **parts})
+    return {key: replace(metric, family=families.get(word, Family(word)))
+            for key, metric in found.items() for word in [key.partition("/")[0]]}  # fmt: skip
 
 
 def _groups(config: dict[str, Any]) -> frozenset[str]:

@@ -47,13 +47,22 @@ def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write `state` as folder/checkpoint-<step>-<sha256>.pt, whole or not at all; keep the two newest."""
-    payload = _saved(state)  # in memory first: the name of the file holds the hash of its bytes
+    payload = _saved(_alone(state))  # in memory first: the name of the file holds the hash of its bytes
     digest = hashlib.sha256(payload).hexdigest()[:16]
     with write_atomic(folder / f"checkpoint-{step:09d}-{digest}.pt", durable=True) as file:
         file.write(payload)
     with suppress(OSError):  # one too many does no harm
         for path in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
             path.unlink()
+
+
+def _alone(value: Any) -> Any:
+    """The value with copies of the tensors that are views: with a view, torch saves all of what it views."""
+    if isinstance(value, Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    if isinstance(value, dict):
+        return {key: _alone(part) for key, part in value.items()}
+    return type(value)(_alone(part) for part in value) if type(value) in (list, tuple) else value
 
 
 def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:

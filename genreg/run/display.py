@@ -126,6 +126,9 @@ def print_summary(summary: Row, path: str) -> None:
 
 
 COLUMNS = 4  # panels beside one another
+WIDTH, HEIGHT = 4.0, 2.7
+BEFORE, BEHIND, ABOVE, BELOW = 0.85, 0.15, 0.35, 0.55
+"""Inches of a panel, and around it. Fixed, since a layout that finds them draws everything a second time."""
 
 
 def draw(rows: list[Row], summary: Row, path: Path) -> None:
@@ -141,13 +144,17 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
         title, label = ("training terms", metric) if split == "train" else (metric, split)
         panels.setdefault(title, {})[label] = name
     columns, rows_of_panels = min(len(panels), COLUMNS), -(-len(panels) // COLUMNS)
-    figure = Figure(figsize=(5 * columns, 3.6 * rows_of_panels), layout="constrained")
+    width, height = columns * (BEFORE + WIDTH + BEHIND), rows_of_panels * (ABOVE + HEIGHT + BELOW)
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(BEFORE / width, BELOW / height, 1 - BEHIND / width, 1 - ABOVE / height,
+                           (BEFORE + BEHIND) / WIDTH, (ABOVE + BELOW) / HEIGHT)  # fmt: skip
     for place, (title, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(rows_of_panels, columns, place)
         for label, name in lines.items():
             shown = metric_of(name, summary.get("metrics"))
             points = [(row["step"], row[name] * shown.scale) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True), label=label.replace("_", " "), linewidth=1.5)
+            mark = "o" if len(points) == 1 else ""  # a line of one point is none
+            axes.plot(*zip(*points, strict=True), mark, label=label.replace("_", " "), linewidth=1.5)
         if best:
             axes.axvline(best["step"], color="0.5", linestyle="--", linewidth=1, label="selected step")
         axes.set_title(title.replace("_", " "))

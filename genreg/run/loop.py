@@ -3,9 +3,12 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
+
+from torch import Tensor
 
 from genreg.errors import (
     DeviceMemoryError,
@@ -20,6 +23,7 @@ from genreg.parameters import Count, checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.logger import View
 from genreg.run.state import State
+from genreg.run.task import Task
 
 
 @checked
@@ -39,24 +43,74 @@ def run(
     term is not finite, MachineError or DeviceMemoryError likewise where not the task failed but the machine,
     and Interrupted, after saving, on SIGINT or SIGTERM (a second one ends it at once).
     """
-    state = State(task, folder)
-    with recorded(state):
+    one = Training(task, folder, Pace(steps, log_every, eval_every, checkpoint_every), views)
+    with recorded(one.state):
         with stop_signals() as stopping:
-            if state.step == 0:
-                state.draw(evaluates=False)
-            while state.step < steps and not stopping:
-                state.record(task.step(state.step))
-                last = state.step == steps
-                logs, evaluates = (last or state.step % every == 0 for every in (log_every, eval_every))
-                pictures = state.draw(evaluates)
-                if logs or evaluates:
-                    _write_row(state, logs, evaluates, pictures, views)
-                if state.step % checkpoint_every == 0 and not last:
-                    state.save()
-            if state.step < steps:
-                state.save()
-                raise Interrupted(f"interrupted at step {state.step}; the same command resumes it")
-        return state.finish()
+            one.begin()
+            while one.left and not stopping:
+                one.follow(task.step(one.state.step))
+            if one.left:
+                one.interrupt()
+        return one.state.finish()
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many steps a run has, and how many lie between its logs, evaluations and checkpoints."""
+
+    steps: int
+    log_every: int
+    eval_every: int
+    checkpoint_every: int
+
+    def at(self, step: int) -> tuple[bool, bool, bool]:
+        """True for what is due after `step` steps: a log, an evaluation, a checkpoint."""
+        last = step == self.steps
+        logs, evaluates = (last or step % every == 0 for every in (self.log_every, self.eval_every))
+        return logs, evaluates, step % self.checkpoint_every == 0 and not last
+
+
+class Training:
+    """A run and what follows each of its steps, whoever makes the step: rows, pictures and checkpoints."""
+
+    def __init__(self, task: Task, folder: RunFolder, pace: Pace, views: Sequence[View]) -> None:
+        self.task, self.pace, self.views = task, pace, views
+        self.state = State(task, folder)
+
+    @property
+    def left(self) -> bool:
+        """True until the last step has been made."""
+        return self.state.step < self.pace.steps
+
+    def begin(self) -> None:
+        """Draw what is due before the first step."""
+        if self.state.step == 0:
+            self.state.draw(evaluates=False)
+
+    def follow(self, terms: dict[str, Tensor]) -> None:
+        """Record the terms of a step that was made, and do what is due after it."""
+        state = self.state
+        state.record(terms)
+        logs, evaluates, saves = self.pace.at(state.step)
+        pictures = state.draw(evaluates)
+        if logs or evaluates:
+            self._write_row(logs, evaluates, pictures)
+        if saves:
+            state.save()
+
+    def interrupt(self) -> NoReturn:
+        """Save and raise Interrupted."""
+        self.state.save()
+        raise Interrupted(f"interrupted at step {self.state.step}; the same command resumes it")
+
+    def _write_row(self, logs: bool, evaluates: bool, pictures: dict[str, Path]) -> None:
+        """Append the terms' means, the evaluation of the model as it stands, or both; and show them."""
+        row: Row = self.state.means() if logs else {}
+        if evaluates:
+            row |= self.state.evaluated(self.task.evaluate())
+        self.state.write(row)
+        for view in self.views:
+            view.show({"step": self.state.step, **row}, pictures)
 
 
 @contextmanager
@@ -76,18 +130,6 @@ def recorded(state: State) -> Iterator[None]:
             broken = DeviceMemoryError(state.task.device, state.step, state.task.sizes)
         state.stop("broken", reason=str(broken))
         raise broken from error
-
-
-def _write_row(
-    state: State, logs: bool, evaluates: bool, pictures: dict[str, Path], views: Sequence[View]
-) -> None:
-    """Append the terms' means, the evaluation of the model as it stands, or both; and show them."""
-    row: Row = state.means() if logs else {}
-    if evaluates:
-        row |= state.evaluated(state.task.evaluate())
-    state.write(row)
-    for view in views:
-        view.show({"step": state.step, **row}, pictures)
 
 
 @contextmanager

@@ -106,6 +106,14 @@ def metric_of(key: str, metrics: Mapping[str, dict[str, Any]] | None) -> Metric:
     return replace(found, family=family)
 
 
+def may_choose(key: str) -> bool:
+    """False if no metric under `key` can choose a step, whichever families the task declares that has it."""
+    word, slash, _ = key.partition("/")
+    known = FAMILIES.get(word)
+    of_others = word in {family.reported for family in FAMILIES.values()}
+    return bool(slash) and not of_others and (known is None or bool(known.reported))
+
+
 def _families(metrics: Mapping[str, dict[str, Any]] | None) -> dict[str, Family]:
     """The families that are described, by name; none in a folder of before."""
     words = {key[:-1]: said for key, said in (metrics or {}).items() if key.endswith("/")}

@@ -13,7 +13,7 @@ of its own name. Values are literals; either constant may be imported from the m
 import ast
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, resolve_name
@@ -107,9 +107,21 @@ def attribute_of(target: str, name: str) -> Any:
     module, kind = _home(module, kind)
     for statement in _parsed(_text(module), module):
         if isinstance(statement, ast.ClassDef) and statement.name == kind:
-            for line in statement.body:
-                if isinstance(line, ast.Assign) and name in map(ast.unparse, line.targets):
-                    return ast.literal_eval(line.value)
+            return _assigned(statement.body, name)
+    return None
+
+
+def constant_of(module: str, name: str) -> Any:
+    """The literal that a module assigns to `name`; None if it assigns none."""
+    return _assigned(_parsed(_text(module), module), name)
+
+
+def _assigned(statements: Sequence[ast.stmt], name: str) -> Any:
+    for line in statements:
+        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value:
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            if name in map(ast.unparse, targets):
+                return ast.literal_eval(line.value)
     return None
 
 

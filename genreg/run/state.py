@@ -39,13 +39,17 @@ class State:
             self.pending = [list(row) for row in saved["pending"].to(task.device)]
         self.metrics = RowFile(folder.path / "metrics.jsonl", saved.get("metrics_size", 0))
         self.timing = RowFile(folder.path / "timing.jsonl", saved.get("timing_size", 0))
-        self.started = time.monotonic()
+        self.started, self.runs = time.monotonic(), 1
         folder.write_summary(self._summary("running"))
 
     @property
     def seconds(self) -> float:
-        """Seconds of the work that led to this step, over all starts."""
-        return self.seconds_before + time.monotonic() - self.started
+        """Seconds of the work that led to this step, over all starts; of runs made together, its share."""
+        return self.seconds_before + (time.monotonic() - self.started) / self.runs
+
+    def alongside(self, runs: int) -> None:
+        """Count from here on a share of the time, which so many runs take together."""
+        self.seconds_before, self.started, self.runs = self.seconds, time.monotonic(), runs
 
     def record(self, terms: dict[str, Tensor]) -> None:
         """Keep one step's terms, and count the step; nothing is computed or read until the next log."""

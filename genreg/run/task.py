@@ -3,13 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from genreg.run.metric import Family, Metric
+
+
+class Program(Protocol):
+    """Several runs whose updates are made together."""
+
+    def step(self, step: int) -> Sequence[dict[str, Tensor]]:
+        """Make update `step` of all; the terms of each, as its own task would return them."""
+
+    def release(self) -> None:
+        """Let each task make its steps by itself, or in another program."""
 
 
 class Task(ABC):
@@ -23,13 +33,15 @@ class Task(ABC):
     of the files it read. conditions: what every evaluation's row must name for its metrics to mean anything.
     sizes: what the memory of a step grows with, by its key. items: how many each split of its data has. told:
     of data of one's own, one line of what was read. suggests: overrides for a first run with a method, a
-    literal: `genreg train` reads it without an import. frames: the steps at which its pictures are drawn, 0
-    before the first update; None: at every evaluation.
+    literal: `genreg train` reads it without an import. replicas: a literal that says that runs may be trained
+    as one program, and which of the task's parameters may then differ; None: each is one of its own. frames:
+    the steps at which its pictures are drawn, 0 before the first update; None: at every evaluation.
     """
 
     groups: ClassVar[frozenset[str]]
     trains: ClassVar[tuple[type, str]]
     suggests: ClassVar[tuple[str, ...]] = ()
+    replicas: ClassVar[tuple[str, ...] | None] = None
     metrics: Sequence[Metric] = ()
     families: Sequence[Family] = ()
     baselines: ClassVar[Sequence[str]] = ("none", "supervised", "gd", "sgd")
@@ -52,6 +64,21 @@ class Task(ABC):
         that stand in two splits) is taken as there. Empty: the task does not say, and nothing is refused.
         """
         return {}
+
+    @classmethod
+    def program(cls, tasks: Sequence[Any]) -> Program:
+        """The updates of several runs as one tensor program, of a task that declares `replicas`.
+
+        All stand at the same step. From here on only it makes their steps.
+        """
+        raise NotImplementedError(f"{cls.__name__} declares no replicas")
+
+    def share(self, other: Self) -> int:
+        """Hold data once that this task and another have, of which a program is made.
+
+        Returns how many runs such a program should have at most: more need more memory than they save time.
+        """
+        return 1
 
     @abstractmethod
     def step(self, step: int) -> dict[str, Tensor]:

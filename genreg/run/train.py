@@ -2,7 +2,9 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -85,43 +87,78 @@ def _draw(folder: RunFolder, summary: Row) -> None:
 
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
-    from genreg.run import environment, loop
+    from genreg.run import loop
+
+    built = build(config, settings)
+    if again:
+        folder.set_aside()
+    with opened(built, folder, over) as views:
+        if views is None:
+            return folder.summary()
+        return loop.run(
+            built.task, folder, steps=settings.steps, log_every=settings.log_every,
+            eval_every=settings.eval_every, checkpoint_every=settings.checkpoint_every, views=views,
+        )  # fmt: skip
+
+
+@plain_dataclass
+class Built:
+    """A run before its folder is touched. began: when its data began to be read."""
+
+    config: Config
+    settings: Settings
+    task: Any
+    loggers: list[Any]
+    device: Any
+    began: float
+
+
+def build(config: Config, settings: Settings) -> Built:
+    """Make the task and the loggers of a configuration."""
     from genreg.run.build import build_each, build_task, choose_device
     from genreg.run.logger import SafeLogger
-    from genreg.run.task import Task
 
     device, began = choose_device(settings.device), time.time()
-    task: Task = build_task(config, device)
+    task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
     loggers = [SafeLogger(name, logger) for name, logger in build_each(config, "logger").items()]
-    display = Display(settings.steps, task.progress, task.selection, settings.quiet)
-    if again:
-        folder.set_aside()
+    return Built(config, settings, task, loggers, device, began)
+
+
+@contextmanager
+def opened(
+    built: Built, folder: RunFolder, over: Sequence[str], replicas: int = 1
+) -> Iterator[list[Any] | None]:
+    """Hold the folder, record this start in it, and yield the views of the rows; None if the run is over.
+
+    replicas: runs that are trained as one program with it.
+    """
+    from genreg.run import environment
+
+    config, settings, task = built.config, built.settings, built.task
+    display = Display(settings.steps, task.progress, task.selection, settings.quiet or replicas > 1)
     _make_folder(folder.path)
     with folder.lock():
-        if (summary := folder.summary()).get("status") in over:  # finished while the task was built
-            return summary
+        if folder.summary().get("status") in over:  # finished while the task was built
+            yield None
+            return
         if resumed := folder.begun:
             data.check(folder, task.checksums)
             _log_changed_code(folder)
-        data.remember(config, task.checksums, began)
+        data.remember(config, task.checksums, built.began)
         folder.write_config(config)
-        started = {**environment.describe(config, device, task.checksums), "resumed": resumed}
-        folder.add_environment(started | ({"dataset": task.told} if task.told else {}))
-        for logger in loggers:
+        started = {**environment.describe(config, built.device, task.checksums), "resumed": resumed}
+        started |= {"dataset": task.told} if task.told else {}
+        folder.add_environment(started | ({"replicas": replicas} if replicas > 1 else {}))
+        for logger in built.loggers:
             logger.start(folder, config)
         try:
             with display:
-                summary = loop.run(
-                    task, folder, steps=settings.steps, log_every=settings.log_every,
-                    eval_every=settings.eval_every, checkpoint_every=settings.checkpoint_every,
-                    views=[display, *loggers],
-                )  # fmt: skip
+                yield [display, *built.loggers]
         finally:
-            for logger in loggers:
+            for logger in built.loggers:
                 logger.finish(folder.summary())
-        return summary
 
 
 def _log_finished(config: Config, folder: RunFolder, quiet: bool) -> None:

@@ -35,6 +35,9 @@ class Launcher(Protocol):
     def workers(self, jobs: list[Job]) -> int:
         """Return how many of these jobs run at once, for the time that a dry run expects."""
 
+    def remarks(self, jobs: list[Job]) -> list[str]:
+        """Return lines for a dry run on how these jobs would be run."""
+
 
 SHOWN = 5  # first commands of a dry run
 COMMANDS = 3  # of jobs that failed for one reason
@@ -107,17 +110,18 @@ def _both(one: str, other: str) -> str:
     return f"twice {one}" if one == other else f"{one} and {other}"
 
 
-def dry_run(jobs: list[Job], workers: Callable[[list[Job]], int], retry_failed: bool) -> None:
+def dry_run(jobs: list[Job], launcher: Launcher | None, retry_failed: bool) -> None:
     """Print the numbers of jobs and of finished ones, the time that the others may take, and the first few.
 
-    workers: the number of jobs that run at once; called only where jobs are left, since it may import torch.
+    launcher: one of genreg's; asked only where jobs are left, since it may import torch.
     """
     outcomes = ended(jobs, retry_failed)
     left = [job for job, outcome in zip(jobs, outcomes, strict=True) if outcome is None]
     print(_counts(jobs, outcomes, _changed(jobs, outcomes)))
     if left:
-        print(_estimate(jobs, outcomes, workers))
-        print(*(f"  {job.command}" for job in left[:SHOWN]), sep="\n")
+        print(_estimate(jobs, outcomes, launcher.workers if launcher else lambda _jobs: 1))
+        remarks = launcher.remarks(left) if launcher else []
+        print(*remarks, *(f"  {job.command}" for job in left[:SHOWN]), sep="\n")
     if len(left) > SHOWN:
         print(f"  ... {len(left) - SHOWN} more")
 

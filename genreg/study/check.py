@@ -3,14 +3,22 @@
 from collections.abc import Mapping
 
 from genreg.errors import InputError, nearest
-from genreg.run.metric import Metric, metric_of
+from genreg.run.metric import Metric, may_choose
 from genreg.study.model import PER_STEP, TIMES, Part, check_margin
+
+CHOOSES = "a validation metric (test data are for reporting, not for choosing)"
+
+
+def check_chooses(metric: Metric, name: str, key: str) -> None:
+    """Refuse to choose steps by a metric that does not: one of test data, of training, of replicas."""
+    if not metric.chooses:
+        raise InputError(key, CHOOSES, name)
 
 
 def check_select(metric: object, key: str) -> None:
-    """Refuse to choose steps by anything but validation."""
-    if metric is not None and not metric_of(str(metric), None).chooses:
-        raise InputError(key, "a validation metric (test data are for reporting, not for choosing)", metric)
+    """Refuse to choose steps by what no task chooses by; `check_reported` knows the task's own families."""
+    if metric is not None and not may_choose(str(metric)):
+        raise InputError(key, CHOOSES, metric)
 
 
 def check_reported(part: Part, reported: Mapping[str, Metric], of: str, prefix: str = "") -> None:
@@ -23,9 +31,12 @@ def check_reported(part: Part, reported: Mapping[str, Metric], of: str, prefix: 
     threshold = part.threshold or {}
     chosen = {"select": part.select, "threshold.metric": threshold.get("metric")}
     tuned = {arm.tuning.metric for arm in part.arms if arm.tuning}
-    for key, name in [*chosen.items(), *(("tune.metric", name) for name in sorted(tuned))]:
+    named = [*chosen.items(), *(("tune.metric", name) for name in sorted(tuned))]
+    for key, name in ((key, name) for key, name in named if name):
         ways = key == "threshold.metric" and threshold.get("mode")
-        if name and _known(part, name, reported, of, prefix + key).better is None and not ways:
+        found = _known(part, name, reported, of, prefix + key)
+        check_chooses(found, name, prefix + key)
+        if found.better is None and not ways:
             raise InputError(prefix + key, f"a metric of which {of} say which way is better", name)
     own = TIMES if threshold else {PER_STEP: TIMES[PER_STEP]}
     metric = _known(part, part.metric, {**reported, **own}, of, f"{prefix}metric")

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from genreg.errors import FolderInUseError, InputError, explained, report
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, run_path
+from genreg.run.together import train_together
 from genreg.run.train import Settings, train
 
 log = logging.getLogger("genreg")
@@ -109,19 +110,58 @@ def run(job: Job, retry_failed: bool) -> Outcome:
     try:
         with job.process.entered():
             train_needed(job)
-            summary = train(job.config, in_sweep=True, retry_failed=retry_failed)
+            return outcome(train(job.config, in_sweep=True, retry_failed=retry_failed))
+    except BaseException as error:
+        return outcome(error)
+
+
+def run_together(jobs: Sequence[Job], retry_failed: bool, turn: Callable[[Job], None]) -> list[Outcome]:
+    """Run jobs in this process as one tensor program, and return how each ended; it raises nothing.
+
+    turn: called with a job before something is done, and may be printed, for it alone. Where the program
+    itself fails, as from lack of memory, both halves go on from their checkpoints, in the end each job alone:
+    so the failure is recorded of the job that causes it. Jobs that have no common program run alone.
+    """
+    if len(jobs) == 1:
+        turn(jobs[0])
+        return [run(jobs[0], retry_failed)]
+
+    def begin(number: int) -> None:
+        turn(jobs[number])
+        sys.argv = ["genreg", *jobs[number].overrides]
+
+    try:
+        with jobs[0].process.entered():
+            for number, job in enumerate(jobs):
+                begin(number)
+                train_needed(job)
+            over = ("done",) if retry_failed else ("done", "failed")
+            return [outcome(end) for end in train_together([job.config for job in jobs], over, begin)]
     except KeyboardInterrupt as error:
-        return Outcome("interrupted", str(error) or "stopped before its first step", 130)
-    except FolderInUseError as error:
-        return Outcome("in use", str(error))
+        return [outcome(error) for _ in jobs]
     except Exception as error:
-        failure = explained(error)
+        from genreg.model.stacked import Unstackable
+
+        size = 1 if isinstance(error, Unstackable) else -(-len(jobs) // 2)
+        log.info("%s jobs go on in groups of %s: %s", len(jobs), size, str(error).partition("\n")[0])
+    parts = (jobs[start : start + size] for start in range(0, len(jobs), size))
+    return [end for part in parts for end in run_together(part, retry_failed, turn)]
+
+
+def outcome(end: Row | BaseException) -> Outcome:
+    """How a job ended, by the summary of its folder or by what was raised, which is reported."""
+    if isinstance(end, FolderInUseError):
+        return Outcome("in use", str(end))
+    if isinstance(end, Exception):
+        failure = explained(end)
         with suppress(OSError):  # a full disk, on which job.log lies
             report(failure)
         return Outcome("broken" if failure.of_machine else "failed", str(failure), failure.exit_code)
-    if summary["status"] == "failed":
-        return Outcome("failed", summary.get("reason", "unknown"), 1, summary)
-    return Outcome("done", summary=summary)
+    if isinstance(end, BaseException):
+        return Outcome("interrupted", str(end) or "stopped before its first step", 130)
+    if end["status"] == "failed":
+        return Outcome("failed", end.get("reason", "unknown"), 1, end)
+    return Outcome("done", summary=end)
 
 
 def train_needed(job: Job) -> None:

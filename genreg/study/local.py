@@ -15,14 +15,14 @@ from importlib import import_module
 from inspect import unwrap
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
 from genreg.errors import explained
 from genreg.parameters import STRICT, Count
-from genreg.study.job import LOST, Job, Outcome, Status, environment, run
+from genreg.study.groups import grouped
+from genreg.study.job import LOST, Job, Outcome, Status, environment, run_together
 from genreg.study.table import Table
 
 LOG = "job.log"  # what a job prints, in its run folder
@@ -36,18 +36,19 @@ class Options:
     workers: Count | Literal["auto"] = "auto"
     threads: Count = 1
     jobs_per_gpu: Count = 1
+    replicas: Count | Literal["auto"] = "auto"
     keep_going: bool = True
     retry_failed: bool = False
 
 
 @plain_dataclass
 class Worker:
-    """A process that takes jobs from `pipe`. job: the number of its job, or None. gpu: the one it sees."""
+    """A process that takes jobs from `pipe`. jobs: the numbers of those it has. gpu: the one it sees."""
 
     process: BaseProcess
     pipe: Connection
     gpu: str | None
-    job: int | None = None
+    jobs: Sequence[int] = ()
 
 
 class Pool:
@@ -55,7 +56,7 @@ class Pool:
 
     def __init__(self, jobs: Sequence[Job], options: Options, table: Table) -> None:
         self.jobs, self.options, self.table = jobs, options, table
-        self.waiting = deque(range(len(jobs)))
+        self.waiting: deque[Sequence[int]] = deque()  # what a worker takes at a time: a group of jobs, or one
         self.deaths = [0] * len(jobs)
         self.outcomes: list[Outcome | None] = [None] * len(jobs)
         self.workers: list[Worker] = []
@@ -69,6 +70,7 @@ class Pool:
         from genreg.run.loop import stop_signals
 
         gpus = slots(self.jobs, self.options)
+        self.waiting.extend(grouped(self.jobs, self.options.replicas, len(gpus)))
         # A fork shares what this process has imported, and starts in milliseconds; but a process that was
         # forked cannot use CUDA where the parent has, and CUDA_VISIBLE_DEVICES is read once.
         context = "spawn" if gpus and uses_cuda(self.jobs) else "fork"
@@ -78,7 +80,7 @@ class Pool:
             with stop_signals() as received, self.table:
                 for gpu in gpus:
                     self._start(gpu, context)
-                while busy := [worker for worker in self.workers if worker.job is not None]:
+                while busy := [worker for worker in self.workers if worker.jobs]:
                     for pipe in wait([worker.pipe for worker in busy], timeout=0.25):
                         self._answer(next(worker for worker in busy if worker.pipe is pipe), context)
                     if received and not self.stopping:
@@ -111,37 +113,38 @@ class Pool:
         self._give(worker)
 
     def _give(self, worker: Worker) -> None:
-        worker.job = None
+        worker.jobs = ()
         if self.waiting and not self.stopping:
-            worker.job = self.waiting.popleft()
-            self.table.started(self.jobs[worker.job])
+            worker.jobs = self.waiting.popleft()
+            for number in worker.jobs:
+                self.table.started(self.jobs[number])
             with suppress(BrokenPipeError, ConnectionResetError):  # it died: its pipe will say so
-                worker.pipe.send(self.jobs[worker.job])
+                worker.pipe.send([self.jobs[number] for number in worker.jobs])
 
     def _answer(self, worker: Worker, context: str) -> None:
-        """Take a worker's answer and give it the next job; or note its death and replace it."""
-        number = worker.job
-        assert number is not None
+        """Take a worker's answer and give it the next jobs; or note its death and replace it."""
         try:
-            outcome = worker.pipe.recv()
+            outcomes = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
-            self._bury(worker, number)
+            worker.process.join()
+            worker.pipe.close()
+            self.workers.remove(worker)
+            for number in reversed(worker.jobs):
+                self._bury(worker, number)
             self._start(worker.gpu, context)
             return
-        self._ended(number, outcome)
+        for number, outcome in zip(worker.jobs, outcomes, strict=True):
+            self._ended(number, outcome)
         self._give(worker)
 
     def _bury(self, worker: Worker, number: int) -> None:
-        """Give a killed worker's job to another worker, unless it has killed several."""
-        worker.process.join()
-        worker.pipe.close()
-        self.workers.remove(worker)
+        """Give a killed worker's job to another worker, alone, unless it has killed several."""
         self.deaths[number] += 1
         if self.stopping:
             self._ended(number, Outcome("interrupted", "stopped before it could save", 130))
         elif self.deaths[number] < DEATHS:
             self.table.put_back(self.jobs[number])
-            self.waiting.appendleft(number)
+            self.waiting.appendleft([number])
         else:
             code = worker.process.exitcode or 0
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
@@ -162,7 +165,7 @@ class Pool:
         """Start nothing more; running jobs save their state and end."""
         self.stopping = True
         for worker in self.workers:
-            if worker.job is not None and worker.process.pid:
+            if worker.jobs and worker.process.pid:
                 with suppress(ProcessLookupError):
                     os.kill(worker.process.pid, signal.SIGTERM)
 
@@ -182,31 +185,34 @@ def work(connection: Connection, launcher: int, threads: int, retry_failed: bool
 
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
-        while os.getppid() == launcher and (job := connection.recv()):
-            connection.send(_logged(job, retry_failed))
+        while os.getppid() == launcher and (jobs := connection.recv()):
+            connection.send(_logged(jobs, retry_failed))
 
 
-def _logged(job: Job, retry_failed: bool) -> Outcome:
-    """Run a job with its output in its folder; a job refused before it wrote anything leaves no folder."""
-    folder = job.folder.path
+def _logged(jobs: Sequence[Job], retry_failed: bool) -> list[Outcome]:
+    """Run jobs with the output of each in its folder; one refused before it wrote anything leaves none."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _print_into(folder / LOG)
+        for job in jobs:
+            job.folder.path.mkdir(parents=True, exist_ok=True)
+            _print_into(job)
     except OSError as error:
         failure = explained(error)
-        return Outcome("broken" if failure.of_machine else "failed", str(failure), failure.exit_code)
-    outcome = run(job, retry_failed)
-    if outcome.exit_code == 2 and set(os.listdir(folder)) == {LOG}:
-        with suppress(OSError):
-            (folder / LOG).unlink()
-            folder.rmdir()
-            folder.parent.rmdir()
-    return outcome
+        status: Status = "broken" if failure.of_machine else "failed"
+        return [Outcome(status, str(failure), failure.exit_code) for _ in jobs]
+    outcomes = run_together(jobs, retry_failed, _print_into)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        folder = job.folder.path
+        if outcome.exit_code == 2 and set(os.listdir(folder)) == {LOG}:
+            with suppress(OSError):
+                (folder / LOG).unlink()
+                folder.rmdir()
+                folder.parent.rmdir()
+    return outcomes
 
 
-def _print_into(path: Path) -> None:
-    """Send all that this process and its libraries print to a file, also without sys.stdout."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+def _print_into(job: Job) -> None:
+    """Send all that this process and its libraries print to a job's log, also without sys.stdout."""
+    descriptor = os.open(job.folder.path / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)

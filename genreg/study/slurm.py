@@ -112,7 +112,7 @@ def _submit(jobs: list[Job], options: Options, records: Path) -> dict[str, str]:
     submitted = executor.map_array(OnNode(options), jobs)
     tasks = {str(job.folder.path): task.job_id for job, task in zip(jobs, submitted, strict=True)}
     array = submitted[0].job_id.partition("_")[0]
-    with write_atomic(records / f"{array}.json") as file:
+    with write_atomic(records / f"{array}.json") as file:  # a second launcher may be reading
         file.write(json.dumps(tasks, indent=2).encode() + b"\n")
     return tasks
 

@@ -41,8 +41,9 @@ def run_stages(
 ) -> None:
     """Run stage after stage, and say what came of it.
 
-    start: runs jobs, of which it is told whether they are all. Runs that another launcher has are waited for
-    where a later stage needs them. dry_run: no further than the first stage that is not over.
+    start: writes sweep.json and runs jobs, of which it is told whether they are all. Runs that another
+    launcher has are waited for where a later stage needs them. dry_run: no further than the first stage that
+    is not over.
     """
     tried: set[Path] = set()
     while True:
@@ -51,14 +52,12 @@ def run_stages(
         if left and not tried and not dry_run:  # with torch, which an answer alone must not cost
             stages.check()
         if not stages.many or (left and dry_run):
-            stages.write(needed=bool(left))
             start(jobs, True)
             return
         quiet = all(job.settings.quiet for job in jobs)
         if left:
             if not quiet:
                 print("; ".join(stages.words(left)), flush=True)
-            stages.write()
             start(left, False)
             tried |= {job.folder.path for job in left if finished(job)}
             if any(not finished(job) for job in left):
@@ -68,7 +67,6 @@ def run_stages(
         if not more:
             for line in () if quiet else conclusions(results):
                 print(line, flush=True)
-            stages.write(needed=False)
             start(jobs, True)
             return
 
@@ -161,13 +159,13 @@ class Stages:
             seeds = max(len(arm.seeds) for arm in part.arms)
             yield f"{part.name}: {f'{seeds} seeds' if seeds else 'tuning'}, {counts[part.name]} runs"
 
-    def write(self, needed: bool = True) -> None:
-        """Write sweep.json. needed: runs are left; else there is an answer where it cannot be written too."""
+    def write(self, jobs: Sequence[Job]) -> None:
+        """Write sweep.json before jobs are run; where all are over, to fail is worth a warning."""
         try:
             if self.writes:
                 record.write(self.study)
         except GenregError as error:
-            if needed:
+            if not all(map(finished, jobs)):
                 raise
             log.warning("sweep.json is not written: %s", error)
 

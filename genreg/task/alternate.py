@@ -1,6 +1,6 @@
 """Two updates a step: one of the labeled loss, one of what reads the unlabeled batch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from genreg.forward.base import Draws
 from genreg.forward.update import backward
 from genreg.optimizer import build_optimizer
-from genreg.regularizer import Regularizer, penalized
+from genreg.regularizer import penalized
 from genreg.task.classify import Classify
 
 Optimizer = Callable[..., torch.optim.Optimizer]
@@ -26,37 +26,37 @@ class Alternate(Classify):
     """
 
     groups = Classify.groups | {"unlabeled_optimizer"}
+    replicas = None
 
     def __init__(
         self, *, unlabeled_optimizer: Optimizer, scheduler: Callable[..., Any] | None = None, **others: Any
     ) -> None:
         super().__init__(scheduler=scheduler, **others)
+        reads = {name: "unlabeled" in method.reads for name, method in self.methods.items()}
+        self.objective, self.apart = (
+            self._objective({name: self.methods[name] for name, one in reads.items() if one is apart})
+            for apart in (False, True)
+        )
         self.unlabeled_optimizer = build_optimizer(
             unlabeled_optimizer, self.parameters, seed=self.seed, stream="unlabeled/perturbation"
         )
         self.trainer.optimizers.append(self.unlabeled_optimizer)
         self.unlabeled_scheduler = scheduler(self.unlabeled_optimizer) if scheduler else None
 
-    def _make_model(self, model: Callable[..., Any], regularizer: Mapping[str, Regularizer]) -> None:
-        super()._make_model(model, regularizer)
-        self.apart = {name: method for name, method in self.methods.items() if "unlabeled" in method.reads}
-        self.together = {name: method for name, method in self.methods.items() if name not in self.apart}
-
     def step(self, step: int) -> dict[str, Tensor]:
         terms = super().step(step)
-        if self.apart:
+        if self.apart.together:
             objective = partial(self.unlabeled_objective, step)
             terms |= self.trainer.update(objective, self.unlabeled_optimizer, self.unlabeled_scheduler)
         return terms
 
     def unlabeled_objective(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of the second update; each method's unweighted penalty, and their sum."""
+        apart, draws = self.apart, Draws(self.seed, step, self.device)
         with self.statistics.frozen():
-            pool = self.clean_pass(
-                self.pool(step), "unlabeled", Draws(self.seed, step, self.device), self.apart
-            )
+            pool = apart.clean_pass(apart.pool(step), "unlabeled", draws, apart.together)
         pool.unlabeled_pass = pool
-        loss, penalties = penalized(torch.zeros((), device=self.device), self.apart, pool, step)
+        loss, penalties = penalized(torch.zeros((), device=self.device), apart.together, pool, step)
         backward(loss, self.parameters)
         return {**penalties, "unlabeled_loss": loss}
 

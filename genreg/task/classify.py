@@ -1,34 +1,34 @@
 """Semi-supervised classification or regression: a loss on labeled items plus the methods under study."""
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genreg import streams
-from genreg.dataset import Batch, Dataset, Kind, corrupted, drawn, mislabeled
+from genreg.dataset import Dataset, Kind, corrupted, drawn, mislabeled
 from genreg.dataset.sampler import sampler
 from genreg.errors import InputError
 from genreg.forward.base import Draws
-from genreg.forward.classifier import ClassifierForward, embedded
-from genreg.forward.update import backward, counts
+from genreg.forward.classifier import ClassifierForward
 from genreg.loss import CrossEntropy, Loss
 from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
-from genreg.regularizer import Regularizer, penalized
+from genreg.regularizer import Regularizer
 from genreg.run.metric import GAP, VALIDATION, Metric
 from genreg.run.task import Task
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
-from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision, with_hook
+from genreg.task.objective import Objective, reads_pool
+from genreg.task.replicas import Replicas, most
+from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
 CPU = torch.device("cpu")
 
@@ -52,6 +52,7 @@ class Classify(Task):
     model: Classifier
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
     suggests = ("regularizer=vat",)
+    replicas: ClassVar[tuple[str, ...] | None] = ()
 
     @checked
     def __init__(
@@ -93,7 +94,18 @@ class Classify(Task):
         )
         self._set_measures(measure or {})
         self._describe()
+        self.objective = self._objective(self.methods)
         self._make_batches(batch_size, unlabeled_batch_size)
+
+    def _objective(self, together: Mapping[str, Regularizer]) -> Objective:
+        """Return the objective with the penalties of these methods."""
+        data = self.dataset
+        return Objective(
+            self.model, self.methods, self.loss, self.statistics, together=together, seed=self.seed,
+            device=self.device,
+            labeled=self.labeled, unlabeled=self.unlabeled, classes=data.classes,
+            vocabulary=len(data.vocabulary or ()), dtype=self.autocast,
+        )  # fmt: skip
 
     def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
         """InputError for what does not fit the data."""
@@ -119,7 +131,8 @@ class Classify(Task):
             data.unlabeled, unlabeled, data.vocabulary, self.seed, "batch/unlabeled"
         )
         x = data.labeled.x[:1]
-        if self.labeled_batch.batch == 1 and len(self.batch(0, Draws(self.seed, 0, self.device)).e) == 1:
+        draws = Draws(self.seed, 0, self.device)
+        if self.labeled_batch.batch == 1 and len(self.objective.batch(0, draws)[0].e) == 1:
             few = "task.batch_size" if labeled == 1 else "dataset.labeled"
             check_normalization(self.model, few, x)
         if self.unlabeled_batch.batch == 1 and reads_pool(self.methods):
@@ -154,8 +167,7 @@ class Classify(Task):
         made: Classifier = fitting(model, self.dataset)
         self.checksums = {**self.checksums, **made.checksums}
         self.model = made.to(self.device)
-        self.methods = self.together = attach(regularizer, self.model)
-        self.mixing, self.weighing = (with_hook(self.methods, hook) for hook in ("batch", "losses"))
+        self.methods = attach(regularizer, self.model)
         self.statistics = RunningStatistics(self.model)
         self.parameters = trainable(self.model)
 
@@ -180,73 +192,30 @@ class Classify(Task):
         kinds = [kind for kind, strength in (corruption or {}).items() if strength]
         return reported(loss or CrossEntropy(), measure or {}, kinds)
 
+    @classmethod
+    def program(cls, tasks: Sequence[Self]) -> Replicas:
+        return Replicas(tasks)
+
+    def share(self, other: Self) -> int:
+        self.dataset = self.dataset.sharing(other.dataset)
+        return most(self.parameters)
+
     def step(self, step: int) -> dict[str, Tensor]:
         """Make update `step` (from 0); returns the objective and its unweighted terms, on the device."""
-        return self.trainer.update(partial(self.objective, step))
-
-    def objective(self, step: int) -> dict[str, Tensor]:
-        """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum."""
-        forward = self.forward(step)
-        labeled = self.labeled_loss(forward)
-        loss, penalties = penalized(labeled, self.together, forward, step)
-        backward(loss, self.parameters)
-        return {self.loss.name: labeled, **penalties, "loss": loss}
-
-    def labeled_loss(self, forward: ClassifierForward) -> Tensor:
-        """The mean loss of the labeled batch, as far as methods leave it."""
-        if not self.weighing:
-            return self.loss(forward.logits, forward.batch, "mean")
-        losses = self.loss(forward.logits, forward.batch)
-        for name, method in self.weighing.items():
-            losses = method.losses(forward.of(name), losses)
-        return losses.mean()
+        return self.trainer.update(partial(self.objective.gradients, step))
 
     def forward(self, step: int) -> ClassifierForward:
-        """The clean passes of one update, over batches and with masks that depend on `step` and seed only.
+        """The clean passes of update `step`, as its methods see them."""
+        return self.objective.forward(step)
 
-        Running statistics move by both batches in proportion to their sizes.
-        """
-        draws, moves = Draws(self.seed, step, self.device), counts()
-        batch = self.batch(step, draws)
-        pool = self.pool(step) if reads_pool(self.together) else None
-        if pool and moves:
-            self.statistics.begin()
-        with nullcontext() if moves else self.statistics.frozen():
-            labeled = self.clean_pass(batch, "labeled", draws)
-        if pool:
-            share = len(pool.e) / (self.labeled_batch.batch + len(pool.e))
-            with self.statistics.second(share) if moves else self.statistics.frozen():
-                labeled.unlabeled_pass = self.clean_pass(pool, "unlabeled", draws, self.together)
-        return labeled
+    def labeled(self, step: int) -> tuple[Tensor, Tensor]:
+        """The inputs and targets of the labeled batch of update `step`."""
+        data = self.dataset.labeled
+        return self.labeled_batch.take(data.x, step), data.y.index_select(0, self.labeled_batch(step))
 
-    def clean_pass(
-        self, batch: Batch, name: str, draws: Draws, methods: Mapping[str, Regularizer] | None = None
-    ) -> ClassifierForward:
-        """The pass over a batch; methods: those of which one must ask for gradients through its logits."""
-        gradient = methods is None or any(method.trains_unlabeled for method in methods.values())
-        masks = streams.derive(self.seed, f"dropout/{name}", draws.step)
-        return ClassifierForward(
-            self.model, batch, draws=draws, masks=masks, loss=self.loss, statistics=self.statistics,
-            gradient=gradient, dtype=self.autocast,
-        )  # fmt: skip
-
-    def batch(self, step: int, draws: Draws) -> Batch:
-        """The labeled batch of an update, embedded, as methods change it."""
-        labeled = self.dataset.labeled
-        x, y = self.labeled_batch.take(labeled.x, step), labeled.y.index_select(0, self.labeled_batch(step))
-        batch = self._embedded(x, y)
-        for name, method in self.mixing.items():
-            batch = method.batch(batch, draws[name])
-        return batch
-
-    def pool(self, step: int) -> Batch:
-        """The unlabeled batch of an update, embedded."""
-        x = self.unlabeled_batch.take(self.dataset.unlabeled, step)
-        return self._embedded(x, x.new_empty(0))
-
-    def _embedded(self, x: Tensor, y: Tensor) -> Batch:
-        data = self.dataset
-        return embedded(self.model, x, y, data.classes, len(data.vocabulary or ()))
+    def unlabeled(self, step: int) -> Tensor:
+        """The inputs of the unlabeled batch of update `step`."""
+        return self.unlabeled_batch.take(self.dataset.unlabeled, step)
 
     def evaluate(self) -> dict[str, float]:
         """The row of `evaluation.evaluate`, of the weights that are judged."""
@@ -270,8 +239,3 @@ class Classify(Task):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.trainer.load_state_dict(state)
         load(self.methods, state["methods"], self.device)
-
-
-def reads_pool(methods: Mapping[str, Regularizer]) -> bool:
-    """True if one of them reads the unlabeled batch."""
-    return any("unlabeled" in method.reads for method in methods.values())

@@ -1,0 +1,124 @@
+"""The objective of an update of a classifier: a loss on labeled items and the penalties of the methods."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+
+from genreg import streams
+from genreg.dataset import Batch
+from genreg.forward.base import Draws
+from genreg.forward.classifier import ClassifierForward, embedded
+from genreg.forward.update import backward, counts
+from genreg.loss import Loss
+from genreg.model import Classifier
+from genreg.model.statistics import RunningStatistics
+from genreg.optimizer import trainable
+from genreg.regularizer import Regularizer, penalized
+from genreg.streams import Seed
+from genreg.task.trainer import with_hook
+
+
+class Objective:
+    """Makes the passes, the terms and the gradients of an update: of one run, or of replicas as one program.
+
+    methods: whose hooks act on the labeled batch. together: those whose penalties are minimized here. seed:
+    of replicas, that of each. labeled, unlabeled: the inputs and targets, and the inputs, of the batch of an
+    update; of replicas, the items of each after those of the one before. classes, vocabulary: of the data.
+    dtype: of autocast, or None.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        methods: Mapping[str, Regularizer],
+        loss: Loss,
+        statistics: RunningStatistics,
+        *,
+        together: Mapping[str, Regularizer],
+        seed: Seed,
+        device: torch.device,
+        labeled: Callable[[int], tuple[Tensor, Tensor]],
+        unlabeled: Callable[[int], Tensor],
+        classes: int,
+        vocabulary: int = 0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        self.model, self.together, self.loss, self.statistics = model, together, loss, statistics
+        self.mixing, self.weighing = (with_hook(dict(methods), hook) for hook in ("batch", "losses"))
+        self.seed, self.device, self.dtype = seed, device, dtype
+        self.replicas = 1 if isinstance(seed, int) else len(seed)
+        self.labeled, self.unlabeled = labeled, unlabeled
+        self.classes, self.vocabulary = classes, vocabulary
+        self.parameters = trainable(model)
+
+    def gradients(self, step: int) -> dict[str, Tensor]:
+        """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum.
+
+        Each is a scalar; of replicas, (R,).
+        """
+        forward = self.forward(step)
+        labeled = self.labeled_loss(forward)
+        loss, penalties = penalized(labeled, self.together, forward, step)
+        backward(loss, self.parameters)
+        return {self.loss.name: labeled, **penalties, "loss": loss}
+
+    def labeled_loss(self, forward: ClassifierForward) -> Tensor:
+        """The mean loss of the labeled batch, as far as methods leave it."""
+        if not self.weighing:
+            return self.loss(forward.logits, forward.batch, "mean")
+        losses = self.loss(forward.logits, forward.batch)
+        for name, method in self.weighing.items():
+            losses = method.losses(forward.of(name), losses)
+        return forward.mean(losses)
+
+    def forward(self, step: int) -> ClassifierForward:
+        """The clean passes of one update, over batches and with masks that depend on `step` and seed only.
+
+        Running statistics move by both batches in proportion to their sizes.
+        """
+        draws, moves = Draws(self.seed, step, self.device), counts()
+        batch, shown = self.batch(step, draws)
+        pool = self.pool(step) if reads_pool(self.together) else None
+        if pool and moves:
+            self.statistics.begin()
+        with nullcontext() if moves else self.statistics.frozen():
+            labeled = self.clean_pass(batch, "labeled", draws)
+        if pool:
+            share = len(pool.e) / (shown + len(pool.e))
+            with self.statistics.second(share) if moves else self.statistics.frozen():
+                labeled.unlabeled_pass = self.clean_pass(pool, "unlabeled", draws, self.together)
+        return labeled
+
+    def clean_pass(
+        self, batch: Batch, name: str, draws: Draws, methods: Mapping[str, Regularizer] | None = None
+    ) -> ClassifierForward:
+        """The pass over a batch; methods: those of which one must ask for gradients through its logits."""
+        gradient = methods is None or any(method.trains_unlabeled for method in methods.values())
+        masks = streams.derived(self.seed, f"dropout/{name}", draws.step)
+        return ClassifierForward(
+            self.model, batch, draws=draws, masks=masks, loss=self.loss, statistics=self.statistics,
+            gradient=gradient, dtype=self.dtype,
+        )  # fmt: skip
+
+    def batch(self, step: int, draws: Draws) -> tuple[Batch, int]:
+        """The labeled batch of an update, embedded, as methods change it; and how many items were drawn."""
+        x, y = self.labeled(step)
+        batch = self._embedded(x, y)
+        for name, method in self.mixing.items():
+            batch = method.batch(batch, draws[name])
+        return batch, len(x)
+
+    def pool(self, step: int) -> Batch:
+        """The unlabeled batch of an update, embedded."""
+        x = self.unlabeled(step)
+        return self._embedded(x, x.new_empty(0))
+
+    def _embedded(self, x: Tensor, y: Tensor) -> Batch:
+        return embedded(self.model, x, y, self.classes, self.vocabulary, self.replicas)
+
+
+def reads_pool(methods: Mapping[str, Regularizer]) -> bool:
+    """True if one of them reads the unlabeled batch."""
+    return any("unlabeled" in method.reads for method in methods.values())

@@ -1,0 +1,106 @@
+"""Runs that differ in their seed and in some numbers, trained as one tensor program."""
+
+import copy
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genreg.dataset.sampler import Samplers
+from genreg.forward.update import update
+from genreg.model.stacked import part, stack
+from genreg.model.statistics import RunningStatistics
+from genreg.optimizer.joint import Joint
+from genreg.regularizer import Regularizer
+from genreg.task.objective import Objective
+
+LARGEST = 5_000_000
+"""Parameters of a stacked model; beyond, the gain over single runs falls (scripts/benchmark_replicas.py)."""
+
+
+def most(parameters: Sequence[Tensor]) -> int:
+    """The number of runs of a program, of models with these parameters."""
+    return max(1, LARGEST // sum(p.numel() for p in parameters))
+
+
+class Replicas:
+    """R tasks of one kind whose updates are made together; all else each does for itself.
+
+    The parameters of each task's model are views of a stacked model's, so that it is evaluated, saved and
+    loaded as if it were alone. A step shows that model the batches of all, R x B items, with each replica's
+    draws and masks from its own seed, and minimizes the sum of their losses. On the CPU each replica's terms
+    and weights are those of its run alone, to the last bit.
+
+    tasks: each a `Classify` at the same step; they may differ in what their classes declare (`replicas`).
+    """
+
+    def __init__(self, tasks: Sequence[Any]) -> None:
+        first, self.tasks = tasks[0], tasks
+        model = stack([task.model for task in tasks])
+        self.statistics = RunningStatistics(model)
+        self.objective = Objective(
+            model,
+            methods := {name: _merged([task.methods[name] for task in tasks]) for name in first.methods},
+            first.loss,
+            self.statistics,
+            together=methods,
+            seed=tuple(task.seed for task in tasks),
+            device=first.device,
+            labeled=self.labeled,
+            unlabeled=self.unlabeled,
+            classes=first.dataset.classes,
+        )
+        self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
+        self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
+        self.pools = _shared([task.dataset.unlabeled for task in tasks])
+        self.optimizer = Joint([task.optimizer for task in tasks], self.objective.parameters)
+
+    def step(self, step: int) -> list[dict[str, Tensor]]:
+        """Make update `step` of all; the terms of each, as its own task would return them."""
+        terms = update(self.optimizer, partial(self.objective.gradients, step))
+        self.statistics.settle()
+        for task in self.tasks:
+            if task.scheduler:
+                task.scheduler.step()
+        columns = (term.detach().unbind() for term in terms.values())
+        return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def release(self) -> None:
+        self.optimizer.release()
+        for task in self.tasks:
+            part(task.model)
+
+    def labeled(self, step: int) -> tuple[Tensor, Tensor]:
+        """The inputs and targets of the labeled batches of all."""
+        chosen = self.labeled_batches(step).unbind()
+        known = [task.dataset.labeled for task in self.tasks]
+        x = [split.x.index_select(0, rows) for split, rows in zip(known, chosen, strict=True)]
+        y = [split.y.index_select(0, rows) for split, rows in zip(known, chosen, strict=True)]
+        return torch.cat(x), torch.cat(y)
+
+    def unlabeled(self, step: int) -> Tensor:
+        """The inputs of the unlabeled batches of all."""
+        chosen = self.unlabeled_batches(step)
+        if len(self.pools) == 1:
+            return self.pools[0].index_select(0, chosen.flatten())
+        return torch.cat([x.index_select(0, rows) for x, rows in zip(self.pools, chosen, strict=True)])
+
+
+def _shared(pools: Sequence[Tensor]) -> list[Tensor]:
+    """One pool where all are equal, else those of all."""
+    return [pools[0]] if all(torch.equal(pools[0], pool) for pool in pools[1:]) else list(pools)
+
+
+def _merged(methods: Sequence[Regularizer]) -> Regularizer:
+    """One method of those of all replicas; where their numbers differ it has (R,) of them, in float64.
+
+    A method makes them factors of what it computes, rounded there as a plain number is.
+    """
+    merged = copy.copy(methods[0])
+    for name in merged.replicas or ():
+        values = [getattr(method, name) for method in methods]
+        if any(value != values[0] for value in values):
+            setattr(merged, name, torch.tensor(values, dtype=torch.float64, device="cpu"))
+    return merged
