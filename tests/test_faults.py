@@ -18,6 +18,7 @@ from faults import EVERY, KINDS, Say, content, full, parts, points, strike
 from faults import said as said
 from PIL import Image
 from synthetic import write_run, write_sweep
+from test_replicas import ARMS, jobs, left_by, together
 
 from genreg.cli import compose
 from genreg.cli.jobs import Composer
@@ -85,6 +86,23 @@ def test_a_run(run_job: Job, monkeypatch: pytest.MonkeyPatch, said: Say, kind: s
         assert run(run_job).status == "done", struck.struck
         said()
         assert content(root, NOT_THE_SAME) == whole, struck.struck
+        assert not parts(root)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("kind", "every"), [("EIO", 17), ("kill", 41), ("ENOSPC", 41)])
+def test_a_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, every: int) -> None:
+    """Runs trained as one program: what happens to one does not happen to the others."""
+    root, made = tmp_path / "runs", jobs(tmp_path / "runs", *ARMS)
+    _, faults = strike(monkeypatch, root, "EIO", 0, lambda: together(made))
+    whole = left_by(root)
+    for at in points(faults.count, every, kind):
+        shutil.rmtree(root)
+        ends, struck = strike(monkeypatch, root, kind, at, lambda: together(made))
+        assert kind != "EIO" or sorted(ends)[1:] == ["done"] * 3, (struck.struck, ends)
+        read_whole(root)
+        assert together(made) == ["done"] * 4, struck.struck
+        assert left_by(root) == whole, struck.struck
         assert not parts(root)
 
 
