@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from genreg.errors import explained
+from genreg.errors import unwritable
 from genreg.parameters import STRICT, Count
 from genreg.study.groups import grouped
 from genreg.study.job import LOST, Job, Outcome, Status, environment, run_together
@@ -196,7 +196,7 @@ def _logged(jobs: Sequence[Job], retry_failed: bool) -> list[Outcome]:
             job.folder.path.mkdir(parents=True, exist_ok=True)
             _print_into(job)
     except OSError as error:
-        failure = explained(error)
+        failure = unwritable("output_dir", error)
         status: Status = "broken" if failure.of_machine else "failed"
         return [Outcome(status, str(failure), failure.exit_code) for _ in jobs]
     outcomes = run_together(jobs, retry_failed, _print_into)
