@@ -4,7 +4,7 @@ import sys
 
 from genreg.cli import completion, verbs
 from genreg.cli import help as help_page
-from genreg.errors import GenregError, Interrupted, report
+from genreg.errors import GenregError, Interrupted, explained, report
 
 
 def main() -> None:
@@ -20,6 +20,10 @@ def main() -> None:
     except GenregError as error:
         report(error)
         sys.exit(error.exit_code)
+    except Exception as error:
+        failure = explained(error)
+        report(failure)
+        sys.exit(failure.exit_code)
     except KeyboardInterrupt as error:
         print(f"genreg: {str(error) or 'interrupted'}", file=sys.stderr)
         sys.exit(Interrupted.exit_code)

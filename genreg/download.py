@@ -1,23 +1,23 @@
-"""Files from elsewhere: where they lie, how they are downloaded, their sha256; and any file written whole."""
+"""Files from elsewhere: where they lie, how they are downloaded, their sha256."""
 
 import hashlib
 import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import get_ident
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from genreg.errors import GenregError, InputError, nearest
+from genreg.errors import FAILING, GenregError, InputError, nearest, unwritable
+from genreg.files import beside, clear, read_bytes
+from genreg.files import write_atomic as write_atomic
 
 ATTEMPTS = 3
 NO_DOWNLOAD = "no download"
 NOTHING = "nothing to fetch"
 MD5 = "md5:"
-UNFINISHED = ".unfinished"  # how the name of a file ends that is being written
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ def fetch(source: Source, data_dir: Path, url: str | None = None) -> list[Path]:
     raises InputError if damaged. Raises GenregError when a download fails three times.
     """
     paths = [data_dir / source.name / file for file in source.files]
+    clear(data_dir / source.name)
     for path, digest in zip(paths, source.files.values(), strict=True):
         if path.exists():
             verify(path, digest)
@@ -136,41 +137,35 @@ def fetch(source: Source, data_dir: Path, url: str | None = None) -> list[Path]:
 
 
 def _download(url: str, path: Path, digest: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
+            part.mkdir()
+            _pull(url, part / path.name, digest)
+            (part / path.name).replace(path)
+    except OSError as error:
+        raise unwritable("data_dir", error) from error
+
+
+def _pull(url: str, path: Path, digest: str) -> None:
+    """Download one file; InputError for no address, GenregError where it cannot be had or is another."""
     import pooch
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         puller = pooch.create(path.parent, base_url="", registry={path.name: digest},
                               urls={path.name: url}, retry_if_failed=ATTEMPTS - 1)  # fmt: skip
         pooch.get_logger().setLevel("WARNING")
         puller.fetch(path.name, progressbar=True)
+    except OSError as error:  # those of requests are OSErrors too
+        if error.errno in FAILING:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise GenregError(f"cannot download {url}: {reason[:120]}\n  put {path.name} into {path.parents[1]} "
+                          "by hand, or name a folder that has it in GENREG_DATA") from error  # fmt: skip
     except ValueError as error:
         if "hash" not in str(error):
-            raise
+            raise InputError("--url", "an address, such as https://...", url) from error
         raise GenregError(f"{url}: what was downloaded does not have {named(digest)}; try again") from error
-    except OSError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise GenregError(f"cannot download {url}: {reason[:120]}\n  put {path.name} into {path.parent} "
-                          "by hand, or name a folder that has it in GENREG_DATA") from error  # fmt: skip
-
-
-@contextmanager
-def write_atomic(path: Path, durable: bool = False) -> Iterator[IO[bytes]]:
-    """Write a temporary file beside `path`, then rename it: `path` is never half written.
-
-    durable: nor is it after a loss of power, which costs some milliseconds of waiting for the disk.
-    """
-    # Each writer has a file of its own: two that shared one would write into what the first has renamed.
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}{UNFINISHED}")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-            if durable:  # before the rename, which a file system may put on the disk before the bytes
-                file.flush()
-                os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 SETTLED = 2.0  # seconds: what was touched later may change once more within one tick of a file system's clock
@@ -218,7 +213,7 @@ def encoder_folder(name: str) -> Path | None:
 def recall(what: str, path: Path) -> str | None:
     """The digest that `keep` was given, if nothing at `path` looks otherwise since; else None."""
     try:
-        known = json.loads(_place(what, path).read_bytes())
+        known = json.loads(read_bytes(_place(what, path)))
         return str(known["digest"]) if known["stamp"] == stamp(path).digest else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

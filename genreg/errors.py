@@ -3,16 +3,21 @@
 import difflib
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
 
 
 class GenregError(Exception):
-    """A message for the user; `exit_code` is the process's answer to the shell."""
+    """A message for the user; `exit_code` is the process's answer to the shell.
+
+    of_machine: the machine failed, not what ran on it, and the same may go well at the next start.
+    """
 
     exit_code = 1
     reported = False
+    of_machine = False
 
 
 class InputError(GenregError):
@@ -34,11 +39,19 @@ class DivergedError(GenregError):
         super().__init__(f"diverged: {term} is {value} at step {step}; try a smaller optimizer.lr or weight")
 
 
+class MachineError(GenregError):
+    """A disk that is full or fails, no memory, a dead process: the run is recorded as broken."""
+
+    of_machine = True
+
+
 class DeviceMemoryError(GenregError):
-    """The device has too little memory for a step; the run is recorded as failed.
+    """The device has too little memory for a step; the run is recorded as broken.
 
     step: the last one that was made. sizes: what the memory of a step grows with, by key.
     """
+
+    of_machine = True
 
     def __init__(self, device: object, step: int, sizes: Mapping[str, int]) -> None:
         given = "".join(f" {key}={size}," for key, size in sizes.items())
@@ -69,11 +82,58 @@ def explained(error: Exception) -> GenregError:
     )
     if isinstance(error, OSError) and unusable and error.filename:
         found: GenregError = InputError(str(error.filename), "a folder that can be written", error.strerror)
+    elif of_machine(error):
+        found = MachineError(cause(error))
     else:
         first = (str(error) or "no message").splitlines()[0]
         found = GenregError(f"{type(error).__name__}: {first}\n  GENREG_DEBUG=1 shows the traceback")
     found.__cause__ = error
     return found
+
+
+MEMORY = ("out of memory", "allocate memory", "not enough memory", "ALLOC_FAILED")
+"""Words of torch's RuntimeError where there is no memory, on the CPU too."""
+
+
+def of_memory(error: BaseException) -> bool:
+    """True where memory was short, of the processor or of a device."""
+    words = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or any(word in words for word in MEMORY)
+
+
+def of_machine(error: BaseException) -> bool:
+    """True for a failure of files, memory or a device, which says nothing of a method."""
+    if isinstance(error, GenregError):
+        return error.of_machine
+    return isinstance(error, OSError) or of_memory(error)
+
+
+RECORDED = re.compile(
+    rf"\[Errno \d+\] |MemoryError$|Unable to allocate |its worker was ended by SIG|.*({'|'.join(MEMORY)})"
+)
+
+
+def was_of_machine(reason: object) -> bool:
+    """True for the reason of a run that an earlier version recorded as failed, where the machine had."""
+    return isinstance(reason, str) and RECORDED.match(reason) is not None
+
+
+def cause(error: BaseException) -> str:
+    """The place and the cause of an error in one line: `x/summary.json: No space left on device`."""
+    first = (str(error) or type(error).__name__).splitlines()[0]
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    return first
+
+
+FAILING = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+
+
+def unwritable(key: str, error: OSError, expected: str = "a folder that can be written") -> GenregError:
+    """The error of a place that was typed under `key`: InputError, unless the machine fails there."""
+    if error.errno in FAILING:
+        return MachineError(cause(error))
+    return InputError(key, expected, cause(error))
 
 
 def report(error: GenregError) -> None:

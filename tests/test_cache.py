@@ -172,7 +172,9 @@ def test_a_folder_that_cannot_be_written(
 def test_a_full_disk(
     where: str, folder: Path, told: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    owner, name = {"savez": (np, "savez"), "digest": (Path, "write_text"), "rename": (Path, "replace")}[where]
+    owner, name = {"savez": (np, "savez"), "digest": (cache, "digest_beside"), "rename": (Path, "replace")}[
+        where
+    ]
     with monkeypatch.context() as full:
         full.setattr(owner, name, refuse(errno.ENOSPC))
         assert equal(kept(), MADE)

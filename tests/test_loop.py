@@ -108,15 +108,15 @@ def test_a_term_that_is_not_finite_is_named_with_its_step(tmp_path: Path, step: 
 
 def test_an_error_is_recorded_and_raised(tmp_path: Path) -> None:
     def fail() -> None:
-        raise RuntimeError("out of memory\nwith details")
+        raise RuntimeError("shapes differ\nwith details")
 
     with pytest.raises(RuntimeError):
         run(tmp_path, Counter({7: fail}))
     summary = RunFolder(tmp_path).summary()
-    assert (summary["status"], summary["reason"]) == ("failed", "out of memory")
+    assert (summary["status"], summary["reason"]) == ("failed", "shapes differ")
 
 
-def test_a_device_without_memory_fails_the_run_with_a_remedy(tmp_path: Path) -> None:
+def test_a_device_without_memory_breaks_the_run_with_a_remedy(tmp_path: Path) -> None:
     def fail() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nwith details")
 
@@ -128,7 +128,7 @@ def test_a_device_without_memory_fails_the_run_with_a_remedy(tmp_path: Path) -> 
         run(tmp_path, task)
     assert raised.value.exit_code == 1
     summary = RunFolder(tmp_path).summary()
-    assert (summary["status"], summary["reason"]) == ("failed", line)
+    assert (summary["status"], summary["reason"]) == ("broken", line)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

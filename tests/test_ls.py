@@ -135,7 +135,7 @@ def test_a_metric_that_is_not_shown_anyway_has_a_column(genreg: Genreg, outputs:
     assert [row["test/loss"] for row in others] == [None] * 3
     assert "test/loss" in genreg("ls", "--sort", "test/loss").out
     header = genreg("ls", "--sort", "test/loss", "--format", "csv").out.splitlines()[0]
-    assert header.endswith("code,touched,test/loss")
+    assert header.endswith("code,touched,broken,test/loss")
 
 
 @pytest.mark.parametrize(

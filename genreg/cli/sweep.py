@@ -24,7 +24,7 @@ from genreg.cli.jobs import Composer
 from genreg.errors import InputError
 from genreg.study import file as sweep_file
 from genreg.study.batch import SweepFailedError
-from genreg.study.job import Job, group, key, merged, of_hydra, value
+from genreg.study.job import LOST, Job, finished, group, key, merged, of_hydra, value
 from genreg.study.model import Part
 from genreg.study.stages import Stages, run_stages
 from genreg.study.until import DECIDED
@@ -133,12 +133,15 @@ def _run_file(stages: Stages, master: DictConfig, about: list[str], dry_run: boo
     def start(jobs: list[Job], whole: bool) -> None:
         agree(jobs, master, about)
         launcher = launcher_of(master)
-        stages.write()  # behind all that refuses the sweep, before the first run
+        stages.write(jobs)  # behind all that refuses the sweep, before the first run
         try:
             launch(jobs, launcher, master, dry_run, again, whole)
         except SweepFailedError as error:
-            bad_input = any(outcome and outcome.exit_code == 2 for outcome in error.outcomes)
-            if whole or bad_input or not keeps_going(master):
+            found = zip(jobs, error.outcomes, strict=True)
+            lost = [(job, outcome) for job, outcome in found if outcome and outcome.status in LOST]
+            # the next stage goes on with failed runs, which are results: not with broken ones, or bad input
+            without = any(outcome.exit_code == 2 or not finished(job) for job, outcome in lost)
+            if whole or without or not keeps_going(master):
                 raise
 
     run_stages(stages, start, retries(master), again, dry_run)

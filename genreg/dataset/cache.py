@@ -9,6 +9,7 @@ import numpy as np
 from filelock import FileLock
 
 from genreg import download
+from genreg.files import write_atomic
 
 log = logging.getLogger("genreg")
 
@@ -69,10 +70,12 @@ def read(path: Path) -> tuple[Arrays | None, str]:
 def written(path: Path, arrays: Arrays) -> str:
     """Write the file and its digest; returns the reason if it could not be written, else an empty text."""
     try:
-        with download.write_atomic(path, durable=True) as file:
+        with write_atomic(path, durable=True) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
             file.flush()
-            digest_beside(path).write_text(download.sha256(Path(file.name)))
+            digest = download.sha256(Path(file.name))
+            with write_atomic(digest_beside(path), durable=True) as beside:
+                beside.write(digest.encode())
     except OSError as error:
         return _not_kept(path, error)
     return ""

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from genreg.errors import InputError, nearest
+from genreg.errors import GenregError, InputError, nearest, unwritable
+from genreg.files import write_atomic
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import PartResult
 from genreg.report.output.claims import judge
@@ -45,10 +46,15 @@ def report(
     from genreg.report.page import page
 
     path = output or folders[0] / "report.html"
-    _write(page(results, path.parent), path)
     if form is None:
         show(results)
-    print(f"page: {path}")
+    try:
+        _write(page(results, path.parent), path)
+        print(f"page: {path}")
+    except GenregError as error:
+        if form or output:
+            raise
+        print(f"no page: {error}", file=sys.stderr)  # the tables above are an answer
 
 
 def _format(form: str | None, output: Path | None) -> str | None:
@@ -84,6 +90,7 @@ def _write(text: str, output: Path | None) -> None:
         sys.stdout.write(text)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        with write_atomic(output) as file:
+            file.write(text.encode())
     except OSError as error:
-        raise InputError("--output", "a file that can be written", str(error)) from error
+        raise unwritable("--output", error, "a file that can be written") from error

@@ -29,7 +29,7 @@ def evaluate(part: Part) -> PartResult:
     if metric.chooses and metric.better:  # ranking arms is what it is for
         sign = -1 if metric.better == "max" else 1
         # a failure is the worst value
-        arms.sort(key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean))
+        arms.sort(key=lambda a: (bool(a.apart), math.isnan(a.mean), a.failed, sign * a.mean))
     result.notes += notes(result, base)
     return result
 
@@ -71,9 +71,10 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
     """Fill in every comparison with the baseline; Holm over those of the part."""
     part = result.part
     others = [arm for arm in result.arms if arm is not base]
+    base.apart = _apart(base, base)
     timed = part.metric in (STEPS, SECONDS)
     for arm in others:
-        arm.apart = arm.arm.data.differs(base.arm.data)
+        arm.apart = _apart(arm, base)
         if not arm.apart:
             arm.comparison = compare_arms(
                 arm.outcomes, base.outcomes, result.metric.better, timed, result.rule
@@ -85,6 +86,16 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
     for arm in others:
         goes_on = bool(part.looks and part.planned)
         arm.verdict = "not judged" if arm.apart else verdict(arm.comparison, result.metric.better, goes_on)
+
+
+def _apart(arm: ArmResult, base: ArmResult) -> str:
+    """The reason not to compare an arm with the baseline; empty if there is none."""
+    if arm.arm.data.differs(base.arm.data):
+        return "other data than the baseline's: not compared"
+    for one, whose in ((arm, "its"), (base, "the baseline's")):
+        if one.tuning and one.tuning.broken:
+            return f"a trial of {whose} tuning is broken: not compared"
+    return ""
 
 
 def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:

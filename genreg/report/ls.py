@@ -161,6 +161,7 @@ COLUMNS = [
     Column("code", lambda line: line.code, "code", last=True),
     Column("touched", lambda line: line.touched and line.touched.isoformat(timespec="seconds"), "touched",
            lambda line: _age(line.touched), last=True),
+    Column("broken", lambda line: line.arm.broken or None, "broken", last=True),
 ]  # fmt: skip
 """The order is that of CSV and JSON, which others read: a new one goes to the end."""
 

@@ -14,6 +14,7 @@ from genreg.report.evaluate import evaluate
 from genreg.report.judge import FEWEST
 from genreg.report.judge.result import PartResult
 from genreg.report.judge.statistics import LEVEL, POWER, level_at, power
+from genreg.report.output.notes import run_notes
 from genreg.report.output.numbers import number, terminal
 from genreg.report.read.find import read_parts
 
@@ -31,6 +32,8 @@ def plan(folder: Path, difference: float) -> None:
         raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
                          str(folder))  # fmt: skip
     _show(rows, difference)
+    for note in (note for result in results for arm in result.arms for note in run_notes(arm)):
+        print(f"left out: {note}")
 
 
 MOST = 10_000  # seeds, beyond which nobody waits

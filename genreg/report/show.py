@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreg.errors import InputError
+from genreg.errors import InputError, cause
+from genreg.files import MISSING, read_bytes
 from genreg.run.folder import Row, is_run, printable
 from genreg.run.read import Run, read_run
 
@@ -75,9 +76,9 @@ def _last_row(run: Run) -> Row:
 
 def _indented(path: Path) -> str:
     try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return f"  no {path.name}"
+        lines = read_bytes(path).decode(errors="replace").splitlines()
+    except OSError as error:
+        return f"  no {path.name}" if isinstance(error, MISSING) else f"  {cause(error)}"
     return "\n".join(f"  {printable(line)}" for line in lines)
 
 

@@ -5,6 +5,7 @@ import io
 import logging
 import pickle
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genreg.download import write_atomic
 from genreg.errors import InputError
+from genreg.files import read_bytes, write_atomic
 from genreg.run.folder import RunFolder
 from genreg.run.task import Task
 
@@ -46,14 +47,13 @@ def resume(task: Task, folder: RunFolder) -> dict[str, Any]:
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write `state` as folder/checkpoint-<step>-<sha256>.pt, whole or not at all; keep the two newest."""
-    buffer = io.BytesIO()  # in memory first: the name of the file holds the hash of its bytes
-    torch.save(_alone(state), buffer)
-    payload = buffer.getbuffer()
+    payload = _saved(_alone(state))  # in memory first: the name of the file holds the hash of its bytes
     digest = hashlib.sha256(payload).hexdigest()[:16]
     with write_atomic(folder / f"checkpoint-{step:09d}-{digest}.pt", durable=True) as file:
         file.write(payload)
-    for path in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
-        path.unlink()
+    with suppress(OSError):  # one too many does no harm
+        for path in sorted(folder.glob("checkpoint-*.pt"))[:-KEPT]:
+            path.unlink()
 
 
 def _alone(value: Any) -> Any:
@@ -67,8 +67,9 @@ def _alone(value: Any) -> Any:
 
 def save_weights(folder: Path, name: str, weights: dict[str, Tensor]) -> None:
     """Save tensors on the CPU as folder/name, for `torch.load(path, weights_only=True)`."""
+    payload = _saved({key: weight.cpu() for key, weight in weights.items()})
     with write_atomic(folder / name, durable=True) as file:
-        torch.save({key: weight.cpu() for key, weight in weights.items()}, file)
+        file.write(payload)
 
 
 def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
@@ -78,10 +79,17 @@ def save_arrays(folder: Path, name: str, arrays: dict[str, Tensor]) -> None:
         np.savez_compressed(file, **named)
 
 
+def _saved(value: Any) -> memoryview:
+    """The bytes that torch.save writes: into a file, an error of it is a RuntimeError without a cause."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getbuffer()
+
+
 def valid(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Each checkpoint whose bytes have the hash in its name, newest first, on the CPU; others are deleted."""
     for path in sorted(folder.glob("checkpoint-*.pt"), reverse=True):
-        payload = path.read_bytes()
+        payload = read_bytes(path)
         if hashlib.sha256(payload).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
             try:
                 state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)

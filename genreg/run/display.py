@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from genreg.files import write_atomic
 from genreg.run.folder import Row
 from genreg.run.metric import GAP, metric_of
 
@@ -161,4 +162,5 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
         axes.set_ylabel(shown.unit)  # the same of all lines: a panel is one metric
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    figure.savefig(path, dpi=120)
+    with write_atomic(path) as file:
+        figure.savefig(file, dpi=120, format="png")

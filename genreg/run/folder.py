@@ -5,8 +5,8 @@ metrics.jsonl      one row a line, {"step": ..., name: value}; the same bytes ho
 timing.jsonl       {"step": ..., "seconds": ...} at the same steps: what the machine took
 environment.json   versions, device, commit, sha256 of the code and data of every start; what was read of data
                    of one's own
-summary.json       status (running, interrupted, failed, done), best and last row, seconds, reason, metrics,
-                   items of each split
+summary.json       status (running, interrupted, failed, broken, done), best and last row, seconds, reason,
+                   metrics, items of each split; broken: the machine failed, and the next start goes on
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 contours.npz       of a landscape of two coordinates: its loss on a grid around the paths
@@ -21,10 +21,11 @@ A run that was repeated lies beside its folder, as seed=N.before-1, and is found
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,11 +34,13 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from genreg.download import UNFINISHED, write_atomic
-from genreg.errors import FolderInUseError, InputError
+from genreg.errors import FolderInUseError, InputError, cause, was_of_machine
+from genreg.files import MISSING, UNFINISHED, read_bytes, write_atomic
 from genreg.run import rows
 from genreg.run.metric import is_described
 from genreg.run.rows import Row as Row
+
+log = logging.getLogger("genreg")
 
 SEED = re.compile(r"seed=(\d+)")
 ASIDE = re.compile(r".*\.before-\d+")
@@ -59,11 +62,17 @@ def find_runs(folder: Path) -> Iterator[Path]:
     if is_run(folder):
         yield folder if folder.name else folder.resolve()  # `.` has no name, which says the seed
         return
-    for root, names, _ in os.walk(folder):
+    for root, names, _ in os.walk(folder, onerror=_passed_over):
         names[:] = [name for name in names if not ASIDE.fullmatch(name)]
         runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
         yield from runs
         names[:] = sorted(set(names) - {run.name for run in runs})
+
+
+def _passed_over(error: OSError) -> None:
+    """Say which folder cannot be searched; one that is gone has no runs."""
+    if not isinstance(error, MISSING):
+        log.warning("passed over: %s", cause(error))
 
 
 def some_runs(folder: Path) -> list[Path]:
@@ -139,9 +148,13 @@ class RunFolder:
         return any(self.path.glob("checkpoint-*.pt"))
 
     def drop_checkpoints(self) -> None:
-        """Delete the checkpoints of a finished run, whole and half written; a kill may have come before."""
-        for path in self.path.glob("checkpoint-*.pt*"):
-            path.unlink(missing_ok=True)
+        """Delete the checkpoints of a finished run, whole and half written; a kill may have come before.
+
+        What cannot be deleted does no harm: the next start of the command tries it again.
+        """
+        with suppress(OSError):
+            for path in self.path.glob("checkpoint-*.pt*"):
+                path.unlink(missing_ok=True)
 
     @property
     def seed(self) -> int:
@@ -157,19 +170,27 @@ class RunFolder:
         A plain YAML reader is right for what `write_config` wrote (1.0e-06), not for a person's 1e-6.
         """
         try:
-            found = yaml.load((self.path / "config.yaml").read_bytes(), LOADER)
+            found = yaml.load(read_bytes(self.path / "config.yaml"), LOADER)
         except (OSError, yaml.YAMLError):
             return {}
         return found if isinstance(found, dict) else {}
 
     def write_config(self, config: Row) -> None:
         text = "".join(_yaml(json.dumps({key: value})) for key, value in config.items())
-        (self.path / "config.yaml").write_text(text, encoding="utf-8")
+        with write_atomic(self.path / "config.yaml") as file:
+            file.write(text.encode())
 
     def summary(self) -> Row:
-        """The summary; `{}` if the run never started or its summary is damaged."""
+        """The summary; `{}` if the run never started or its summary is damaged.
+
+        Earlier versions called a run failed where the machine had: it is broken.
+        """
         found = _read_json(self.path / "summary.json")
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        if found.get("status") == "failed" and was_of_machine(found.get("reason")):
+            found["status"] = "broken"
+        return found
 
     def write_summary(self, summary: Row) -> None:
         _write_json(self.path / "summary.json", summary)
@@ -262,8 +283,8 @@ def _yaml(part: str) -> str:
 def _read_json(path: Path) -> Any:
     """The content of the file; None if it is missing or damaged."""
     try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return json.loads(read_bytes(path))
+    except (*MISSING, ValueError):
         return None
 
 

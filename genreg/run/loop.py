@@ -8,9 +8,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from torch import OutOfMemoryError, Tensor
+from torch import Tensor
 
-from genreg.errors import DeviceMemoryError, Interrupted
+from genreg.errors import (
+    DeviceMemoryError,
+    GenregError,
+    Interrupted,
+    MachineError,
+    cause,
+    of_machine,
+    of_memory,
+)
 from genreg.parameters import Count, checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.logger import View
@@ -32,8 +40,8 @@ def run(
     """Train `task` to `steps`, from the folder's newest valid checkpoint if there is one; the summary.
 
     Rows are appended to the folder and shown to `views`. Raises DivergedError, after recording it, when a
-    term is not finite, DeviceMemoryError likewise, and Interrupted, after saving, on SIGINT or SIGTERM (a
-    second one ends it at once).
+    term is not finite, MachineError or DeviceMemoryError likewise where not the task failed but the machine,
+    and Interrupted, after saving, on SIGINT or SIGTERM (a second one ends it at once).
     """
     one = Training(task, folder, Pace(steps, log_every, eval_every, checkpoint_every), views)
     with recorded(one.state):
@@ -113,13 +121,15 @@ def recorded(state: State) -> Iterator[None]:
     except KeyboardInterrupt:
         state.stop("interrupted")
         raise
-    except OutOfMemoryError as error:
-        short = DeviceMemoryError(state.task.device, state.step, state.task.sizes)
-        state.stop("failed", reason=str(short))
-        raise short from error
     except Exception as error:
-        state.stop("failed", reason=(str(error) or type(error).__name__).splitlines()[0])
-        raise
+        if not of_machine(error):
+            state.stop("failed", reason=(str(error) or type(error).__name__).splitlines()[0])
+            raise
+        broken: GenregError = MachineError(cause(error))
+        if of_memory(error):
+            broken = DeviceMemoryError(state.task.device, state.step, state.task.sizes)
+        state.stop("broken", reason=str(broken))
+        raise broken from error
 
 
 @contextmanager

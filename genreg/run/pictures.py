@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from genreg.files import write_atomic
+
 BORDER = 2  # pixels between the pictures of a grid
 CAPTION = 20  # pixels of the line above a picture in a row
 DARKEST = 1.0  # nats, the darkest shade of the plane
@@ -98,4 +100,5 @@ def save_png(picture: np.ndarray, path: Path) -> None:
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    with write_atomic(path) as file:
+        Image.fromarray(picture).save(file, "PNG")

@@ -15,7 +15,9 @@ from genreg.run.identity import completed, data_name, normal
 
 @dataclass
 class Run:
-    """One run folder. status: done, failed, running, interrupted, half-written, damaged or missing."""
+    """One run folder. status: done, failed, broken, running, interrupted, half-written, damaged or
+    missing.
+    """
 
     path: Path
     seed: int

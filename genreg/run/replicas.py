@@ -1,5 +1,6 @@
 """Reads replicas.npz: every evaluation of every replica of a landscape."""
 
+import io
 import math
 import zipfile
 from collections.abc import Sequence
@@ -7,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from genreg.files import MISSING, read_bytes
 from genreg.run.metric import Described, metric_of
 
 
 def arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The named arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
     try:
-        with np.load(folder / "replicas.npz") as found:
+        with np.load(io.BytesIO(read_bytes(folder / "replicas.npz"))) as found:
             return {name: found[name] for name in names}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (*MISSING, ValueError, KeyError, zipfile.BadZipFile):
         return {}
 
 
@@ -33,9 +35,9 @@ def coordinates(folder: Path, metrics: Described | None) -> list[str]:
     any; none where there are too many to be observed.
     """
     try:
-        with np.load(folder / "replicas.npz") as found:
+        with np.load(io.BytesIO(read_bytes(folder / "replicas.npz"))) as found:
             names = [name for name in found.files if metric_of(name, metrics).coordinate]
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (*MISSING, ValueError, zipfile.BadZipFile):
         return []
     return [name for name in names if name.partition("/")[0] == names[0].partition("/")[0]]
 
@@ -43,8 +45,8 @@ def coordinates(folder: Path, metrics: Described | None) -> list[str]:
 def contours(folder: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The loss over a grid of both coordinates: (X,), (Y,) and the loss, (Y, X)."""
     try:
-        with np.load(folder / "contours.npz") as found:
+        with np.load(io.BytesIO(read_bytes(folder / "contours.npz"))) as found:
             x, y, loss = (found[name].astype(float) for name in (*names, "loss"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (*MISSING, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return (x, y, loss) if loss.shape == (len(y), len(x)) and min(loss.shape) > 1 else None

@@ -2,8 +2,12 @@
 
 import json
 import os
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from genreg.files import MISSING, naming, read_bytes
 
 Row = dict[str, Any]
 
@@ -13,35 +17,53 @@ class RowFile:
 
     def __init__(self, path: Path, size: int = 0) -> None:
         """Open the file, cut back to `size` bytes: rows after the checkpoint are made again, bit for bit."""
-        self._file: IO[bytes] = path.open("ab")
+        self.path = path
+        # Without a buffer: what a failed write has left in one would be written once more behind its half.
+        self._file: FileIO = path.open("ab", buffering=0)
         self._file.truncate(size)
 
     def append(self, row: Row) -> None:
-        self._file.write(json.dumps(row).encode() + b"\n")
-        self._file.flush()
+        with naming(self.path):
+            size, line = self.size, json.dumps(row).encode() + b"\n"
+            try:
+                while line:  # a disk that becomes full takes a part
+                    line = line[self._file.write(line) :]
+            except OSError:
+                with suppress(OSError):
+                    self._file.truncate(size)
+                raise
 
     def sync(self) -> int:
         """Put every row on the disk, before a checkpoint refers to them; the size to resume at."""
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            os.fsync(self._file.fileno())
+        return self.size
+
+    @property
+    def size(self) -> int:
         return os.fstat(self._file.fileno()).st_size
 
     def close(self) -> None:
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
 
 
 def read(path: Path) -> list[Row]:
     """All rows; a last line that a kill cut short is left out. Raises ValueError for a damaged line."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line) for line in read_bytes(path).split(b"\n")[:-1]]
 
 
 def read_with(path: Path, name: str) -> list[Row]:
-    """The rows that have a number under `name`; other lines are not even parsed, damaged ones left out."""
+    """The rows that have a number under `name`; other lines are not even parsed, damaged ones left out.
+
+    Raises OSError for a file that is there and cannot be read: without its rows a result would be another.
+    """
     key, rows = json.dumps(name).encode(), []
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError:
+        lines = read_bytes(path).split(b"\n")[:-1]
+    except MISSING:
         return []
     for line in lines:
         if key in line:

@@ -121,9 +121,12 @@ class State:
 
     def stop(self, status: str, **extra: Any) -> None:
         """Record why the run ended before its last step; a full disk must not hide the reason."""
-        with contextlib.suppress(OSError):
-            self._close_files()
-            self.folder.write_summary(self._summary(status, **extra))
+        for write in (
+            self._close_files,
+            lambda: self.folder.write_summary(self._summary(status, **extra)),
+        ):
+            with contextlib.suppress(OSError):
+                write()
 
     def finish(self) -> Row:
         """Write the weights that validation chose and the summary, and drop the checkpoints."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic.dataclasses import dataclass
 
-from genreg.errors import InputError
+from genreg.errors import cause, unwritable
 from genreg.parameters import STRICT, Count, CountOrZero, blame
 from genreg.run import code, data, display
 from genreg.run.code import changes, in_words
@@ -66,13 +66,23 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
         _log_finished(config, folder, settings.quiet)
     if summary["status"] == "done":
         folder.drop_checkpoints()  # a kill may have come before
-    if not in_sweep and not (picture := folder.path / "curves.png").exists():
-        display.draw(folder.rows(), summary, picture)
+    if not in_sweep:
+        _draw(folder, summary)
     if in_sweep and not settings.quiet and summary["status"] == "done":
         print_line(summary, str(folder.path))
     elif not in_sweep and not settings.quiet:
         print_summary(summary, str(folder.path))
     return summary
+
+
+def _draw(folder: RunFolder, summary: Row) -> None:
+    """Draw curves.png if there is none: a disk that is full or cannot be written is worth a line."""
+    picture = folder.path / "curves.png"
+    try:
+        if not picture.exists():
+            display.draw(folder.rows(), summary, picture)
+    except OSError as error:
+        log.warning("curves.png is not drawn: %s", cause(error))
 
 
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
@@ -184,4 +194,4 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError("output_dir", "a folder that can be written", str(error)) from error
+        raise unwritable("output_dir", error) from error

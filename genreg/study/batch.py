@@ -12,7 +12,7 @@ from genreg.run import data
 from genreg.run.code import Changes, changes, in_words
 from genreg.run.factory import factory
 from genreg.run.identity import same_run
-from genreg.study.job import Job, Outcome, finished
+from genreg.study.job import LOST, Job, Outcome, finished
 from genreg.study.table import Table, clock
 
 Run = Callable[[list[Job], Table], Sequence[Outcome | None]]
@@ -46,7 +46,7 @@ COMMANDS = 3  # of jobs that failed for one reason
 
 
 class SweepFailedError(GenregError):
-    """Jobs failed, and were listed. outcomes: of all jobs, if any was run."""
+    """Jobs failed or are broken, and were listed. outcomes: of all jobs, if any was run."""
 
     def __init__(self, message: str, exit_code: int, outcomes: Sequence[Outcome | None] = ()) -> None:
         super().__init__(message)
@@ -67,7 +67,8 @@ def run_batch(
     again: set runs of other code or data aside, and make them anew. whole: these are all jobs of the sweep;
     of a stage only failures are printed.
 
-    Raises SweepFailedError if any job has failed, now or before, and Interrupted if Ctrl-C stopped it.
+    Raises SweepFailedError if any job has failed, now or before, or is broken, and Interrupted if Ctrl-C
+    stopped it.
     """
     outcomes = ended(jobs, retry_failed)
     for job, outcome in zip(jobs, outcomes, strict=True):
@@ -141,7 +142,10 @@ def _counts(jobs: list[Job], outcomes: list[Outcome | None], changed: dict[int, 
     status = [outcome.status if outcome else "left" for outcome in outcomes]
     failed = status.count("failed")
     again = f", {failed} failed (hydra.launcher.retry_failed=true runs them again)" if failed else ""
-    lines = [f"{len(jobs)} jobs: {status.count('done')} finished{again}, {status.count('left')} to run"]
+    broken = sum(not o and job.folder.summary().get("status") == "broken"
+                 for job, o in zip(jobs, outcomes, strict=True))  # fmt: skip
+    left = f"{status.count('left')} to run" + (f" ({broken} were broken)" if broken else "")
+    lines = [f"{len(jobs)} jobs: {status.count('done')} finished{again}, {left}"]
     for kind, what in (("done", "finished with {}: --again repeats them"),
                        ("left", "begun with {}, and go no further: --again makes them anew")):  # fmt: skip
         found = [one for number, one in changed.items() if status[number] == kind]
@@ -192,7 +196,7 @@ def _conclude(
     jobs: list[Job], outcomes: list[Outcome | None], ran: set[int], keep_going: bool, quiet: bool
 ) -> None:
     """Print what is not done and the next command; raises the error that decides the exit code."""
-    failed = {n: outcome for n, outcome in enumerate(outcomes) if outcome and outcome.status == "failed"}
+    failed = {n: o for n, o in enumerate(outcomes) if o and o.status in LOST}
     elsewhere = sum(bool(outcome and outcome.status == "in use") for outcome in outcomes)
     stopped = sum(outcome is None or outcome.status == "interrupted" for outcome in outcomes)
     _print_failures(jobs, failed, ran)
@@ -203,14 +207,23 @@ def _conclude(
     error = None
     if failed:
         code = 2 if all(outcome.exit_code == 2 for outcome in failed.values()) else 1
-        left = f", {stopped} are left" if stopped else ""
-        error = SweepFailedError(f"{len(failed)} of {len(jobs)} jobs failed{left}", code, outcomes)
+        error = SweepFailedError(_lost(list(failed.values()), len(jobs), stopped), code, outcomes)
         report(error)
     if not quiet and any(outcome and outcome.status == "done" for outcome in outcomes):
         folders = dict.fromkeys(job.settings.output_dir for job in jobs)
         print(f"next: {shlex.join(['genreg', 'report', *folders])}", flush=True)
     if error:
         raise error
+
+
+def _lost(lost: Sequence[Outcome], jobs: int, left: int) -> str:
+    """`2 of 8 jobs failed, 1 is left`; of broken ones, that the same command tries them again."""
+    broken = sum(outcome.status == "broken" for outcome in lost)
+    words = [f"{len(lost) - broken} of {jobs} jobs failed"] if len(lost) > broken else []
+    if broken:
+        again = "the same command tries them again"
+        words.append(f"{broken} of {jobs} jobs are broken, by the machine and not the method: {again}")
+    return "; ".join(words) + (f", {left} are left" if left else "")
 
 
 def _print_failures(jobs: list[Job], failed: dict[int, Outcome], ran: set[int]) -> None:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -22,7 +22,8 @@ log = logging.getLogger("genreg")
 
 PATIENCE = 1.0  # seconds between looks at a folder in use
 
-Status = Literal["done", "failed", "interrupted", "in use"]
+Status = Literal["done", "failed", "broken", "interrupted", "in use"]
+LOST = ("failed", "broken")  # by the method, by the machine
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,9 @@ def outcome(end: Row | BaseException) -> Outcome:
         return Outcome("in use", str(end))
     if isinstance(end, Exception):
         failure = explained(end)
-        report(failure)
-        return Outcome("failed", str(failure), failure.exit_code)
+        with suppress(OSError):  # a full disk, on which job.log lies
+            report(failure)
+        return Outcome("broken" if failure.of_machine else "failed", str(failure), failure.exit_code)
     if isinstance(end, BaseException):
         return Outcome("interrupted", str(end) or "stopped before its first step", 130)
     if end["status"] == "failed":
@@ -182,7 +184,7 @@ def train_needed(job: Job) -> None:
 
 
 def finished(job: Job) -> Outcome | None:
-    """The outcome of a job that is over by its folder, or None; a failed run is over."""
+    """The outcome of a job that is over by its folder, or None; a failed run is over, a broken one is not."""
     summary = job.folder.summary()
     if summary.get("status") == "done":
         return Outcome("done", summary=summary)

@@ -19,13 +19,14 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from genreg.errors import unwritable
 from genreg.parameters import STRICT, Count
 from genreg.study.groups import grouped
-from genreg.study.job import Job, Outcome, environment, run_together
+from genreg.study.job import LOST, Job, Outcome, Status, environment, run_together
 from genreg.study.table import Table
 
 LOG = "job.log"  # what a job prints, in its run folder
-DEATHS = 3  # a job whose worker was killed so often is recorded as failed
+DEATHS = 3  # a job whose worker was ended so often is given up
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -147,16 +148,17 @@ class Pool:
         else:
             code = worker.process.exitcode or 0
             how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            status: Status = "broken" if code < 0 else "failed"  # killed from outside, or it ended itself
             reason = f"its worker was ended {how}, {DEATHS} times"
             folder = self.jobs[number].folder
             with suppress(Exception), folder.lock():
-                folder.write_summary({**folder.summary(), "status": "failed", "reason": reason})
-            self._ended(number, Outcome("failed", reason, 1, folder.summary()))
+                folder.write_summary({**folder.summary(), "status": status, "reason": reason})
+            self._ended(number, Outcome(status, reason, 1, folder.summary()))
 
     def _ended(self, number: int, outcome: Outcome) -> None:
         self.outcomes[number] = outcome
         self.table.ended(self.jobs[number], outcome)
-        if outcome.status == "failed" and not self.options.keep_going and not self.stopping:
+        if outcome.status in LOST and not self.options.keep_going and not self.stopping:
             self._stop()
 
     def _stop(self) -> None:
@@ -194,8 +196,9 @@ def _logged(jobs: Sequence[Job], retry_failed: bool) -> list[Outcome]:
             job.folder.path.mkdir(parents=True, exist_ok=True)
             _print_into(job)
     except OSError as error:
-        reason = f"output_dir: expected a folder that can be written, got {error}"
-        return [Outcome("failed", reason, 2) for _ in jobs]
+        failure = unwritable("output_dir", error)
+        status: Status = "broken" if failure.of_machine else "failed"
+        return [Outcome(status, str(failure), failure.exit_code) for _ in jobs]
     outcomes = run_together(jobs, retry_failed, _print_into)
     for job, outcome in zip(jobs, outcomes, strict=True):
         folder = job.folder.path

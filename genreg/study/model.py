@@ -84,6 +84,20 @@ class Arm:
         return [run for run in self.runs.values() if run.status == "failed"]
 
     @property
+    def broken(self) -> str:
+        """The runs that the machine ended, with the cause: `seed 3: No space left on device`."""
+        trials = self.tuning.trials if self.tuning else []
+        runs = [("seed", run) for run in self.runs.values()]
+        runs += [(f"tuning {_typed(trial.values)} seed", run) for trial in trials for run in trial.runs]
+        found: dict[tuple[str, str], list[int]] = {}
+        for what, run in runs:
+            if run.status == "broken":
+                found.setdefault((what, run.reason), []).append(run.seed)
+        return "; ".join(
+            f"{what} {', '.join(map(str, seeds))}: {reason}" for (what, reason), seeds in found.items()
+        )
+
+    @property
     def tried(self) -> list[Run]:
         """The runs of tuning."""
         return [run for trial in self.tuning.trials for run in trial.runs] if self.tuning else []
@@ -170,6 +184,10 @@ class Part:
         """The metric under `key` of a row, as the first run that knows it says; `mode` of the part wins."""
         metric = TIMES.get(key) or metric_of(key, ChainMap(*self.described) if self.described else None)
         return replace(metric, better=self.mode) if self.mode and key == self.metric else metric
+
+
+def _typed(values: Row) -> str:
+    return printable(" ".join(f"{key}={value}" for key, value in values.items()))
 
 
 def _with_runs(arm: Arm) -> Arm:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genreg.download import write_atomic
-from genreg.errors import InputError
+from genreg.errors import InputError, explained, unwritable
+from genreg.files import read_bytes, write_atomic
 from genreg.run.folder import Row, printable
 from genreg.study.check import check_select
 from genreg.study.model import Arm, Part, Study, Trial, Tuning, tell_apart
@@ -22,7 +22,7 @@ def read(path: Path) -> Study:
 
     InputError for steps or trials chosen by anything but validation; one of `WRONG` for what is no such file.
     """
-    given, root = json.loads(path.read_bytes()), path.parent
+    given, root = json.loads(read_bytes(path)), path.parent
     command, question = (printable(given.get(key) or "") for key in ("command", "question"))
     parts = [replace(_part(root, part), command=command, question=question) for part in given["parts"]]
     return Study(printable(given.get("sweep") or ""), parts, root, command, question)
@@ -87,17 +87,20 @@ def _inside(root: Path, name: str) -> Path:
 
 
 def write(study: Study) -> None:
-    """Write root/sweep.json, whole or not at all."""
+    """Write root/sweep.json, whole or not at all, unless it is as it would be."""
     content = {
         "sweep": study.name, "command": study.command, "question": study.question,
         "parts": [_part_node(study.root, part) for part in study.parts],
     }  # fmt: skip
+    path, text = study.root / FILE, json.dumps(content, indent=2).encode() + b"\n"
     try:
+        if path.is_file() and read_bytes(path) == text:
+            return
         study.root.mkdir(parents=True, exist_ok=True)
-        with write_atomic(study.root / FILE) as file:
-            file.write(json.dumps(content, indent=2).encode() + b"\n")
+        with write_atomic(path) as file:
+            file.write(text)
     except OSError as error:
-        raise InputError("output_dir", "a folder that can be written", str(error)) from error
+        raise unwritable("output_dir", error) from error
 
 
 def _part_node(root: Path, part: Part) -> Row:
@@ -133,6 +136,10 @@ def seen_before(root: Path) -> dict[str, Part]:
     """The parts of the file in `root` whose results could be seen: a run of the comparison has finished."""
     try:
         found = [part.with_runs() for part in read(root / FILE).parts]
+    except FileNotFoundError:
+        return {}
+    except OSError as error:  # it may say which looks were taken by hand: not to be written over
+        raise explained(error) from error
     except (InputError, *WRONG):  # it is written anew
         return {}
     return {part.name: part for part in found if any(run.status == "done" for run in part.runs())}

@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
-from genreg.download import write_atomic
 from genreg.errors import InputError
+from genreg.files import write_atomic
 from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.study.job import Job, Outcome, finished, run
 from genreg.study.table import Table

@@ -1,5 +1,6 @@
 """A study from stage to stage: tune, compare, look again, until nothing is left to run."""
 
+import logging
 import math
 import shlex
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genreg.errors import GenregError, MachineError
 from genreg.run import data
 from genreg.run.code import changes
 from genreg.run.folder import printable
@@ -17,9 +19,11 @@ from genreg.study import record
 from genreg.study.batch import check_once
 from genreg.study.check import check_reported, check_threshold
 from genreg.study.file import PartFile, SweepFile, as_overrides, study_of
-from genreg.study.job import Job, finished, merged
+from genreg.study.job import LOST, Job, finished, merged
 from genreg.study.model import Arm, Part, Trial
 from genreg.study.tune import Scored, Values, next_points
+
+log = logging.getLogger("genreg")
 
 PATIENCE = 1.0  # seconds between looks at runs that other launchers have
 
@@ -135,7 +139,11 @@ class Stages:
     def advance(self) -> tuple[list[Any], bool]:
         """Judge the parts with stages and plan what comes next: their tables, and if there is more to do."""
         staged = [part for part in self.study.parts if self.is_staged(part)]
-        results = [self.judge(part.with_runs()) for part in staged]
+        found = [part.with_runs() for part in staged]
+        for run in (run for part in found for arm in part.arms for run in (*arm.runs.values(), *arm.tried)):
+            if run.status not in ("done", *LOST):  # all were over: without it something else would be decided
+                raise MachineError(f"{run.path} cannot be read ({run.status}): the same command goes on")
+        results = [self.judge(part) for part in found]
         more = [advance(part, self.sweep.parts[part.name], found)
                 for part, found in zip(staged, results, strict=True)]  # fmt: skip
         return results, any(more)
@@ -151,9 +159,15 @@ class Stages:
             seeds = max(len(arm.seeds) for arm in part.arms)
             yield f"{part.name}: {f'{seeds} seeds' if seeds else 'tuning'}, {counts[part.name]} runs"
 
-    def write(self) -> None:
-        if self.writes:
-            record.write(self.study)
+    def write(self, jobs: Sequence[Job]) -> None:
+        """Write sweep.json before jobs are run; where all are over, to fail is worth a warning."""
+        try:
+            if self.writes:
+                record.write(self.study)
+        except GenregError as error:
+            if not all(map(finished, jobs)):
+                raise
+            log.warning("sweep.json is not written: %s", error)
 
 
 def planned(part: Part) -> Iterator[Planned]:

@@ -16,9 +16,10 @@ from rich.table import Table as RichTable
 from genreg.run.display import print_line
 from genreg.run.identity import experiment_name
 from genreg.run.metric import judged
-from genreg.study.job import Job, Outcome, key
+from genreg.study.job import LOST, Job, Outcome, key
 
-COLUMNS = ("running", "done", "failed", "in use", "left")
+COLUMNS = ("running", "done", "failed", "broken", "in use", "left")
+RARE = ("broken", "in use")  # columns that are shown where there is something in them
 ROWS = 20  # arms at most; the others are summed in one row
 
 
@@ -32,8 +33,8 @@ class ArmStatus:
 
     def take(self, outcome: Outcome) -> None:
         """Note how a job ended."""
-        if outcome.status == "failed":
-            self.reason = self.reason or outcome.reason.splitlines()[0]
+        if outcome.status in LOST:
+            self.reason = self.reason or f"{outcome.status}: {outcome.reason.splitlines()[0]}"
         elif outcome.status == "done" and (found := judged(outcome.summary)):
             self.values.append(found[:2])
 
@@ -83,7 +84,7 @@ class Table(AbstractContextManager["Table"]):
         """Count the end of a job; without a live table, print a line of it."""
         self._move(job, "running", "left" if outcome.status == "interrupted" else outcome.status)
         self._arm(job).take(outcome)
-        self.ended_here += outcome.status in ("done", "failed")
+        self.ended_here += outcome.status in ("done", *LOST)
         if job.settings.quiet or self.live:
             return
         if outcome.status == "done":
@@ -108,7 +109,7 @@ class Table(AbstractContextManager["Table"]):
         seconds = time.monotonic() - self.started_at
         open_jobs = total["left"] + total["running"]
         left = f", {clock(seconds / self.ended_here * open_jobs)} left" if self.ended_here else ""
-        columns = [column for column in COLUMNS if column != "in use" or total[column]]
+        columns = [column for column in COLUMNS if column not in RARE or total[column]]
         metrics = {name for arm in arms for name, _ in arm.values}
         shown = self._shown(arms)
         hidden = [arm for arm in arms if arm not in shown]
@@ -137,7 +138,7 @@ def _reasons(arms: list[ArmStatus]) -> str | None:
     first: dict[str, str] = {}
     for arm in arms:
         first.setdefault(arm.reason, arm.name)
-    lines = [escape(f"{name} failed: {reason}") for reason, name in first.items() if reason]
+    lines = [escape(f"{name} {reason}") for reason, name in first.items() if reason]
     return "\n".join(lines[:3]) or None
 
 

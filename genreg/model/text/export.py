@@ -4,7 +4,8 @@ from pathlib import Path
 
 from genreg.dataset.encoder import EncoderTokenizer, fast_tokenizer
 from genreg.dataset.tokenizer import CUTS
-from genreg.errors import InputError
+from genreg.errors import InputError, unwritable
+from genreg.files import write_folder
 from genreg.model import Bert
 from genreg.run.factory import find_target
 from genreg.run.folder import RunFolder, is_run
@@ -33,7 +34,10 @@ def export(run_folder: Path, folder: Path) -> None:
     own = cut in CUTS
     tokens = trained.dataset.vocabulary.tokens
     tokenizer = fast_tokenizer(cut, tokens) if own else EncoderTokenizer(cut).inner
-    folder.mkdir(parents=True, exist_ok=True)
-    bert.encoder.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        with write_folder(folder) as part:
+            bert.encoder.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+    except OSError as error:
+        raise unwritable("FOLDER", error) from error
     print(f"{folder}: model=pretrained_encoder model.name={folder} dataset.tokenizer={folder}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from genreg.files import read_bytes
 from genreg.report.draw.lines import Line, chart
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import Figure
@@ -136,7 +137,10 @@ def embedded(path: Path) -> str:
     """The picture as a data URI, in WebP, without loss if that is small; nothing if it is no picture."""
     from PIL import Image
 
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path)
+    except OSError:
+        return ""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) > BYTES:
         return ""
     try:

@@ -21,8 +21,8 @@ from genreg.study.model import Arm, Part
 class ArmResult:
     """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key.
 
-    apart: its runs read other data than the baseline's, and are not compared with it. failed: runs that
-    failed, and replicas or values of finished ones that did. time_ranks: of the steps until the threshold
+    apart: why it is not compared with the baseline; empty where it is. failed: runs that failed, and
+    replicas or values of finished ones that did. time_ranks: of the steps until the threshold
     against the baseline's. tuning: what was tried before, if anything was.
     """
 
@@ -31,7 +31,7 @@ class ArmResult:
     chosen: list[float]  # the selection metric at the chosen step
     failed: int
     unfinished: int
-    apart: bool = False
+    apart: str = ""
     comparison: Comparison | None = None
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
@@ -51,10 +51,11 @@ class ArmResult:
     @property
     def remark(self) -> str:
         """Remarks on the verdict and on the times."""
-        of_data = "other data than the baseline's: not compared" if self.apart else ""
         contradicted = self.time_ranks and self.time_ranks.contradicted
         of_times = f"times are compared {OTHER_WAY}" if contradicted else ""
-        return "; ".join(filter(None, [of_data, self.comparison.remark if self.comparison else "", of_times]))
+        return "; ".join(
+            filter(None, [self.apart, self.comparison.remark if self.comparison else "", of_times])
+        )
 
     @property
     def mean(self) -> float:
@@ -119,10 +120,15 @@ def plotted_arms(result: PartResult) -> list[tuple[int, ArmResult]]:
 def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
     """A key that sorts the best arm first; a failure is the worst value. Without a better way, as they stand.
 
-    Arms of other data than the baseline's come last: their values cannot be compared with its own.
+    Arms that are not compared with the baseline come last: their values cannot be compared with its own.
     """
     sign = {"max": -1, "min": 1, None: 0}[result.metric.better]
-    return arm.apart, math.isnan(arm.mean), arm.failed if sign else 0, sign * arm.mean if arm.values else 0
+    return (
+        bool(arm.apart),
+        math.isnan(arm.mean),
+        arm.failed if sign else 0,
+        sign * arm.mean if arm.values else 0,
+    )
 
 
 @dataclass(frozen=True)

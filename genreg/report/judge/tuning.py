@@ -58,6 +58,11 @@ class TuningResult:
         return len(self.trials) == self.planned and all(trial.whole for trial in self.trials)
 
     @property
+    def broken(self) -> bool:
+        """True if the machine ended a run of a trial: without that trial nothing can be chosen."""
+        return any(run.status == "broken" for trial in self.trials for run in trial.runs)
+
+    @property
     def winner(self) -> TrialResult | None:
         return self.trials[0] if self.whole and self.trials[0].scores else None
 

@@ -122,6 +122,8 @@ def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -
     first, second = (arm.arm.data for arm in arms if arm)
     if first.differs(second):
         return Judged(claim, metric, "not tested", "the two arms were made with different data")
+    if any(arm.tuning and arm.tuning.broken for arm in arms if arm):
+        return Judged(claim, metric, "not tested", "a trial of tuning is broken")
     steps = min((run.summary.get("step", 0) for arm in arms if arm for run in arm.arm.done), default=0)
     if steps < protocol["steps"]:
         short = f"runs of {steps} steps: the claim is about {protocol['steps']} or more"

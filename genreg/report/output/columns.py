@@ -191,5 +191,7 @@ COLUMNS = [
     Column("trials", lambda arm: len(arm.tuning.trials) if arm.tuning else None),
     Column("chosen", _chosen),
     Column("luck", lambda arm: arm.tuning.luck if arm.tuning else None),
+    Column("broken", lambda arm: arm.arm.broken or None,
+           brief=lambda _, arm: f"broken ({arm.arm.broken})" if arm.arm.broken else ""),
 ]  # fmt: skip
 """The order is that of CSV and JSON, which others read: a new one goes to the end."""

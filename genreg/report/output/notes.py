@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
@@ -34,7 +35,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         found.append(f"the baseline {part.baseline} has no finished run: nothing is compared")
     for arm in result.arms:
         found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
-        found += _run_notes(arm)
+        found += run_notes(arm)
         done = len(arm.arm.done)
         if done and not arm.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
@@ -55,6 +56,8 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
     return found
 
 
+OVER = ("done", "failed", "missing")  # statuses of a run of which nothing is to be said
+
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
 """Keys in which arms may differ without a note: the methods under study, and how weights are moved."""
@@ -67,7 +70,7 @@ def other_differences(result: PartResult, base: ArmResult | None) -> Iterator[st
     for arm in result.part.arms:
         yield from _left_out(arm)
         yield from _tuned_elsewhere(arm)
-    if base and any(arm.apart for arm in result.arms):
+    if base and any(arm.arm.data.differs(base.arm.data) for arm in result.arms):
         groups = same_data(result.part.arms)
         called = zip(in_full([data for data, _ in groups]), groups, strict=True)
         each = "; ".join(f"{label} in {_names(arms)}" for label, (_, arms) in called)
@@ -173,7 +176,10 @@ def tuned(result: ArmResult) -> str:
         return ""
     if not found.whole:
         over = sum(trial.whole for trial in found.trials)
-        return f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
+        left = Counter(run.status for trial in found.trials for run in trial.runs if run.status not in OVER)
+        words = f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
+        each = [", ".join(f"{n} {status}" for status, n in left.items()), result.arm.broken]
+        return "; ".join(filter(None, [words, *each]))
     if not found.winner:
         return f"all {len(found.trials)} trials of tuning failed"
     words = f"best of {len(found.trials)} trials on {found.key}: {_values(found.winner.values)}"
@@ -259,12 +265,13 @@ def _said(metric: Metric) -> str:
     return in_words(metric) + (f", in {metric.unit}" if metric.unit else "")
 
 
-def _run_notes(result: ArmResult) -> list[str]:
+def run_notes(result: ArmResult) -> list[str]:
     """The runs of an arm that gave no value, by what became of them."""
     reasons: dict[str, list[int]] = {}
     for run in result.arm.runs.values():
         if run.status != "done":
-            word = {"failed": f"failed ({run.reason})", "damaged": "damaged summary.json",
+            said = f"{run.status} ({run.reason})"
+            word = {"failed": said, "broken": said, "damaged": "damaged summary.json",
                     "half-written": "no summary.json yet"}.get(run.status, run.status)  # fmt: skip
             reasons.setdefault(word, []).append(run.seed)
     dead = result.failed - len(result.arm.failed)

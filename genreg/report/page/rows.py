@@ -181,7 +181,7 @@ def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
 
 def _line(run: Run, values: list[float], result: PartResult, command: str, base: Path) -> RunLine:
     mean = sum(values) / len(values) if values else math.nan
-    status = run.status if run.status != "failed" else f"failed: {run.reason}"
+    status = f"{run.status}: {run.reason}" if run.status in ("failed", "broken") else run.status
     folder = os.path.relpath(run.path, base)
     seconds = run.summary.get("seconds")
     shown = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
