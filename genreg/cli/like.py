@@ -12,6 +12,7 @@ from genreg.cli.compose import compose, configs, explaining, flat
 from genreg.cli.help import GROUPS
 from genreg.errors import InputError, nearest
 from genreg.groups import option_of
+from genreg.run import trust
 from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.study.job import group, key, merged
@@ -20,19 +21,18 @@ AGAIN = "outputs/again"  # where repeated runs lie unless output_dir= says where
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")
 
 
-def config_of(folder: Path, overrides: list[str], about: list[str]) -> DictConfig:
+def config_of(folder: Path, overrides: list[str], about: list[str], trusted: bool = False) -> DictConfig:
     """The configuration of a run, changed by `overrides`: values of its keys, or other options of a group.
 
-    about: overrides of Hydra's own keys, such as where it finds options.
+    about: overrides of Hydra's own keys, such as where it finds options. trusted: whatever code it names.
     """
-    try:
-        with explaining(overrides):
-            cfg = OmegaConf.load(folder / "config.yaml")
-    except InputError as error:
-        raise InputError("--like", "a run folder with a config.yaml", str(folder)) from error
-    assert isinstance(cfg, DictConfig)
-    cfg.output_dir = AGAIN
+    cfg = _recorded(folder)
     groups = [o for o in overrides if group(o) in GROUPS]
+    if not trusted:
+        chosen = {key(o).rpartition("@")[2] for o in groups}
+        left = {name: node for name, node in OmegaConf.to_container(cfg).items() if name not in chosen}
+        trust.check(left, folder, "--trust")
+    cfg.output_dir = AGAIN
     if groups:
         _choose(cfg, groups, about)
     with explaining(overrides):
@@ -48,6 +48,18 @@ def config_of(folder: Path, overrides: list[str], about: list[str]) -> DictConfi
             OmegaConf.update(cfg, path, override.value())
         except OmegaConfBaseException as error:
             raise InputError(path, "a usable value", override.input_line) from error
+    return cfg
+
+
+def _recorded(folder: Path) -> DictConfig:
+    """The configuration of a run as it is written, interpolations and all."""
+    try:
+        with explaining([]):
+            cfg = OmegaConf.load(folder / "config.yaml")
+    except InputError as error:
+        raise InputError("--like", "a run folder with a config.yaml", str(folder)) from error
+    if not isinstance(cfg, DictConfig):
+        raise InputError("--like", "a config.yaml with keys", str(folder))
     return cfg
 
 
