@@ -1,15 +1,18 @@
 """`genreg`, also `python -m genreg`. Only `train` imports Hydra and torch, and not to print its help."""
 
 import sys
+from io import TextIOWrapper
 
 from genreg.cli import completion, verbs
 from genreg.cli import help as help_page
-from genreg.errors import GenregError, Interrupted, report
+from genreg.errors import Interrupted, explained, report
 
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 interrupted with the state saved."""
     arguments = sys.argv[1:]
+    if isinstance(sys.stdout, TextIOWrapper):  # a name of a folder need not be text
+        sys.stdout.reconfigure(errors="replace")
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
@@ -17,9 +20,10 @@ def main() -> None:
             completion.answer("".join(arguments[1:2]))
         else:
             verbs.app(arguments, standalone_mode=True)
-    except GenregError as error:
-        report(error)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        failure = explained(error)
+        report(failure)
+        sys.exit(failure.exit_code)
     except KeyboardInterrupt as error:
         print(f"genreg: {error or 'interrupted'}", file=sys.stderr)
         sys.exit(Interrupted.exit_code)

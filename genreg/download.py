@@ -144,11 +144,11 @@ def _download(url: str, path: Path, digest: str) -> None:
                               urls={path.name: url}, retry_if_failed=ATTEMPTS - 1)  # fmt: skip
         pooch.get_logger().setLevel("WARNING")
         puller.fetch(path.name, progressbar=True)
-    except ValueError as error:
-        if "hash" not in str(error):
-            raise
-        raise GenregError(f"{url}: what was downloaded does not have {named(digest)}; try again") from error
-    except OSError as error:
+    except (OSError, ValueError) as error:  # requests has errors that are both
+        if not isinstance(error, OSError) and "hash" in str(error):
+            raise GenregError(
+                f"{url}: what was downloaded does not have {named(digest)}; try again"
+            ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise GenregError(f"cannot download {url}: {reason[:120]}\n  put {path.name} into {path.parent} "
                           "by hand, or name a folder that has it in GENREG_DATA") from error  # fmt: skip

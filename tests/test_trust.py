@@ -112,7 +112,8 @@ def test_features_of_a_foreign_classifier(genreg: Genreg, run: Path, target: str
     run.rename(theirs)
     change(theirs, "model", {"_target_": target})
     given = ["task=wgan", "dataset=digits", "measure=fid", "features=classifier",
-             "features.experiment=features/theirs", "output_dir=" + str(theirs.parent.parent.parent), "logger=none", "quiet=true"]  # fmt: skip
+             "features.experiment=features/theirs", "quiet=true", "logger=none",
+             f"output_dir={theirs.parent.parent.parent}"]  # fmt: skip
     change(theirs, "dataset", {"_target_": "genreg.dataset.digits", "size": 8})
     says = "features.trust=true calls module" if "genreg" not in target else "makes torch.nn.Module"
     is_refused(genreg("train", *given), says)

@@ -13,8 +13,8 @@ from genreg.cli.help import GROUPS
 from genreg.errors import InputError, nearest
 from genreg.groups import option_of
 from genreg.run import trust
-from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, run_path
+from genreg.run.read import read_run
 from genreg.study.job import group, key, merged
 
 AGAIN = "outputs/again"  # where repeated runs lie unless output_dir= says where
@@ -82,7 +82,7 @@ def check_elsewhere(folder: Path, config: Config) -> None:
 
 def environment(folder: Path) -> dict[str, Any]:
     """The environment of a run's last start; empty if that is not known."""
-    starts = RunFolder(folder).environments()
+    starts = read_run(folder).environments
     return starts[-1] if starts else {}
 
 

@@ -5,7 +5,11 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from genreg.run import reader
+
 Row = dict[str, Any]
+
+LARGEST = 4 << 30  # bytes of a file of rows
 
 
 class RowFile:
@@ -33,20 +37,24 @@ def read(path: Path) -> list[Row]:
     """All rows; a last line that a kill cut short is left out. Raises ValueError for a damaged line."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    return [reader.from_line(line) for line in _lines(path)]
+
+
+def _lines(path: Path) -> list[bytes]:
+    return reader.read_bytes(path, LARGEST).split(b"\n")[:-1]
 
 
 def read_with(path: Path, name: str) -> list[Row]:
     """The rows that have a number under `name`; other lines are not even parsed, damaged ones left out."""
     key, rows = json.dumps(name).encode(), []
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError:
+        lines = _lines(path)
+    except (OSError, reader.DamagedError):
         return []
     for line in lines:
         if key in line:
             try:
-                row = json.loads(line)
+                row = reader.from_line(line)
             except ValueError:
                 continue
             if isinstance(row, dict) and isinstance(row.get(name), int | float) and "step" in row:

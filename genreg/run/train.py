@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 from pydantic.dataclasses import dataclass
 
-from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, CountOrZero, blame
 from genreg.run import code, data, display
 from genreg.run.code import changes, in_words
@@ -88,7 +87,6 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
     display = Display(settings.steps, task.progress, task.selection, settings.quiet)
     if again:
         folder.set_aside()
-    _make_folder(folder.path)
     with folder.lock():
         if (summary := folder.summary()).get("status") in over:  # finished while the task was built
             return summary
@@ -140,10 +138,3 @@ def _log_changed_code(folder: RunFolder) -> None:
     if changed := code.changed(folder):
         message = "goes on, begun with other code of %s: --again starts from the beginning: %s"
         log.warning(message, ", ".join(changed), folder.path)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("output_dir", "a folder that can be written", str(error)) from error
