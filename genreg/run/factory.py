@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, create_model
 from pydantic_core import PydanticCustomError
 
 from genreg.errors import InputError
-from genreg.parameters import STRICT, Count, Fraction, NonNegative, Number, Positive, blame
+from genreg.parameters import STRICT, Count, Fraction, NonNegative, Number, Positive, blame, parameters_of
 from genreg.run.sources import FOREIGN
 
 GROUPS = (
@@ -54,12 +54,27 @@ def factory(node: Any, key: str) -> Callable[..., Any]:
             with blame(key, target):
                 check(target, values)
                 return target(*arguments, **{**values, **more})
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # numpy's, torch's
+        except (MemoryError, RuntimeError, OverflowError, TypeError) as error:
+            if isinstance(error, MemoryError | OverflowError) or any(word in str(error) for word in LARGE):
                 raise _too_large(key, values, error) from error
-            raise
+            raise _misfit(key, target, arguments, {**values, **more}) or error from error
 
     return update_wrapper(call, target)
+
+
+LARGE = ("can't allocate memory", "Overflow", "overflow", "too large")
+"""What numpy and torch say of a size."""
+
+
+def _misfit(key: str, target: Any, arguments: tuple[Any, ...], values: dict[str, Any]) -> InputError | None:
+    """The error of arguments that are not those of the target; None where its signature takes them."""
+    try:
+        inspect.signature(target).bind(*arguments, **values)
+    except TypeError as error:
+        return InputError(key, f"a target that is called as this group's are: {error}", target.__qualname__)
+    except ValueError:  # it has no signature
+        pass
+    return None
 
 
 def is_own(node: dict[str, Any]) -> bool:
@@ -160,13 +175,47 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 """By name of the class. What else of torch a user names is left to torch's own checks."""
 
 
-def check(target: Any, values: dict[str, Any]) -> None:
-    """Raise ValidationError where `values` do not fit a torch class that is known here."""
-    if str(target.__module__).startswith("torch.") and target.__name__ in ARGUMENTS:
-        _model(target.__name__)(**values)
+def check_values(node: Any, key: str) -> None:
+    """InputError for a value of a node that its target would refuse, without a call of it.
+
+    Only of targets that check the types of their arguments: others say themselves what they take.
+    """
+    target = find_target(node, key)
+    values = {name: value for name, value in node.items() if name != "_target_"}
+    with blame(key, target):
+        check(target, values)
+        if declared := _declared(target):
+            open_to_more = any(p.kind is p.VAR_KEYWORD for p in parameters_of(target).values())
+            known = declared.model_fields.keys() if open_to_more else values.keys()
+            declared(**{name: value for name, value in values.items() if name in known})
+
+
+MANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 @cache
-def _model(name: str) -> type[BaseModel]:
-    fields: dict[str, Any] = {key: (kind | None, None) for key, kind in ARGUMENTS[name].items()}
-    return create_model(name, __config__=STRICT, **fields)
+def _declared(target: Any) -> type[BaseModel] | None:
+    """The parameters of a target as a model in which none is needed; None where no call of it is checked."""
+    called = target.__init__ if isinstance(target, type) else target
+    if not hasattr(called, "raw_function") and not hasattr(target, "__pydantic_validator__"):
+        return None
+    named = {name: p for name, p in parameters_of(target).items() if p.kind not in MANY and name != "self"}
+    typed = {name: Any if p.annotation is p.empty else p.annotation for name, p in named.items()}
+    fields: dict[str, Any] = {name: (kind, None) for name, kind in typed.items()}
+    return create_model(target.__name__, __config__=STRICT, **fields)
+
+
+def check(target: Any, values: dict[str, Any]) -> None:
+    """Raise ValidationError where `values` do not fit a torch class that is known here."""
+    if str(target.__module__).startswith("torch.") and target.__name__ in ARGUMENTS:
+        _model(target)(**values)
+
+
+@cache
+def _model(target: Any) -> type[BaseModel]:
+    taken = inspect.signature(target).parameters
+    fields: dict[str, Any] = {
+        key: (kind | None if taken[key].default is None else kind, None)
+        for key, kind in ARGUMENTS[target.__name__].items()
+    }
+    return create_model(target.__name__, __config__=STRICT, **fields)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic.dataclasses import dataclass
 
+from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, CountOrZero, blame
 from genreg.run import code, data, display
 from genreg.run.code import changes, in_words
@@ -39,7 +40,10 @@ class Settings:
     def of(cls, config: dict[str, Any]) -> Self:
         """Read those of a configuration; InputError names the first bad or unknown key."""
         with blame("", cls):
-            return cls(**{key: value for key, value in config.items() if key not in GROUPS})
+            found = cls(**{key: value for key, value in config.items() if key not in GROUPS})
+        if not found.output_dir.strip():
+            raise InputError("output_dir", "the name of a folder", found.output_dir)
+        return found
 
 
 def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, again: bool = False) -> Row:
@@ -75,11 +79,12 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.run import environment, loop
-    from genreg.run.build import build_each, build_task, choose_device
+    from genreg.run.build import build_each, build_task, check_nodes, choose_device
     from genreg.run.logger import SafeLogger
     from genreg.run.task import Task
 
     device, began = choose_device(settings.device), time.time()
+    check_nodes(config)
     task: Task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
