@@ -76,7 +76,9 @@ def of_options() -> Iterator[Line]:
             prefix = f"{group}.{option}" if group in KEYED else group
             given = [*CONTEXT.get((group, option), []), f"{group}={option}"]
             for key, value in node.items():
-                for wrong in KINDS.get(type(value), ()) if key not in OPEN else ():
+                for wrong in (
+                    KINDS.get(int if value == "${steps}" else type(value), ()) if key not in OPEN else ()
+                ):
                     yield ("train", *given, f"{prefix}.{key}={wrong}", *FAST)
 
 

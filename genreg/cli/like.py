@@ -30,7 +30,8 @@ def config_of(folder: Path, overrides: list[str], about: list[str], trusted: boo
     groups = [o for o in overrides if group(o) in GROUPS]
     if not trusted:
         chosen = {key(o).rpartition("@")[2] for o in groups}
-        left = {name: node for name, node in OmegaConf.to_container(cfg).items() if name not in chosen}
+        written: Any = OmegaConf.to_container(cfg)
+        left = {name: node for name, node in written.items() if name not in chosen}
         trust.check(left, folder, "--trust")
     cfg.output_dir = AGAIN
     if groups:

@@ -196,8 +196,8 @@ MANY = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 @cache
 def _declared(target: Any) -> type[BaseModel] | None:
     """The parameters of a target as a model in which none is needed; None where no call of it is checked."""
-    called = target.__init__ if isinstance(target, type) else target
-    if not hasattr(called, "raw_function") and not hasattr(target, "__pydantic_validator__"):
+    checked = [target, getattr(target, "__init__", None)]
+    if not any(hasattr(one, "raw_function") or hasattr(one, "__pydantic_validator__") for one in checked):
         return None
     named = {name: p for name, p in parameters_of(target).items() if p.kind not in MANY and name != "self"}
     typed = {name: Any if p.annotation is p.empty else p.annotation for name, p in named.items()}

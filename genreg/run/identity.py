@@ -73,9 +73,11 @@ def experiment_name(config: Config) -> str:
 
 
 def _name(config: Config, of_data: Callable[[Config], str]) -> str:
-    subject = f"{of_data(config['dataset'])}/{methods(config)}" if config["dataset"] else None
-    subject = subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
-    name = subject if config["name"] is None else config["name"]
+    name = config["name"]
+    if name is None and config["dataset"]:
+        name = f"{of_data(config['dataset'])}/{methods(config)}"
+    elif name is None:
+        name = f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
     if not isinstance(name, str) or not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     if any(len(part.encode()) > LONGEST for part in name.split("/")):
