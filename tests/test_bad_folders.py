@@ -83,22 +83,21 @@ def runs(tmp_path: Path) -> Path:
     """Two arms of three runs."""
     for arm, value in (("none-00000000", 0.5), ("vat-00000000", 0.6)):
         for seed in range(3):
-            folder = write_run(
-                tmp_path / "out/digits" / arm / f"seed={seed}", value + seed**2 / 100 * (arm[0] == "v")
-            )
-            (folder / "replicas.npz").touch()
+            more = seed**2 / 100 if arm.startswith("vat") else 0
+            write_run(tmp_path / "out/digits" / arm / f"seed={seed}", value + more)
     return tmp_path / "out"
 
 
 @pytest.mark.every(6)
 @pytest.mark.parametrize(("name", "k"), CASES)
 def test_one_bad_file_takes_nothing_else_down(genreg: Genreg, runs: Path, name: str, k: int) -> None:
-    bad = runs / "digits/vat-00000000/seed=1"
+    bad = runs / "digits/vat-00000000/seed=0"  # whose configuration stands for the arm's
+    (bad / name).touch()
     WHATEVER[name][k](bad / name)
     (part,) = json.loads(genreg("report", str(runs), "--format", "json").out)["parts"]
     values = {arm["arm"]: [run["value"] for run in arm["runs"]] for arm in part["arms"]}
     assert values["none"] == [0.5, 0.5, 0.5]
-    assert (values["vat"][0], values["vat"][2]) == (0.6, 0.64)
+    assert values["vat"][1:] == [0.61, 0.64]
     for verb in (
         ["report", str(runs)],
         ["ls", str(runs)],
@@ -211,9 +210,7 @@ def test_a_value_within_bounds_is_what_it_was() -> None:
             reader.from_json(wrong)
 
 
-def test_the_last_resort_is_one_line_for_every_verb(
-    genreg: Genreg, runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_resort_is_one_line(genreg: Genreg, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ArithmeticError("of nobody\nforeseen")
 
