@@ -87,7 +87,8 @@ def report(error: GenregError) -> None:
 
 def printable(text: object) -> str:
     """`text` in one line without control characters: names in a folder may come from anyone."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))
+    found = str(text)
+    return found if found.isprintable() else "".join(c if c.isprintable() else "�" for c in found)
 
 
 def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:

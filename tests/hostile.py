@@ -28,7 +28,7 @@ WORDS = [
 ]
 """Values of other types than a number."""
 KINDS: dict[type, list[str]] = {
-    bool: ["3", "x", "null", "[true]", "{a:1}", "''", "1e400"],
+    bool: ["3", "x", "[true]", "{a:1}", "''", "1e400"],
     int: [*WORDS, "null", "1.5", "-3", "1e21"],
     float: [*WORDS, "null"],
     str: ["3", "nan", "[x]", "{a:1}", "true", "ü漢", LONG, "''"],
@@ -94,8 +94,10 @@ def of_scalars() -> Iterator[Line]:
         for wrong in KINDS[kind]:
             yield ("train", *rest, f"{key}={wrong}")
             yield ("train", "-m", *rest, f"{key}={wrong}", "optimizer.lr=0.1,0.2")
-    for key, wrong in itertools.product(("name", "output_dir", "data_dir"), ("[a]", "{a:1}", "file/x", LONG)):
+    for key, wrong in itertools.product(("name", "output_dir", "data_dir"), ("[a]", "{a:1}", LONG)):
         yield ("train", *FAST, f"{key}={wrong}")
+    for word in ("name=a/../b", "output_dir=file/x", "data_dir=file"):
+        yield ("train", *FAST, word)
 
 
 GROUPS = ("task", "dataset", "model", "loss", "regularizer", "optimizer", "scheduler", "measure", "logger")

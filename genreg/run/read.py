@@ -13,7 +13,7 @@ from typing import Any
 from genreg.run.data import recorded
 from genreg.run.folder import Row, RunFolder, is_whole, latest, printable
 from genreg.run.identity import completed, data_name, normal
-from genreg.run.reader import DamagedError, cleaned, from_json, read_bytes
+from genreg.run.reader import DamagedError, clean_json, read_bytes
 
 
 @dataclass
@@ -93,7 +93,7 @@ def read_run(path: Path) -> Run:
 def _read(path: Path, remarks: list[str]) -> Any:
     """The content of a file, its texts `cleaned`; None without one, or with a remark if it is damaged."""
     try:
-        return cleaned(from_json(read_bytes(path)))
+        return clean_json(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, DamagedError) as error:

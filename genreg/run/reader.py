@@ -15,6 +15,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyY
 LARGEST = 64 << 20  # bytes of a file that is parsed as one value
 DEEPEST = 40  # levels of nested values
 DIGITS = 300  # of an integer, beyond which it is no float
+BITS = 1000
 
 
 class DamagedError(ValueError):
@@ -74,9 +75,10 @@ def bounded(value: Any, level: int = 0) -> Any:
     """`value`; DamagedError where it is nested too deeply, or holds an integer that is no float."""
     if level > DEEPEST:
         raise DamagedError("nested too deeply")
-    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        bounded(part, level + 1)
-    if isinstance(value, int) and value.bit_length() > 1000:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            bounded(part, level + 1)
+    elif isinstance(value, int) and value.bit_length() > BITS:
         raise DamagedError("an integer of too many digits")
     return value
 
@@ -85,6 +87,13 @@ def _integer(text: str) -> int:
     if len(text) > DIGITS:
         raise DamagedError("an integer of too many digits")
     return int(text)
+
+
+def clean_json(text: bytes) -> Any:
+    """The value of a JSON text, `cleaned`."""
+    found = from_json(text)
+    plain = text.isascii() and b"\\" not in text and b"\x7f" not in text  # no control character in any string
+    return found if plain else cleaned(found)
 
 
 def cleaned(value: Any) -> Any:

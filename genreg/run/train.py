@@ -1,6 +1,7 @@
 """One run: skipped if it has finished, otherwise locked, built, trained and recorded."""
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,8 @@ class Settings:
             found = cls(**{key: value for key, value in config.items() if key not in GROUPS})
         if not found.output_dir.strip():
             raise InputError("output_dir", "the name of a folder", found.output_dir)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", found.device):
+            raise InputError("device", "one of auto, cpu, cuda or cuda:N", found.device)
         return found
 
 

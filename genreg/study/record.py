@@ -11,7 +11,7 @@ from typing import Any
 from genreg.download import write_atomic
 from genreg.errors import InputError
 from genreg.run.folder import Row, printable
-from genreg.run.reader import cleaned, from_json, read_bytes
+from genreg.run.reader import clean_json, read_bytes
 from genreg.study.check import check_select
 from genreg.study.model import Arm, Part, Study, Trial, Tuning, tell_apart
 
@@ -26,7 +26,7 @@ def read(path: Path) -> Study:
 
     InputError for steps or trials chosen by anything but validation; one of `WRONG` for what is no such file.
     """
-    given, root = cleaned(from_json(read_bytes(path))), path.parent
+    given, root = clean_json(read_bytes(path)), path.parent
     command, question = (printable(given.get(key) or "") for key in ("command", "question"))
     parts = [replace(_part(root, part), command=command, question=question) for part in given["parts"]]
     return Study(printable(given.get("sweep") or ""), parts, root, command, question)
