@@ -1,25 +1,25 @@
 """`genreg`, also `python -m genreg`. Only `train` imports Hydra and torch, and not to print its help."""
 
 import sys
+from io import TextIOWrapper
 
 from genreg.cli import completion, verbs
 from genreg.cli import help as help_page
-from genreg.errors import GenregError, Interrupted, explained, report
+from genreg.errors import InputError, Interrupted, explained, report
 
 
 def main() -> None:
     """Run the command line; exit 0 done, 1 failed, 2 bad input, 130 interrupted with the state saved."""
     arguments = sys.argv[1:]
+    if isinstance(sys.stdout, TextIOWrapper):  # a name of a folder need not be text
+        sys.stdout.reconfigure(errors="replace")
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
         elif arguments[:1] == ["-sc"]:  # what the shell calls back
             completion.answer("".join(arguments[1:2]))
         else:
-            verbs.app(arguments, standalone_mode=True)
-    except GenregError as error:
-        report(error)
-        sys.exit(error.exit_code)
+            _verb(arguments)
     except Exception as error:
         failure = explained(error)
         report(failure)
@@ -27,6 +27,24 @@ def main() -> None:
     except KeyboardInterrupt as error:
         print(f"genreg: {str(error) or 'interrupted'}", file=sys.stderr)
         sys.exit(Interrupted.exit_code)
+
+
+def _verb(arguments: list[str]) -> None:
+    """Run a verb; a wrong flag or argument is an InputError of one line."""
+    if "" in arguments:  # of a variable of the shell that is not set: not the folder in which one stands
+        raise InputError("genreg", "arguments that are not empty", "")
+    try:
+        code = verbs.app(arguments, standalone_mode=False)
+    except Exception as error:  # of click, which typer brings along under another name
+        if not hasattr(error, "format_message"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()  # type: ignore[attr-defined]
+            sys.exit(2)
+        path = getattr(getattr(error, "ctx", None), "command_path", "genreg")
+        expected = f"flags and arguments that `{path} --help` lists"
+        raise InputError(path, expected, error.format_message()) from error
+    sys.exit(code)
 
 
 def _train(arguments: list[str]) -> None:

@@ -141,8 +141,14 @@ def report(error: GenregError) -> None:
     if not error.reported:
         if os.environ.get("GENREG_DEBUG"):
             traceback.print_exception(error)
-        print(f"genreg: {error}", file=sys.stderr, flush=True)
+        print("genreg:", "\n".join(map(printable, str(error).split("\n"))), file=sys.stderr, flush=True)
     error.reported = True
+
+
+def printable(text: object) -> str:
+    """`text` in one line without control characters: names in a folder may come from anyone."""
+    found = str(text)
+    return found if found.isprintable() else "".join(c if c.isprintable() else "�" for c in found)
 
 
 def nearest(word: str, choices: Iterable[str], n: int = 3) -> list[str]:

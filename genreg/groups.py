@@ -14,6 +14,10 @@ CONFIGS = next(p for p in (_package / "configs", _package.parent / "configs") if
 """The folder of the groups: inside an installed wheel, or next to the package in a checkout."""
 
 
+OWN: list[Path] = []
+"""The folders of --config-dir in this process, whose targets are the user's own."""
+
+
 def files(group: str, extra: Path | None = None) -> dict[str, Path]:
     """The YAML of each option of a group, by name. extra: a folder with more of them (--config-dir)."""
     found: dict[str, Path] = {}
@@ -52,6 +56,7 @@ def find_modules_in(extra: Path | None) -> None:
     if extra and not extra.is_dir():
         raise InputError("--config-dir", "an existing folder", str(extra))
     if extra:
+        OWN.append(extra.resolve())
         sys.path.append(str(extra.resolve()))  # last: nothing else is found differently
 
 

@@ -27,8 +27,9 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
-CountOrZero = Annotated[int, BeforeValidator(_whole), Field(ge=0)]
+MOST = 2**63 - 1  # beyond which nothing counts
+Count = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=MOST)]
+CountOrZero = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=MOST)]
 
 
 class Neutral:

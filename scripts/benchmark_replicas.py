@@ -40,8 +40,8 @@ CASES: dict[str, tuple[list[str], int]] = {
 class Kernels(TorchDispatchMode):
     """Counts operations that launch a kernel on a device: all but views and allocations."""
 
-    FREE = ("view", "t.", "transpose", "unbind", "slice", "select", "split", "expand", "detach", "alias", "empty",
-            "unsqueeze", "squeeze", "as_strided", "_unsafe_view", "permute", "lift_fresh")  # fmt: skip
+    FREE = ("view", "t.", "transpose", "unbind", "slice", "select", "split", "expand", "detach", "alias",
+            "empty", "unsqueeze", "squeeze", "as_strided", "_unsafe_view", "permute")  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()

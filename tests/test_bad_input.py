@@ -232,14 +232,50 @@ def test_damaged_data(genreg: Callable[..., Result], data_dir: Path, tmp_path: P
 
 
 @pytest.mark.full
-def test_a_sweep_tells_every_failure_and_goes_on(genreg: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_sweep_tells_every_wrong_value_before_anything_runs(
+    genreg: Callable[..., Result], tmp_path: Path
+) -> None:
     answer = genreg("train", "-m", "experiment=smoke/vat", "regularizer.vat.epsilon=-1,0.5,-2", "steps=3")
     assert answer.code == 2
-    assert [line for line in answer.err.splitlines() if line.startswith("genreg:")] == [
-        *(f"genreg: regularizer.vat.epsilon: expected a number, 0 or more, got -{k}" for k in (1, 2)),
-        "genreg: 2 of 3 jobs failed",
-    ]
-    assert len(list(tmp_path.rglob("summary.json"))) == 1
+    assert answer.err.splitlines() == [
+        *(f"genreg: regularizer.vat.epsilon: expected a number, 0 or more, got -{k}  "
+          f"(experiment=smoke/vat regularizer.vat.epsilon=-{k} steps=3)" for k in (1, 2)),
+        "genreg: 2 of 3 combinations are wrong, nothing was run",
+    ]  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+# what was accepted, or an error that nobody had foreseen
+LATER: list[tuple[list[str], str, str]] = [
+    (["~model"], "model", "an option of the group model, or none"),
+    (["optimizer.lr=null"], "optimizer.lr", "a number"),
+    (["model.widths=[1e21]"], "model.widths.0", "less than or equal to"),
+    (["task=landscape", "model=rosenbrock", "model.replicas=1e30"], "model.replicas", "less than"),
+    (["task=landscape", "model=rosenbrock", "model.replicas=1e7"], "model.replicas", "1000000"),
+    (["dataset=image_folder", "dataset.path=/proc"], "dataset.path", "a folder of pictures"),
+    (["task=pretrain", "dataset=rt_polarity", "task.share=2"], "task.share", "less than or equal to 1"),
+    (["regularizer=[../model/mlp]"], "regularizer", "an option of the group regularizer"),
+    (["regularizer=[vat,vat]"], "regularizer", "no option twice, got 'vat'"),
+    (["output_dir="], "output_dir", "the name of a folder"),
+    (["name=''"], "name", "letters"),
+    (["hydra.searchpath=[nowhere]"], "hydra.searchpath", "existing folders"),
+    (["sweep=smoke", "sweep=sigma"], "sweep", "one sweep file"),
+    (["-m", "sweep.seeds=3"], "sweep.seeds", "a sweep file beside it"),
+    (["-m", "optimizer.lr=0.1,x"], "optimizer.lr", "a number, got 'x'"),
+    (["model._target_=subprocess.check_output"], "model._target_", "that makes torch.nn.Module"),
+    (["dataset._target_=genreg.model.MLP"], "dataset._target_", "that makes genreg.dataset.Dataset"),
+    (["model._target_=torch.nn.Linear"], "model", "a classifier"),
+    (["dataset._target_=3"], "dataset._target_", "the dotted name"),
+]  # fmt: skip
+
+
+@pytest.mark.every(4)
+@pytest.mark.parametrize(("arguments", "key", "says"), LATER, ids=[" ".join(case[0]) for case in LATER])
+def test_nothing_is_accepted_in_silence(
+    genreg: Callable[..., Result], tmp_path: Path, arguments: list[str], key: str, says: str
+) -> None:
+    test_bad_input(genreg, tmp_path, arguments, key, says)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("arguments", [["trian"], ["data", "lst"], ["--wrong"], ["data", "fetch"]])

@@ -29,7 +29,11 @@ class CountingHandler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.requests.append(self.path)
-        if len(self.requests) <= CountingHandler.failures:
+        if self.path.startswith("/elsewhere/"):
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/hostname")
+            self.end_headers()
+        elif len(self.requests) <= CountingHandler.failures:
             self.send_error(503)
         else:
             super().do_GET()
@@ -70,6 +74,16 @@ def test_a_failing_server_is_asked_again(server: str, tmp_path: Path) -> None:
     (path,) = download.fetch(published(server), tmp_path)
     assert path.read_bytes() == PAYLOAD
     assert len(CountingHandler.requests) == 2
+
+
+@pytest.mark.parametrize("url", ["{server}elsewhere/", "file:///etc/", "nothing", "ftp:/x", ""])
+def test_a_place_that_is_none_of_the_web(server: str, tmp_path: Path, url: str) -> None:
+    """Among them one to which a server leads."""
+    expected = r"^(cannot download .*set\.gz: |--url: expected an address)"
+    with pytest.raises(GenregError, match=expected) as caught:
+        download.fetch(published(url.format(server=server)), tmp_path)
+    assert len(str(caught.value).splitlines()) <= 2
+    assert not list(tmp_path.rglob("hostname"))
 
 
 def test_a_wrong_download_is_not_kept(server: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from faults import EVERY, KINDS, Say, content, full, parts, points, strike
 from faults import said as said
 from PIL import Image
 from synthetic import write_run, write_sweep
-from test_replicas import ARMS, jobs, left_by, together
+from test_replica_folders import ARMS, jobs, left_by, together
 
 from genreg.cli import compose
 from genreg.cli.jobs import Composer

@@ -116,7 +116,9 @@ def test_stop_at_the_first_failure(genreg: Genreg, tmp_path: Path) -> None:
 
 
 def test_bad_input_of_one_job_leaves_no_folder(genreg: Genreg, tmp_path: Path) -> None:
-    answer = genreg("train", "-m", *VALLEY, "steps=4", "optimizer.sigma=-1,0.1")
+    """Of what is seen when the data are read; wrong values are told before anything starts."""
+    given = ["model.widths=[4]", "steps=2", "logger=none", "device=cpu", "dataset.labeled=9,100"]
+    answer = genreg("train", "-m", *given)
     assert answer.code == 2
     assert len([path for path in (tmp_path / "outputs").rglob("*") if path.name == "seed=0"]) == 1
 

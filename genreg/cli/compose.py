@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,9 @@ FIXED: dict[str, tuple[Any, str]] = {
 }
 """Keys of the hydra node that genreg does not honour: their only value, and why."""
 
+NEEDED = ("task", "dataset", "model", "loss", "regularizer", "optimizer", "scheduler", "measure", "logger")
+"""Groups of which every configuration has an option, if only `none`."""
+
 BY_TASK = ("generator_optimizer", "unlabeled_optimizer")
 """Groups that only some task chooses an option of; an experiment may have set values of it for another."""
 
@@ -64,6 +67,7 @@ def about_hydra(flags: Namespace) -> list[str]:
 
 def compose(overrides: list[str]) -> DictConfig:
     """The configuration with its hydra node; InputError for what genreg cannot honour of that."""
+    check_options(overrides)
     with explaining(overrides):
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
         check(cfg.hydra, cfg.output_dir)
@@ -73,14 +77,41 @@ def compose(overrides: list[str]) -> DictConfig:
     return cfg
 
 
+def check_options(overrides: list[str]) -> None:
+    """InputError for an option of a group that is a file of another folder, or chosen twice."""
+    for override in (o for o in overrides if group(o) in GROUPS and "=" in o):
+        names = re.split(r"[\[\],'\"\s]+", value(override))
+        root, chosen = group(override), [name for name in names if name]
+        for name in chosen:
+            if ".." in name or name.startswith("/"):
+                raise InputError(root, f"an option of the group {root}", name)
+            if root in KEYED and "[" in override and override.count("[") == 1 and chosen.count(name) > 1:
+                raise InputError(root, "no option twice", name)
+    for override in (o for o in overrides if key(o) == "hydra.searchpath"):
+        with explaining([override]):
+            typed: Any = OverridesParser.create().parse_override(override).value()
+        if not isinstance(typed, list):
+            raise InputError("hydra.searchpath", "a list of folders", typed)
+        _check_search(typed)
+    if sum(o.startswith("sweep=") for o in overrides) > 1:
+        raise InputError("sweep", "one sweep file", [value(o) for o in overrides if o.startswith("sweep=")])
+
+
 def check(node: DictConfig, output_dir: str) -> None:
     """InputError for what a hydra node asks that genreg does not honour."""
     for path, (only, expected) in FIXED.items():
         found = OmegaConf.select(node, path)
         if found != only:
             raise InputError(f"hydra.{path}", expected, str(found))
+    _check_search(node.searchpath)
     if node.sweep.dir != output_dir:
         raise InputError("hydra.sweep.dir", "output_dir, which says where runs lie", node.sweep.dir)
+
+
+def _check_search(folders: Iterable[str]) -> None:
+    for folder in folders:
+        if not (folder.startswith("pkg://") or os.path.isdir(folder.removeprefix("file://"))):
+            raise InputError("hydra.searchpath", "existing folders", folder)
 
 
 def process_settings(cfg: DictConfig) -> ProcessSettings:
@@ -120,6 +151,9 @@ def plain(cfg: DictConfig) -> Config:
     with explaining([]):
         task = OmegaConf.masked_copy(cfg, [str(n) for n in cfg if n != "hydra"]) if "hydra" in cfg else cfg
         config: Config = OmegaConf.to_container(task, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    for needed in NEEDED:
+        if needed not in config:
+            raise InputError(needed, f"an option of the group {needed}, or none", "~, which deletes it")
     for keyed in KEYED:
         if not isinstance(config.get(keyed), dict):
             raise InputError(keyed, "the names of options", config.get(keyed))

@@ -40,6 +40,7 @@ flags:
   --until decided  of a sweep file: add seeds to comparisons until they are decided, 20 at most
   --again          repeat a finished run, of a sweep those of other code or data; the old one is kept
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
+  --trust          with --like: also call code of that folder that is none of genreg, torch or --config-dir
   --cfg job        print the configuration and stop; --info shows where each part comes from
   --config-dir D   look for more options of every group in folder D, and for their modules
   --hydra-help     Hydra's own flags

@@ -20,7 +20,7 @@ from genreg.cli.help import GROUPS
 from genreg.errors import GenregError, InputError
 from genreg.run.train import Settings
 from genreg.study.batch import SweepFailedError
-from genreg.study.job import Job, group, key, of_hydra, value
+from genreg.study.job import Job, finished, group, key, of_hydra, value
 
 SEED = re.compile(r"\$\{\.*seed\}")
 SCALARS = {field.name for field in fields(Settings)}
@@ -38,6 +38,7 @@ class Composer:
     about: Sequence[str] = ()
     bases: dict[tuple[str, ...], tuple[DictConfig, Job] | None] = field(default_factory=dict)
     arms: dict[tuple[str, ...], Job] = field(default_factory=dict)
+    checked: set[tuple[str, ...]] = field(default_factory=set)
 
     def jobs(self, lists: Sequence[list[str]]) -> list[Job]:
         """One job for each list of overrides; lists that differ in `seed=` alone are composed once.
@@ -51,9 +52,27 @@ class Composer:
                     self.arms[own] = self._copied(list(own)) or self._composed(list(own))
                 except GenregError as error:
                     wrong[own] = error
+        arms = len(self.arms) + len(wrong)
+        composed = [own for own in lists if _without_seed(own) in self.arms]
+        jobs = {tuple(own): _seeded(self.arms[_without_seed(own)], own) for own in composed}
+        wrong |= self._wrong(jobs)
         if wrong:
-            _refuse(wrong, len(self.arms) + len(wrong))
-        return with_needs([_seeded(self.arms[_without_seed(own)], own) for own in lists], self.about)
+            _refuse(wrong, arms)
+        return with_needs([jobs[tuple(own)] for own in lists], self.about)
+
+    def _wrong(self, jobs: dict[tuple[str, ...], Job]) -> dict[tuple[str, ...], GenregError]:
+        """The arms that have jobs left, and values that their targets refuse."""
+        found: dict[tuple[str, ...], GenregError] = {}
+        left = dict.fromkeys(_without_seed(list(own)) for own, job in jobs.items() if not finished(job))
+        for own in (own for own in left if own not in self.checked):
+            from genreg.run.build import check_nodes  # with torch, which jobs that are left need anyway
+
+            try:
+                check_nodes(self.arms[own].config)
+                self.checked.add(own)
+            except GenregError as error:
+                found[own] = error
+        return found
 
     def _composed(self, overrides: list[str]) -> Job:
         cfg = compose([*self.about, *overrides])

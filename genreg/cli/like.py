@@ -12,27 +12,28 @@ from genreg.cli.compose import compose, configs, explaining, flat
 from genreg.cli.help import GROUPS
 from genreg.errors import InputError, nearest
 from genreg.groups import option_of
-from genreg.run.folder import RunFolder
+from genreg.run import trust
 from genreg.run.identity import Config, run_path
+from genreg.run.read import read_run
 from genreg.study.job import group, key, merged
 
 AGAIN = "outputs/again"  # where repeated runs lie unless output_dir= says where
 COMPARED = ("genreg", "commit", "python", "packages", "device", "threads", "data")
 
 
-def config_of(folder: Path, overrides: list[str], about: list[str]) -> DictConfig:
+def config_of(folder: Path, overrides: list[str], about: list[str], trusted: bool = False) -> DictConfig:
     """The configuration of a run, changed by `overrides`: values of its keys, or other options of a group.
 
-    about: overrides of Hydra's own keys, such as where it finds options.
+    about: overrides of Hydra's own keys, such as where it finds options. trusted: whatever code it names.
     """
-    try:
-        with explaining(overrides):
-            cfg = OmegaConf.load(folder / "config.yaml")
-    except InputError as error:
-        raise InputError("--like", "a run folder with a config.yaml", str(folder)) from error
-    assert isinstance(cfg, DictConfig)
-    cfg.output_dir = AGAIN
+    cfg = _recorded(folder)
     groups = [o for o in overrides if group(o) in GROUPS]
+    if not trusted:
+        chosen = {key(o).rpartition("@")[2] for o in groups}
+        written: Any = OmegaConf.to_container(cfg)
+        left = {name: node for name, node in written.items() if name not in chosen}
+        trust.check(left, folder, "--trust")
+    cfg.output_dir = AGAIN
     if groups:
         _choose(cfg, groups, about)
     with explaining(overrides):
@@ -49,6 +50,18 @@ def config_of(folder: Path, overrides: list[str], about: list[str]) -> DictConfi
             OmegaConf.update(cfg, path, override.value())
         except OmegaConfBaseException as error:
             raise InputError(path, "a usable value", override.input_line) from error
+    return cfg
+
+
+def _recorded(folder: Path) -> DictConfig:
+    """The configuration of a run as it is written, interpolations and all."""
+    try:
+        with explaining([]):
+            cfg = OmegaConf.load(folder / "config.yaml")
+    except InputError as error:
+        raise InputError("--like", "a run folder with a config.yaml", str(folder)) from error
+    if not isinstance(cfg, DictConfig):
+        raise InputError("--like", "a config.yaml with keys", str(folder))
     return cfg
 
 
@@ -71,7 +84,7 @@ def check_elsewhere(folder: Path, config: Config) -> None:
 
 def environment(folder: Path) -> dict[str, Any]:
     """The environment of a run's last start; empty if that is not known."""
-    starts = RunFolder(folder).environments()
+    starts = read_run(folder).environments
     return starts[-1] if starts else {}
 
 

@@ -44,6 +44,8 @@ def sweep(flags: Namespace) -> bool:
         forced = [f"++{o}" if o.startswith("sweep.") else o for o in own]
         master = _master([*about, *forced], [] if own else given)
         name = next((value(o) for o in own if o.startswith("sweep=")), None)
+        if own and name is None:
+            raise InputError(key(own[0]), "a sweep file beside it: sweep=NAME", own[0])
         node = _node(master)
         dry_run = flags.dry_run or node.get("dry_run") is True
         sweeper = hydra_part(master, "sweeper")

@@ -65,6 +65,7 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--like", type=Path)
+    parser.add_argument("--trust", action="store_true")
     parser.add_argument("--until")
     parser.error = _bad_flag  # type: ignore[method-assign]
     return parser
@@ -83,6 +84,8 @@ def parse(arguments: list[str]) -> Namespace:
         raise InputError("--until", "decided", flags.until)
     if flags.until and not any(override.startswith("sweep=") for override in flags.overrides):
         raise InputError("--until", "a sweep file beside it: sweep=NAME")
+    if flags.trust and not flags.like:
+        raise InputError("--trust", "--like RUN_FOLDER beside it: what is typed is called anyway")
     if flags.resolve and not flags.cfg:
         raise InputError("--resolve", "--cfg beside it")
     return flags
@@ -142,7 +145,8 @@ def _repeat(flags: Namespace) -> None:
 
     if flags.multirun or flags.cfg or flags.dry_run:
         raise InputError("--like", "one run: no -m, --cfg or --dry-run")
-    config = compose.plain(like.config_of(flags.like, flags.overrides, compose.about_hydra(flags)))
+    cfg = like.config_of(flags.like, flags.overrides, compose.about_hydra(flags), flags.trust)
+    config = compose.plain(cfg)
     like.check_elsewhere(flags.like, config)
     logging.basicConfig(format="[%(asctime)s][%(levelname)s] - %(message)s", level=logging.INFO)
     before = like.environment(flags.like)

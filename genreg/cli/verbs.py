@@ -124,8 +124,11 @@ def sync_runs(
 def export_encoder(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a run of model=bert")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="new or empty")],
+    trust: Annotated[
+        bool, typer.Option("--trust", help="also call code of RUN_FOLDER that is none of genreg or torch")
+    ] = False,
 ) -> None:
     """Write what a run of model=bert trained as an encoder's folder, for model=pretrained_encoder."""
     from genreg.model.text.export import export
 
-    export(run_folder, folder)
+    export(run_folder, folder, trust)

@@ -57,6 +57,8 @@ def pictures(folder: Path) -> Pictures:
 def below(folder: Path, name: str = "", above: frozenset[Path] = frozenset()) -> Iterator[tuple[str, Path]]:
     """Names and paths of all files; a link to a folder that it lies in stands for itself."""
     real = folder.resolve()
+    if real.parts[1:2] in (("proc",), ("sys",)):  # of the kernel: without an end
+        raise InputError("dataset.path", "a folder of pictures", str(folder))
     if real in above:
         yield name.rstrip("/"), folder
         return

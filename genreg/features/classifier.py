@@ -1,6 +1,7 @@
 """Features of a classifier that genreg itself has trained."""
 
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +10,10 @@ from genreg import download
 from genreg.errors import InputError
 from genreg.model import Classifier as Model
 from genreg.model.passes import evaluation_mode
-from genreg.parameters import CountOrZero, checked
+from genreg.parameters import CountOrZero, Neutral, checked
 from genreg.run.factory import factory
 from genreg.run.folder import RunFolder, finished_runs, weights_of
+from genreg.run.trust import check
 
 CHUNK = 500  # pictures at a time
 
@@ -21,17 +23,23 @@ class Classifier:
 
     The run is the only one under `output_dir` with that name and `seed`; its weights are those that
     validation chose. Raises InputError, with the command that makes one, where there is not exactly one,
-    and where pictures are not of the size that it was trained on.
+    and where pictures are not of the size that it was trained on. trust: call the model that its folder names
+    whosever it is.
     """
 
     @checked
-    def __init__(self, *, experiment: str, seed: CountOrZero = 0, output_dir: Path) -> None:
+    def __init__(
+        self, *, experiment: str, seed: CountOrZero = 0, output_dir: Path,
+        trust: Annotated[bool, Neutral(False)] = False,
+    ) -> None:  # fmt: skip
         weights = finished_weights(experiment, seed, output_dir)
         digest = download.of_file(weights)
         self.name = f"{experiment} sha256:{digest[:8]}"
         self.checksums = {f"{experiment}/weights.pt": digest}
         self.experiment = experiment
         self.config = RunFolder(weights.parent).config()
+        if not trust:
+            check({"model": self.config.get("model")}, weights.parent, "features.trust=true")
         self.state = torch.load(weights, weights_only=True, map_location="cpu")
         self.model: Model | None = None
 

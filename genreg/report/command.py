@@ -91,6 +91,6 @@ def _write(text: str, output: Path | None) -> None:
         return
     try:
         with write_atomic(output) as file:
-            file.write(text.encode())
+            file.write(text.encode(errors="replace"))
     except OSError as error:
         raise unwritable("--output", error, "a file that can be written") from error

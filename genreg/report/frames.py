@@ -65,13 +65,13 @@ def _found(folder: Path | str) -> Iterator[tuple[Run, Row, Row]]:
 
 def _outcome(run: Run) -> Row:
     """The outcome of a run, with the commit, device and data of its last start."""
-    starts = run.folder.environments()
+    starts = run.environments
     start = starts[-1] if starts else {}
     return {
         "status": run.status, "reason": run.summary.get("reason"),
         "seconds": run.summary.get("seconds"), "step": run.summary.get("step"),
         "commit": start.get("commit"), "device": start.get("device"),
-        "data": ", ".join(starmap(short, files_of(run.folder.starts()).items())),
+        "data": ", ".join(starmap(short, files_of(run.starts).items())),
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import statistics as simple
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from genreg.report.read.find import plain_parts, value_words
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, printable, some_runs
 from genreg.run.metric import Metric, judged, metric_of
-from genreg.run.read import Run, short_commit
+from genreg.run.read import Run, remarks, short_commit
 from genreg.study.model import Arm
 
 FORMATS = ("table", "csv", "json")
@@ -47,6 +48,8 @@ def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
         print(as_table(rows), end="")
     else:
         terminal().print(_table(lines, columns) if lines else f"no run has {', '.join(where)}", markup=False)
+    for remark in remarks(run for line in lines for run in line.arm.runs.values()):
+        print(f"note: {remark}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -174,9 +177,9 @@ SORTS: dict[str, Callable[[Line], Any]] = {
 
 def _code(run: Run) -> tuple[str, str]:
     """Commit and digest of what the last start of a run recorded."""
-    starts = run.folder.environments()
+    starts = run.environments
     commit = str(starts[-1].get("commit") or "") if starts else ""
-    used = sorted(set(recorded(run.folder)))
+    used = sorted(set(recorded(run.starts)))
     return short_commit(commit), sha256(repr(used).encode()).hexdigest()[:8] if used else ""
 
 

@@ -24,7 +24,7 @@ def plan(folder: Path, difference: float) -> None:
 
     Raises InputError for a folder without runs, or in which no arm has two pairs yet.
     """
-    if difference <= 0:
+    if not 0 < difference < math.inf:
         raise InputError("--difference", "a number above 0", difference)
     results = [evaluate(part) for part in read_parts([folder])]
     rows = [(r, one) for r in results for one in estimates(r, difference / r.metric.scale)]

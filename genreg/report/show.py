@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError, cause
-from genreg.files import MISSING, read_bytes
+from genreg.files import MISSING
 from genreg.run.folder import Row, is_run, printable
 from genreg.run.read import Run, read_run
+from genreg.run.reader import DamagedError, read_bytes
 
 
 def show(folder: Path) -> None:
@@ -24,14 +25,16 @@ def show(folder: Path) -> None:
         near = sorted(str(folder / p.name) for p in folder.glob("seed=*")) if folder.is_dir() else []
         raise InputError("RUN_FOLDER", "a run's folder", str(folder), near[:5])
     run, console = read_run(path), Console()
-    _say(console, f"run       {folder}")
+    _say(console, f"run       {printable(folder)}")
     _say(console, f"status    {_status(run)}")
     console.print(_result(run) or "result    no evaluation was recorded")
     _say(console, "configuration")
     _say(console, _indented(path / "config.yaml"))
-    for start in run.folder.environments():
+    for start in run.environments:
         _say(console, _start(start))
     _say(console, f"repeat    {_repeat(run)}")
+    for remark in run.remarks:
+        _say(console, f"remark    {remark}")
 
 
 def _say(console: Console, text: str) -> None:
@@ -77,8 +80,10 @@ def _last_row(run: Run) -> Row:
 def _indented(path: Path) -> str:
     try:
         lines = read_bytes(path).decode(errors="replace").splitlines()
-    except OSError as error:
-        return f"  no {path.name}" if isinstance(error, MISSING) else f"  {cause(error)}"
+    except MISSING:
+        return f"  no {path.name}"
+    except (OSError, DamagedError) as error:
+        return f"  {cause(error)}"
     return "\n".join(f"  {printable(line)}" for line in lines)
 
 

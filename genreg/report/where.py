@@ -13,9 +13,10 @@ import yaml
 from genreg.errors import InputError, nearest
 from genreg.groups import CONFIGS
 from genreg.run.factory import GROUPS, KEYED
-from genreg.run.folder import LOADER, Row
+from genreg.run.folder import Row
 from genreg.run.identity import PLUMBING, Config, experiment_name, option_name
 from genreg.run.read import Run, flat
+from genreg.run.reader import LOADER
 from genreg.study.model import Arm
 
 

@@ -12,7 +12,7 @@ import torch
 from genreg.dataset import Dataset
 from genreg.download import data_dir_of
 from genreg.errors import InputError
-from genreg.run.factory import GROUPS, KEYED, factory, find_target, is_own
+from genreg.run.factory import GROUPS, KEYED, check_values, factory, find_target, is_own
 from genreg.run.metric import Family, Metric
 
 
@@ -25,6 +25,17 @@ def build_task(config: dict[str, Any], device: torch.device) -> Any:
     return factory(config["task"], "task")(
         **parts, seed=config["seed"], device=device, precision=config["precision"]
     )
+
+
+def check_nodes(config: dict[str, Any]) -> None:
+    """InputError for what can be seen to be wrong of a configuration, before anything is built or read."""
+    for group in GROUPS:
+        node = config.get(group)
+        if group in KEYED:
+            for name in node or ():
+                check_values(config[group][name], f"{group}.{name}")
+        elif node:
+            check_values({key: value for key, value in node.items() if key != "data_dir"}, group)
 
 
 def reported(config: dict[str, Any]) -> dict[str, Metric]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from genreg.download import sha256
 from genreg.run import data
-from genreg.run.folder import Row, RunFolder
+from genreg.run.folder import Row, RunFolder, printable
 from genreg.run.identity import PLUMBING, Config
 from genreg.run.sources import module_file
 
@@ -60,9 +60,9 @@ def used(config: Config) -> Code:
     return code
 
 
-def recorded(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
-    """Key, module and digest of all that made a run; a folder may come from anyone."""
-    for start in folder.starts():
+def recorded(starts: Iterable[Row]) -> Iterator[tuple[str, str, str]]:
+    """Key, module and digest of all that made a run, by its starts; a folder may come from anyone."""
+    for start in starts:
         code = start.get("code")
         for key, found in code.items() if isinstance(code, dict) else ():
             module, digest = (found.get("module"), found.get("digest")) if isinstance(found, dict) else (0, 0)
@@ -73,14 +73,16 @@ def recorded(folder: RunFolder) -> Iterator[tuple[str, str, str]]:
 def changed(folder: RunFolder) -> list[str]:
     """`key (file)` of all code that differs from the recorded one; none where nothing is recorded."""
     found = (
-        f"{key} ({file_of(module)})" for key, module, digest in recorded(folder) if _digest(module) != digest
+        f"{key} ({file_of(module)})"
+        for key, module, digest in recorded(folder.starts())
+        if _digest(module) != digest
     )
     return list(dict.fromkeys(found))
 
 
 def file_of(module: str) -> str:
     """The name of a module's source: `genreg/regularizer/vat.py`."""
-    return "torch" if _is_torch(module) else module.replace(".", "/") + ".py"
+    return "torch" if _is_torch(module) else printable(module.replace(".", "/") + ".py")
 
 
 def _nodes(node: Any, key: str = "") -> Iterator[tuple[str, Row]]:

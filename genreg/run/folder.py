@@ -20,10 +20,11 @@ synced.json        what `genreg sync` last showed to each of its targets
 A run that was repeated lies beside its folder, as seed=N.before-1, and is found only by its name.
 """
 
+import errno
 import json
-import logging
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,27 +32,29 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
-from genreg.errors import FolderInUseError, InputError, cause, was_of_machine
-from genreg.files import MISSING, UNFINISHED, read_bytes, write_atomic
-from genreg.run import rows
+from genreg.errors import FolderInUseError, GenregError, InputError, cause, unwritable, was_of_machine
+from genreg.errors import printable as printable
+from genreg.files import MISSING, UNFINISHED, write_atomic
+from genreg.run import reader, rows
 from genreg.run.metric import is_described
+from genreg.run.reader import DamagedError
 from genreg.run.rows import Row as Row
-
-log = logging.getLogger("genreg")
 
 SEED = re.compile(r"seed=(\d+)")
 ASIDE = re.compile(r".*\.before-\d+")
 MARKS = ("summary.json", "metrics.jsonl")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyYAML has it
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def is_run(path: Path) -> bool:
     """True for a run folder: it is called seed=N, or it holds summary.json or metrics.jsonl."""
-    marked = SEED.fullmatch(path.name) or any((path / mark).is_file() for mark in MARKS)
-    return bool(marked) and path.is_dir()
+    try:
+        marked = SEED.fullmatch(path.name) or any((path / mark).is_file() for mark in MARKS)
+        return bool(marked) and path.is_dir()
+    except OSError:  # it may not be ours to look into
+        return False
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -62,17 +65,16 @@ def find_runs(folder: Path) -> Iterator[Path]:
     if is_run(folder):
         yield folder if folder.name else folder.resolve()  # `.` has no name, which says the seed
         return
-    for root, names, _ in os.walk(folder, onerror=_passed_over):
+    unseen: list[OSError] = []
+    for root, names, _ in os.walk(folder, onerror=unseen.append):
         names[:] = [name for name in names if not ASIDE.fullmatch(name)]
         runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
         yield from runs
         names[:] = sorted(set(names) - {run.name for run in runs})
-
-
-def _passed_over(error: OSError) -> None:
-    """Say which folder cannot be searched; one that is gone has no runs."""
-    if not isinstance(error, MISSING):
-        log.warning("passed over: %s", cause(error))
+    unseen = [error for error in unseen if not isinstance(error, MISSING)]  # what is gone has no runs
+    if unseen:
+        more = f" and {len(unseen) - 1} more folders" if len(unseen) > 1 else ""
+        print(f"genreg: passed over: {cause(unseen[0])}{more}", file=sys.stderr)
 
 
 def some_runs(folder: Path) -> list[Path]:
@@ -113,19 +115,43 @@ class RunFolder:
         same run need not know of each other. The file `.lock` stays: if it were deleted, the next process
         would lock another file of that name.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        made = self._make()
         lock = FileLock(self.path / ".lock", timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
             message = f"{self.path}: in use by another process; wait for it to end, or stop it"
             raise FolderInUseError(message) from error
+        except (OSError, NotImplementedError) as error:
+            self._unmake(made)
+            if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
+                raise
+            message = (
+                f"{self.path}: its file system has no file locks, without which two processes could write"
+            )
+            raise GenregError(f"{message} one run; choose another with output_dir=") from error
         try:
             for unfinished in self.path.glob(f"*{UNFINISHED}"):  # of a process that was killed
                 unfinished.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
+
+    def _make(self) -> list[Path]:
+        """Make the folder; those that were not there before, the deepest first."""
+        made = [path for path in (self.path, *self.path.parents) if not os.path.lexists(path)]
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable("output_dir", error) from error
+        return made
+
+    def _unmake(self, made: Iterable[Path]) -> None:
+        """Remove the folders again in which nothing but a lock was written."""
+        with suppress(OSError):
+            (self.path / ".lock").unlink()
+            for path in made:
+                path.rmdir()
 
     def set_aside(self) -> None:
         """Rename the folder, if there is one, to <name>.before-N, which reports pass over."""
@@ -170,8 +196,8 @@ class RunFolder:
         A plain YAML reader is right for what `write_config` wrote (1.0e-06), not for a person's 1e-6.
         """
         try:
-            found = yaml.load(read_bytes(self.path / "config.yaml"), LOADER)
-        except (OSError, yaml.YAMLError):
+            found = reader.from_yaml(reader.read_bytes(self.path / "config.yaml"))
+        except (OSError, DamagedError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -181,16 +207,9 @@ class RunFolder:
             file.write(text.encode())
 
     def summary(self) -> Row:
-        """The summary; `{}` if the run never started or its summary is damaged.
-
-        Earlier versions called a run failed where the machine had: it is broken.
-        """
+        """The summary; `{}` if the run never started or its summary is damaged."""
         found = _read_json(self.path / "summary.json")
-        if not isinstance(found, dict):
-            return {}
-        if found.get("status") == "failed" and was_of_machine(found.get("reason")):
-            found["status"] = "broken"
-        return found
+        return as_now(found) if isinstance(found, dict) else {}
 
     def write_summary(self, summary: Row) -> None:
         _write_json(self.path / "summary.json", summary)
@@ -202,9 +221,7 @@ class RunFolder:
 
     def starts(self) -> list[Row]:
         """The environments that made the run: of its last start from step 0 and of those that resumed it."""
-        found = self.environments()
-        first = max((number for number, start in enumerate(found) if not start.get("resumed")), default=0)
-        return found[first:]
+        return latest(self.environments())
 
     def add_environment(self, environment: Row) -> None:
         """Append one start's environment."""
@@ -247,6 +264,19 @@ class RunFolder:
         return found
 
 
+def latest(starts: list[Row]) -> list[Row]:
+    """The last start from step 0, and those that resumed it."""
+    first = max((number for number, start in enumerate(starts) if not start.get("resumed")), default=0)
+    return starts[first:]
+
+
+def as_now(summary: Row) -> Row:
+    """A summary in today's words: earlier versions called a run failed where the machine had."""
+    if summary.get("status") == "failed" and was_of_machine(summary.get("reason")):
+        return {**summary, "status": "broken"}
+    return summary
+
+
 def is_whole(summary: Row) -> bool:
     """True if the summary has what its readers need, of the right kind: a folder may come from anyone."""
     status = summary.get("status")
@@ -257,19 +287,16 @@ def is_whole(summary: Row) -> bool:
         return False
     values = [value for row in found for name, value in row.items() if "/" in name]  # others are labels
     numbers = [summary.get("step", 0), summary.get("seconds", 0), *values]
+    labels = [value for row in found for value in row.values()]
     selection = summary.get("selection") or []
     return (
         all(isinstance(number, int | float) for number in numbers)
+        and all(isinstance(label, int | float | str) for label in labels)
         and isinstance(selection, list)
         and len(selection) in (0, 2)
         and all(isinstance(word, str) for word in selection)
         and is_described(summary.get("metrics", {}))
     )
-
-
-def printable(text: object) -> str:
-    """`text` in one line without control characters: names in a folder may come from anyone."""
-    return "".join(c if c.isprintable() else "�" for c in str(text))
 
 
 @lru_cache(500)
@@ -283,8 +310,8 @@ def _yaml(part: str) -> str:
 def _read_json(path: Path) -> Any:
     """The content of the file; None if it is missing or damaged."""
     try:
-        return json.loads(read_bytes(path))
-    except (*MISSING, ValueError):
+        return reader.from_json(reader.read_bytes(path))
+    except (*MISSING, DamagedError):
         return None
 
 

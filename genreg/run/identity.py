@@ -73,8 +73,11 @@ def experiment_name(config: Config) -> str:
 
 
 def _name(config: Config, of_data: Callable[[Config], str]) -> str:
-    subject = f"{of_data(config['dataset'])}/{methods(config)}" if config["dataset"] else None
-    name = config["name"] or subject or f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
+    name = config["name"]
+    if name is None and config["dataset"]:
+        name = f"{of_data(config['dataset'])}/{methods(config)}"
+    elif name is None:
+        name = f"{option_name(config['model'])}/{option_name(config['optimizer'])}"
     if not isinstance(name, str) or not re.fullmatch(r"[\w+=-][\w.+=-]*(/[\w+=-][\w.+=-]*)*", name):
         raise InputError("name", "letters, digits and ._+=- in parts divided by /", name)
     if any(len(part.encode()) > LONGEST for part in name.split("/")):
@@ -113,7 +116,7 @@ def same_run(config: Config) -> tuple[str, str, str, int]:
 
 def option_name(node: Config) -> str:
     """The name of a group's node: its `name` key, or the last part of its `_target_`; none if empty."""
-    return str(node.get("name") or node.get("_target_", "none").rsplit(".", 1)[-1])
+    return str(node.get("name") or str(node.get("_target_", "none")).rsplit(".", 1)[-1])
 
 
 def data_name(node: Config) -> str:

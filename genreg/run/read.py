@@ -1,28 +1,46 @@
 """A run as its folder records it: its summary, what became of it, and which data it read."""
 
 import operator
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from genreg.run.data import recorded
-from genreg.run.folder import Row, RunFolder, is_whole, printable
+from genreg.run.folder import Row, RunFolder, as_now, is_whole, latest, printable
 from genreg.run.identity import completed, data_name, normal
+from genreg.run.reader import DamagedError, clean_json, read_bytes
 
 
 @dataclass
 class Run:
     """One run folder. status: done, failed, broken, running, interrupted, half-written, damaged or
     missing.
+
+    Texts in it have no control characters. remarks: files that cannot be read, each with the reason.
     """
 
     path: Path
     seed: int
     status: str
     summary: Row = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @cached_property
+    def environments(self) -> list[Row]:
+        """The environment of every start that can be read, oldest first, without values of another kind."""
+        found = _read(self.path / "environment.json", self.remarks)
+        starts = found if isinstance(found, list) else []
+        return [_usable(start) for start in starts if isinstance(start, dict)]
+
+    @property
+    def starts(self) -> list[Row]:
+        """The environments that made the run: of its last start from step 0 and of those that resumed it."""
+        return latest(self.environments)
 
     @property
     def folder(self) -> RunFolder:
@@ -48,7 +66,7 @@ class Run:
     @property
     def command(self) -> str:
         """The command of the last start, as the run recorded it; empty if it did not."""
-        starts = self.folder.environments()
+        starts = self.environments
         words = starts[-1].get("command") if starts else None
         if not isinstance(words, list) or not words:
             return ""
@@ -64,17 +82,45 @@ def short_commit(commit: str) -> str:
 
 def read_run(path: Path) -> Run:
     """The run in `path`, whatever state it is in."""
-    folder = RunFolder(path)
+    remarks: list[str] = []
+    summary, seed = _read(path / "summary.json", remarks), RunFolder(path).seed
+    if isinstance(summary, dict) and is_whole(summary):
+        summary = as_now(summary)
+        return Run(path, seed, summary["status"], summary)
+    damaged = remarks or summary is not None
+    status = "damaged" if damaged else "half-written" if os.path.isdir(path) else "missing"
+    return Run(path, seed, status, remarks=remarks)
+
+
+def _read(path: Path, remarks: list[str]) -> Any:
+    """The content of a file, its texts `cleaned`; None without one, or with a remark if it is damaged."""
     try:
-        summary = folder.summary()
-        whole = is_whole(summary)
-    except OSError:  # there, but not to be read
-        whole = False
-    if whole:
-        return Run(path, folder.seed, summary["status"], summary)
-    damaged = (path / "summary.json").exists()
-    status = "damaged" if damaged else "half-written" if path.is_dir() else "missing"
-    return Run(path, folder.seed, status)
+        return clean_json(read_bytes(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, DamagedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        remarks.append(f"{printable(path)} cannot be read: {reason}")
+        return None
+
+
+KINDS = {"packages": dict, "data": dict, "code": dict, "command": list}
+"""The kind of a value of an environment; others are texts and numbers."""
+
+
+def _usable(start: Row) -> Row:
+    plain = (str, int, float, NoneType)
+    return {key: value for key, value in start.items() if isinstance(value, KINDS.get(key, plain))}
+
+
+def remarks(runs: Iterable[Run], most: int = 5) -> list[str]:
+    """The files of these runs that cannot be read, each with the reason; of many the first.
+
+    A damaged summary.json is left out: the status of its run says it.
+    """
+    found = [remark for run in runs if run.status != "damaged" for remark in run.remarks]
+    more = [f"{len(found) - most} more files of runs cannot be read"] if len(found) > most else []
+    return found[:most] + more
 
 
 SHOWN = frozenset(
@@ -145,7 +191,7 @@ def files_of(starts: Sequence[Row]) -> dict[str, str]:
 
 def of_one_data(runs: dict[int, Run]) -> tuple[dict[int, Run], dict[int, Run], dict[str, str]]:
     """The runs of an arm that read the files of its newest start, by seed; the others; these files."""
-    starts = {seed: run.folder.starts() for seed, run in runs.items()}
+    starts = {seed: run.starts for seed, run in runs.items()}
     files = {seed: files_of(found) for seed, found in starts.items()}
     known = [seed for seed in runs if files[seed]]
     if not known:

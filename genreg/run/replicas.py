@@ -1,23 +1,28 @@
 """Reads replicas.npz: every evaluation of every replica of a landscape."""
 
-import io
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from genreg.files import MISSING, read_bytes
+from genreg.files import MISSING
 from genreg.run.metric import Described, metric_of
+from genreg.run.reader import opened
+
+WRONG = (*MISSING, ValueError, KeyError, TypeError, EOFError, RuntimeError, MemoryError, zlib.error,
+         zipfile.BadZipFile)  # fmt: skip
+"""What numpy raises for an archive that is none of ours."""
 
 
 def arrays(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The named arrays of a run folder; `{}` if it has no replicas or lacks one of them."""
     try:
-        with np.load(io.BytesIO(read_bytes(folder / "replicas.npz"))) as found:
+        with opened(folder / "replicas.npz") as file, np.load(file) as found:
             return {name: found[name] for name in names}
-    except (*MISSING, ValueError, KeyError, zipfile.BadZipFile):
+    except WRONG:
         return {}
 
 
@@ -35,9 +40,9 @@ def coordinates(folder: Path, metrics: Described | None) -> list[str]:
     any; none where there are too many to be observed.
     """
     try:
-        with np.load(io.BytesIO(read_bytes(folder / "replicas.npz"))) as found:
+        with opened(folder / "replicas.npz") as file, np.load(file) as found:
             names = [name for name in found.files if metric_of(name, metrics).coordinate]
-    except (*MISSING, ValueError, zipfile.BadZipFile):
+    except WRONG:
         return []
     return [name for name in names if name.partition("/")[0] == names[0].partition("/")[0]]
 
@@ -45,8 +50,8 @@ def coordinates(folder: Path, metrics: Described | None) -> list[str]:
 def contours(folder: Path, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The loss over a grid of both coordinates: (X,), (Y,) and the loss, (Y, X)."""
     try:
-        with np.load(io.BytesIO(read_bytes(folder / "contours.npz"))) as found:
+        with opened(folder / "contours.npz") as file, np.load(file) as found:
             x, y, loss = (found[name].astype(float) for name in (*names, "loss"))
-    except (*MISSING, ValueError, KeyError, zipfile.BadZipFile):
+    except WRONG:
         return None
     return (x, y, loss) if loss.shape == (len(y), len(x)) and min(loss.shape) > 1 else None

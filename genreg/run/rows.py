@@ -7,9 +7,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from genreg.files import MISSING, naming, read_bytes
+from genreg.files import MISSING, naming
+from genreg.run import reader
 
 Row = dict[str, Any]
+
+LARGEST = 4 << 30  # bytes of a file of rows
 
 
 class RowFile:
@@ -52,7 +55,11 @@ def read(path: Path) -> list[Row]:
     """All rows; a last line that a kill cut short is left out. Raises ValueError for a damaged line."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in read_bytes(path).split(b"\n")[:-1]]
+    return [reader.from_line(line) for line in _lines(path)]
+
+
+def _lines(path: Path) -> list[bytes]:
+    return reader.read_bytes(path, LARGEST).split(b"\n")[:-1]
 
 
 def read_with(path: Path, name: str) -> list[Row]:
@@ -62,13 +69,13 @@ def read_with(path: Path, name: str) -> list[Row]:
     """
     key, rows = json.dumps(name).encode(), []
     try:
-        lines = read_bytes(path).split(b"\n")[:-1]
-    except MISSING:
+        lines = _lines(path)
+    except (*MISSING, reader.DamagedError):
         return []
     for line in lines:
         if key in line:
             try:
-                row = json.loads(line)
+                row = reader.from_line(line)
             except ValueError:
                 continue
             if isinstance(row, dict) and isinstance(row.get(name), int | float) and "step" in row:

@@ -30,10 +30,10 @@ FOREIGN = frozenset({"torch", *sys.stdlib_module_names})
 def source_of(node: dict[str, Any]) -> Source | None:
     """The source that the loader of a node declares, None without; InputError for what is not literal."""
     module, _, function = str(node.get("_target_", "")).rpartition(".")
-    module, loader = _home(module, function)
-    if only := _declared(*_home(module, "SOURCE")):
+    module, loader = home_of(module, function)
+    if only := _declared(*home_of(module, "SOURCE")):
         return only[0]
-    several = by_name(_declared(*_home(module, "SOURCES")))
+    several = by_name(_declared(*home_of(module, "SOURCES")))
     return several.get(str(node.get("name"))) or several.get(loader)
 
 
@@ -51,7 +51,7 @@ def _neutral(target: str, _path: tuple[str, ...]) -> Mapping[str, tuple[Any, ...
     """`neutral` of a target where modules are looked for: changed code needs a new process anyway."""
     found: dict[str, tuple[Any, ...]] = {}
     try:
-        module, name = _home(*target.rpartition(".")[::2])
+        module, name = home_of(*target.rpartition(".")[::2])
         text = "" if module.partition(".")[0] in FOREIGN else _text(module)
         if "Neutral" not in text and f"class {name}(" not in text:  # saves a skip a third of its parsing
             return found
@@ -95,7 +95,7 @@ def _marks(annotation: ast.expr, module: str) -> tuple[Any, ...] | None:
 def _absolute(name: str, module: str) -> str:
     """The dotted name of what a module calls `name`."""
     first, _, rest = name.partition(".")
-    home = _home(module, first)
+    home = home_of(module, first)
     if rest and home == (module, first):  # import a.b
         return name
     return ".".join((*home, rest)).strip(".")
@@ -104,7 +104,7 @@ def _absolute(name: str, module: str) -> str:
 def attribute_of(target: str, name: str) -> Any:
     """The literal that the class `target` assigns to `name` in its own body; None if it assigns none."""
     module, _, kind = target.rpartition(".")
-    module, kind = _home(module, kind)
+    module, kind = home_of(module, kind)
     for statement in _parsed(_text(module), module):
         if isinstance(statement, ast.ClassDef) and statement.name == kind:
             return _assigned(statement.body, name)
@@ -131,15 +131,15 @@ def module_file(module: str) -> Path | None:
     try:
         spec = find_spec(name)
         for part in rest:
-            name = f"{name}.{part}"
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations if spec else [])
+            name, inside = f"{name}.{part}", spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(name, inside or [])  # of no package None, which means sys.path
     except (ImportError, ValueError):
         return None
     path = Path(spec.origin) if spec and spec.origin else None
     return path if path and path.is_file() else None
 
 
-def _home(module: str, name: str) -> tuple[str, str]:
+def home_of(module: str, name: str) -> tuple[str, str]:
     """The module that defines what `module` calls `name`, and its name there; `from` imports are followed."""
     text = "" if module.partition(".")[0] in FOREIGN else _text(module)
     if not text or re.search(rf"^(class|def) {name}\b", text, re.M):
@@ -148,7 +148,7 @@ def _home(module: str, name: str) -> tuple[str, str]:
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
                 if name == (alias.asname or alias.name) and (home := _imported(statement, module)) != module:
-                    return _home(home, alias.name)
+                    return home_of(home, alias.name)
     return module, name
 
 

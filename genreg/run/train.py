@@ -1,6 +1,7 @@
 """One run: skipped if it has finished, otherwise locked, built, trained and recorded."""
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic.dataclasses import dataclass
 
-from genreg.errors import cause, unwritable
+from genreg.errors import InputError, cause
 from genreg.parameters import STRICT, Count, CountOrZero, blame
 from genreg.run import code, data, display
 from genreg.run.code import changes, in_words
@@ -42,7 +43,12 @@ class Settings:
     def of(cls, config: dict[str, Any]) -> Self:
         """Read those of a configuration; InputError names the first bad or unknown key."""
         with blame("", cls):
-            return cls(**{key: value for key, value in config.items() if key not in GROUPS})
+            found = cls(**{key: value for key, value in config.items() if key not in GROUPS})
+        if not found.output_dir.strip():
+            raise InputError("output_dir", "the name of a folder", found.output_dir)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", found.device):
+            raise InputError("device", "one of auto, cpu, cuda or cuda:N", found.device)
+        return found
 
 
 def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, again: bool = False) -> Row:
@@ -115,10 +121,11 @@ class Built:
 
 def build(config: Config, settings: Settings) -> Built:
     """Make the task and the loggers of a configuration."""
-    from genreg.run.build import build_each, build_task, choose_device
+    from genreg.run.build import build_each, build_task, check_nodes, choose_device
     from genreg.run.logger import SafeLogger
 
     device, began = choose_device(settings.device), time.time()
+    check_nodes(config)
     task = build_task(config, device)
     if task.told and not settings.quiet:
         log.info(task.told)
@@ -139,7 +146,6 @@ def opened(
 
     config, settings, task = built.config, built.settings, built.task
     display = Display(settings.steps, task.progress, task.selection, settings.quiet or replicas > 1)
-    _make_folder(folder.path)
     with folder.lock():
         if folder.summary().get("status") in over:  # finished while the task was built
             yield None
@@ -188,10 +194,3 @@ def _log_changed_code(folder: RunFolder) -> None:
     if changed := code.changed(folder):
         message = "goes on, begun with other code of %s: --again starts from the beginning: %s"
         log.warning(message, ", ".join(changed), folder.path)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable("output_dir", error) from error

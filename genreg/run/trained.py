@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from genreg.dataset import Dataset
 from genreg.errors import InputError, nearest
 from genreg.run import code, data
+from genreg.run import trust as trust_of
 from genreg.run.build import build_task, choose_device
 from genreg.run.folder import RunFolder, find_runs, is_run
 from genreg.run.identity import Config, experiment_name
@@ -45,17 +46,20 @@ def load(
     *,
     device: str = "cpu",
     data_dir: Path | str | None = None,
+    trust: bool = False,
 ) -> Trained:
     """Load what a finished run trained, built as training built it.
 
     weights: those of the step that validation chose, or of the last one. data_dir: where data sets lie,
-    unless GENREG_DATA or the run's own folder is right. Warns where code or data are not what they were.
+    unless GENREG_DATA or the run's own folder is right. trust: call any code that config.yaml names. Warns
+    where code or data are not what they were.
 
-    Raises InputError for a folder that is no finished run's, and where the code of today makes another model.
+    Raises InputError for a folder that is no finished run's or names code of nobody known, and where the code
+    of today makes another model.
     """
     folder = RunFolder(Path(run_folder).absolute())
     state = _weights(folder, weights)
-    config = _config(folder)
+    config = read_config(folder, trust, "trust=True")
     if other := code.changed(folder):
         log.warning("trained with other code of %s: %s", ", ".join(other), folder.path)
     here = {"data_dir": _data_dir(data_dir, config), "output_dir": _output_dir(folder, config)}
@@ -89,8 +93,11 @@ def _weights(folder: RunFolder, weights: str) -> dict[str, Tensor]:
     return state
 
 
-def _config(folder: RunFolder) -> Config:
+def read_config(folder: RunFolder, trusted: bool, allow: str) -> Config:
+    """The configuration of a run, to be built anew. allow: the way to say that its code is trusted."""
     config = folder.config()
+    if not trusted:
+        trust_of.check(config, folder.path, allow)
     if missing := [key for key in NEEDED if key not in config]:
         raise InputError(str(folder.path / "config.yaml"), f"a configuration with {', '.join(missing)}")
     return config

@@ -1,13 +1,17 @@
 """The file sweep.json, in which a study stands for its reports and its next start: one reader, one writer."""
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from genreg.errors import InputError, explained, unwritable
-from genreg.files import read_bytes, write_atomic
+from genreg.files import write_atomic
 from genreg.run.folder import Row, printable
+from genreg.run.reader import clean_json, read_bytes
 from genreg.study.check import check_select
 from genreg.study.model import Arm, Part, Study, Trial, Tuning, tell_apart
 
@@ -22,7 +26,7 @@ def read(path: Path) -> Study:
 
     InputError for steps or trials chosen by anything but validation; one of `WRONG` for what is no such file.
     """
-    given, root = json.loads(read_bytes(path)), path.parent
+    given, root = clean_json(read_bytes(path)), path.parent
     command, question = (printable(given.get(key) or "") for key in ("command", "question"))
     parts = [replace(_part(root, part), command=command, question=question) for part in given["parts"]]
     return Study(printable(given.get("sweep") or ""), parts, root, command, question)
@@ -30,7 +34,7 @@ def read(path: Path) -> Study:
 
 def _part(root: Path, given: Row) -> Part:
     """A part from its node. One of `WRONG` for what is of another format."""
-    margin, seeds = given.get("margin"), tuple(map(int, given["seeds"]))
+    margin, seeds, looks = _margin(given), _numbers(given["seeds"]), _numbers(given.get("looks") or ())
     arms = [_arm(root, given["name"], arm, seeds) for arm in given["arms"]]
     if not arms:
         raise ValueError(f"part {given['name']} has no arms")
@@ -38,16 +42,35 @@ def _part(root: Path, given: Row) -> Part:
         name=printable(given["name"]), arms=arms, baseline=printable(given.get("baseline") or arms[0].name),
         metric=printable(given["metric"]), mode=given.get("mode"),
         select=given.get("select"), threshold=_threshold(given),
-        margin=(float(margin["value"]), margin["unit"]) if margin else None,
-        looks=tuple(map(int, given.get("looks") or ())), planned=given.get("planned", True) is True,
+        margin=margin, looks=looks, planned=given.get("planned", True) is True,
         seeds=seeds,
         group=printable(given.get("group") or ""), dataset=printable(given.get("dataset") or ""),
     )  # fmt: skip
     check_select(part.select, f"part {part.name}: select")
     if part.mode not in ("max", "min", None):
         raise ValueError(f"mode {part.mode} is neither max nor min")
+    if any(one >= other for one, other in pairwise((0, *part.looks))):
+        raise ValueError(f"looks {list(part.looks)} are not ever more seeds")
     tell_apart(part)
     return part
+
+
+def _numbers(given: Sequence[Any]) -> tuple[int, ...]:
+    """Seeds, or numbers of them; ValueError for others."""
+    found = tuple(map(int, given))
+    if isinstance(given, str) or any(number < 0 for number in found) or len({*found}) < len(found):
+        raise ValueError(f"{given} are no seeds")
+    return found
+
+
+def _margin(part: Row) -> tuple[float, str] | None:
+    given = part.get("margin")
+    if not given:
+        return None
+    value, unit = float(given["value"]), given["unit"]
+    if unit not in ("points", "absolute") or not 0 < value < math.inf:
+        raise ValueError(f"margin {value:g} {unit} is no number above 0 with its unit")
+    return value, unit
 
 
 def _threshold(part: Row) -> Row | None:
@@ -66,11 +89,11 @@ def _arm(root: Path, part: str, given: Row, seeds: tuple[int, ...]) -> Arm:
     arm = Arm(
         printable(given["name"]), None if folder is None else _inside(root, folder),
         dict(given.get("values") or {}), printable(given.get("command") or ""),
-        tuple(map(int, own)) if own else seeds,
+        _numbers(own) if own else seeds,
     )  # fmt: skip
     if tuning := given.get("tuning"):
         arm.tuning = Tuning(
-            printable(tuning["metric"]), int(tuning["planned"]), tuple(map(int, tuning["seeds"])),
+            printable(tuning["metric"]), int(tuning["planned"]), _numbers(tuning["seeds"]),
             dict(tuning["space"]), str(tuning.get("sampler")),
             [Trial(dict(trial["values"]), _inside(root, trial["folder"])) for trial in tuning["trials"]],
         )  # fmt: skip

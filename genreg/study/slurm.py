@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic.dataclasses import dataclass
 
+from genreg import groups
 from genreg.errors import InputError
 from genreg.files import write_atomic
 from genreg.parameters import STRICT, Count, CountOrZero
@@ -66,13 +67,14 @@ class OnNode:
     """The function of one job in the process that submitit starts on a node."""
 
     def __init__(self, options: Options) -> None:
-        self.options, self.path = options, sys.path
+        self.options, self.path, self.own = options, sys.path, groups.OWN
 
     def __call__(self, job: Job) -> Outcome:
         """Run or resume the job; near the time limit save its state and put it back into the queue."""
         import torch
 
         sys.path += [folder for folder in self.path if folder not in sys.path]  # modules of --config-dir
+        groups.OWN[:] = self.own
         torch.set_num_threads(self.options.cpus_per_task)
         at_limit: list[int] = []
 

@@ -1,14 +1,17 @@
 """The seam of every landscape: a loss of the weights alone, for many replicas at once."""
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from genreg import streams
+from genreg.parameters import Count
 
 Dtype = Literal["float32", "float64"]
+Replicas = Annotated[Count, Field(le=1_000_000)]  # each draws a start of its own
 
 
 class Landscape(nn.Module, ABC):

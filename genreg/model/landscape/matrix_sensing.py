@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from genreg.errors import InputError
-from genreg.model.landscape.base import Dtype, Landscape, instance_generator, row_product, row_sum
+from genreg.model.landscape.base import Dtype, Landscape, Replicas, instance_generator, row_product, row_sum
 from genreg.parameters import Count, CountOrZero, NonNegative, checked
 
 
@@ -28,7 +28,7 @@ class MatrixSensing(Landscape):
     @checked
     def __init__(
         self, *, d: Count = 20, rank: Count = 2, measurements: Count = 100, u0_norm: NonNegative = 2.0,
-        instance: CountOrZero = 0, replicas: Count = 1, first_replica: CountOrZero = 0,
+        instance: CountOrZero = 0, replicas: Replicas = 1, first_replica: CountOrZero = 0,
         dtype: Dtype = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(replicas, first_replica, dtype)

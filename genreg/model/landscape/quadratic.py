@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from genreg.errors import InputError
-from genreg.model.landscape.base import Dtype, Landscape, instance_generator, row_product, row_sum
+from genreg.model.landscape.base import Dtype, Landscape, Replicas, instance_generator, row_product, row_sum
 from genreg.parameters import Count, CountOrZero, NonNegative, Number, checked
 
 
@@ -18,7 +18,7 @@ class Quadratic(Landscape):
 
     @checked
     def __init__(
-        self, *, spectrum: list[Number], w0_norm: NonNegative = 1.0, replicas: Count = 1,
+        self, *, spectrum: list[Number], w0_norm: NonNegative = 1.0, replicas: Replicas = 1,
         first_replica: CountOrZero = 0, dtype: Dtype = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(replicas, first_replica, dtype)
@@ -57,7 +57,7 @@ class QuadraticParametrized(Landscape):
     @checked
     def __init__(
         self, *, d: Count = 100, points: Count = 5, nonzero: Count = 5, w0_norm: NonNegative = 10.0,
-        instance: CountOrZero = 0, replicas: Count = 1, first_replica: CountOrZero = 0,
+        instance: CountOrZero = 0, replicas: Replicas = 1, first_replica: CountOrZero = 0,
         dtype: Dtype = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(replicas, first_replica, dtype)

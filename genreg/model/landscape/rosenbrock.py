@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from genreg.errors import InputError
-from genreg.model.landscape.base import Dtype, Landscape, row_sum
-from genreg.parameters import Count, CountOrZero, Number, Positive, checked
+from genreg.model.landscape.base import Dtype, Landscape, Replicas, row_sum
+from genreg.parameters import CountOrZero, Number, Positive, checked
 
 
 class Rosenbrock(Landscape):
@@ -16,7 +16,7 @@ class Rosenbrock(Landscape):
 
     @checked
     def __init__(
-        self, *, start: list[Number], b: Positive = 100.0, replicas: Count = 1,
+        self, *, start: list[Number], b: Positive = 100.0, replicas: Replicas = 1,
         first_replica: CountOrZero = 0, dtype: Dtype = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(replicas, first_replica, dtype)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from genreg.model.landscape.base import Dtype, Landscape, row_sum
+from genreg.model.landscape.base import Dtype, Landscape, Replicas, row_sum
 from genreg.parameters import Count, CountOrZero, NonNegative, Number, checked
 
 
@@ -15,7 +15,7 @@ class WideningValley(Landscape):
 
     @checked
     def __init__(
-        self, *, d: Count = 100, u0_norm: NonNegative = 5.0, v0: Number = 1.0, replicas: Count = 1,
+        self, *, d: Count = 100, u0_norm: NonNegative = 5.0, v0: Number = 1.0, replicas: Replicas = 1,
         first_replica: CountOrZero = 0, dtype: Dtype = "float32", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(replicas, first_replica, dtype)

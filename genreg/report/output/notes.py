@@ -13,7 +13,7 @@ from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
 from genreg.run.identity import PLUMBING, completed, normal
 from genreg.run.metric import Metric, in_words, metric_of
-from genreg.run.read import Data, changed, files_of, flat, in_full, settings_of, short
+from genreg.run.read import Data, changed, files_of, flat, in_full, remarks, settings_of, short
 from genreg.study.model import Arm, Part, same_data
 
 
@@ -22,6 +22,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
     part = result.part
     found = [
         *part.notes,
+        *remarks(run for arm in part.arms for run in (*arm.runs.values(), *arm.other.values(), *arm.tried)),
         *_looks(part),
         *_margin(part),
         *_labels(result),
@@ -86,7 +87,7 @@ def _left_out(arm: Arm) -> Iterator[str]:
     seeds: dict[str, list[int]] = {}
     names: dict[str, None] = {}
     for seed, run in sorted(arm.other.items()):
-        read = files_of(run.folder.starts())
+        read = files_of(run.starts)
         for name in changed([Data(None, read), Data(None, arm.files)]):
             names[name] = None
             seeds.setdefault(short(name, read[name]), []).append(seed)
@@ -97,7 +98,7 @@ def _left_out(arm: Arm) -> Iterator[str]:
 
 def _tuned_elsewhere(arm: Arm) -> Iterator[str]:
     """The files that were others when an arm was tuned."""
-    tried = [Data(None, files_of(run.folder.starts())) for run in arm.tried]
+    tried = [Data(None, files_of(run.starts)) for run in arm.tried]
     if files := changed([Data(None, arm.files), *tried]):
         yield f"{arm.name}: not all trials and runs read the same {', '.join(files)}: tuned on other data"
 
@@ -245,7 +246,7 @@ def _codes(part: Part) -> list[str]:
     found: dict[str, dict[str, set[str]]] = {}
     for arm in part.arms:
         for run in arm.done:
-            for _, module, digest in recorded(run.folder):
+            for _, module, digest in recorded(run.starts):
                 found.setdefault(module, {}).setdefault(digest, set()).add(arm.name)
     return [
         printable(f"{file_of(module)} was not the same code in all runs ({_versions(digests)})")

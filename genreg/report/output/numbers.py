@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genreg.run.folder import Row
+from genreg.run.folder import Row, printable
 from genreg.run.metric import Metric
 
 PLAIN = Metric("")
@@ -21,6 +21,8 @@ SIGNS = {
     "not decided": "…", "too few pairs": "∅", "not judged": "?",
     "reproduced": "✓", "not reproduced": "✗", "not tested": "–",
 }  # fmt: skip
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a formula of a spreadsheet begins with."""
 UNLIMITED = 100_000  # columns, where no terminal sets a width
 
 
@@ -42,12 +44,21 @@ def in_text(value: Any, metric: Metric = PLAIN) -> str:
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """CSV of plain numbers under the keys of the first row; what JSON nests is JSON."""
+    """CSV of plain numbers under the keys of the first row; what JSON nests is JSON.
+
+    A text that a spreadsheet would take for a formula gets a ' in front, as OWASP advises (CSV injection).
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()} for row in rows)
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return "'" * value.startswith(FORMULA) + printable(value) if isinstance(value, str) else value
 
 
 def finite(value: Any) -> Any:

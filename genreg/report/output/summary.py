@@ -158,7 +158,7 @@ def _every_run(results: Sequence[PartResult]) -> Iterator[Run]:
 
 
 def _facts(runs: Sequence[Run]) -> list[str]:
-    starts = [start for run in runs for start in run.folder.environments()]
+    starts = [start for run in runs for start in run.environments]
     days = sorted({str(start["started"])[:10] for start in starts if start.get("started")})
     commits = sorted({short_commit(str(start["commit"])) for start in starts if start.get("commit")})
     devices = sorted({str(start["device"]) for start in starts if start.get("device")})

@@ -13,6 +13,7 @@ from genreg.report.judge.result import ArmResult, Average, Matrix, MatrixRow, Pa
 from genreg.report.output.claims import Judged
 from genreg.report.output.columns import Shown, caption, columns, difference
 from genreg.report.output.numbers import filled, number, sign, terminal, titled
+from genreg.run.folder import printable
 from genreg.run.metric import Metric
 
 TABLES = 4  # of a part; names that leave room for fewer columns make a list for each arm better
@@ -179,8 +180,8 @@ def _claim(judged: Judged) -> str:
 
 
 def _md(text: str) -> str:
-    return text.translate(MARKDOWN)
+    return printable(text).translate(MARKDOWN)
 
 
 def _tex(text: str) -> str:
-    return text.translate(LATEX)
+    return printable(text).translate(LATEX)

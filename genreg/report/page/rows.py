@@ -16,6 +16,7 @@ from genreg.report.judge.statistics import Comparison
 from genreg.report.output.columns import COLUMNS, Column, columns, p_is
 from genreg.report.output.notes import best_three, numbers, tuned
 from genreg.report.output.numbers import number
+from genreg.run.folder import printable
 from genreg.run.read import Run
 
 ALWAYS = ("arm", "n", "mean", "sd", "difference_mean", "difference_adjusted", "verdict", "remark")
@@ -185,6 +186,6 @@ def _line(run: Run, values: list[float], result: PartResult, command: str, base:
     folder = os.path.relpath(run.path, base)
     seconds = run.summary.get("seconds")
     shown = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
-    link = "./" + quote(folder)  # a relative path whatever the name: never another scheme
-    name = folder.encode(errors="replace").decode()
+    link = "./" + quote(os.fsencode(folder))  # a relative path whatever the name: never another scheme
+    name = printable(folder)
     return RunLine(run.seed, status, number(mean, result.metric), shown, link, name, command)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -141,8 +142,12 @@ def _order(value: object) -> tuple[int, float, str]:
 
 
 def read_parts(folders: Sequence[Path]) -> list[Part]:
-    """The parts below the folders. Raises InputError, naming the folder, where there are no runs."""
+    """The parts below the folders. Raises InputError, naming the folder, where there are no runs.
+
+    A sweep file that is none of ours is a note, and its runs are left out; an error if there is nothing else.
+    """
     parts: list[Part] = []
+    wrong: list[InputError] = []
     plain: dict[Path, list[Path]] = {}
     seen: set[Path] = set()
     for folder in folders:
@@ -150,32 +155,43 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
             raise InputError("FOLDER", "a folder of runs", str(folder))
         paths = {path.resolve(): path for path in find_runs(folder)}
         sweeps = _sweeps(folder)
-        claimed = {path for sweep in sweeps for path in _read_sweep(sweep, folder.resolve(), parts, seen)}
+        before = len(wrong)
+        claimed = {
+            path for sweep in sweeps for path in _read_sweep(sweep, folder.resolve(), parts, seen, wrong)
+        }
         if not paths and not claimed:
             raise InputError("FOLDER", "a folder with runs below it (folders seed=N)", str(folder))
         left = [path for real, path in paths.items() if real not in claimed | seen]
         seen |= claimed | paths.keys()
         if left and claimed:
             parts[-1].notes.append(f"{len(left)} runs below {folder} belong to no sweep and are left out")
-        elif left:
+        elif left and len(wrong) == before:
             plain[folder] = left
-    return parts + plain_parts(plain)
+    parts += plain_parts(plain)
+    if wrong and not parts:
+        raise wrong[0]
+    for error in wrong:
+        parts[-1].notes.append(printable(f"{error}: its runs are left out"))
+    return parts
 
 
 def _sweeps(folder: Path) -> list[Path]:
     """The sweep files of `folder`: its own, those below it, or else the nearest above it."""
     below = [folder / record.FILE, *sorted(folder.glob(f"*/{record.FILE}"))]
-    found = [path for path in below if path.is_file()]
+    found = [path for path in below if os.path.lexists(path)]
     above = (parent / record.FILE for parent in folder.resolve().parents)
-    return found or list(itertools.islice((path for path in above if path.is_file()), 1))
+    return found or list(itertools.islice((path for path in above if os.path.isfile(path)), 1))
 
 
-def _read_sweep(path: Path, within: Path, parts: list[Part], seen: set[Path]) -> set[Path]:
-    """Append the sweep's parts as far as they lie in `within`; the run folders that they claim."""
+def _read_sweep(
+    path: Path, within: Path, parts: list[Part], seen: set[Path], wrong: list[InputError]
+) -> set[Path]:
+    """Append the sweep's parts as far as they lie in `within`, or what is wrong; the runs that they claim."""
     try:
         found = [part.with_runs() for part in record.read(path).parts]
     except record.WRONG as error:
-        raise InputError(str(path), "a sweep file", f"{type(error).__name__}: {error}") from error
+        wrong.append(InputError(str(path), "a sweep file", f"{type(error).__name__}: {error}"))
+        return set()
     claimed: set[Path] = set()
     for part in found:
         part.arms = [arm for arm in part.arms if _related((arm.folder or path.parent).resolve(), within)]
