@@ -62,6 +62,29 @@ class Samplers:
         return self._blocks[block][:, start : start + self.one.batch]
 
 
+class Rows:
+    """Rows that each replica takes a batch from: those of all as one tensor, where that is no large one.
+
+    parts: of each replica. Where all are equal only those of the first are held.
+    """
+
+    MOST = 64 << 20  # bytes of a tensor of all
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        alike = all(torch.equal(parts[0], part) for part in parts[1:])
+        self.parts, self.starts = [parts[0]] if alike else list(parts), parts[0].new_zeros(1, 1).long()
+        if not alike and sum(part.nbytes for part in parts) <= self.MOST:
+            self.parts = [torch.cat(list(parts))]
+            sizes = torch.tensor([0, *(len(part) for part in parts[:-1])])
+            self.starts = sizes.cumsum(0)[:, None].to(parts[0].device)
+
+    def take(self, chosen: Tensor) -> Tensor:
+        """The rows of all replicas one after the other; chosen: (R, B) numbers of rows."""
+        if len(self.parts) == 1:
+            return self.parts[0].index_select(0, (chosen + self.starts).flatten())
+        return torch.cat([x.index_select(0, rows) for x, rows in zip(self.parts, chosen, strict=True)])
+
+
 WINDOW = 32
 """Batches that are put in order of length together."""
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic.dataclasses import dataclass
 from torch import Tensor
 
-from genreg.dataset.base import Batch
+from genreg.dataset.base import Batch, mean_of
 from genreg.errors import InputError
 from genreg.loss.base import Loss, Reduction
 from genreg.parameters import STRICT
@@ -40,10 +40,12 @@ class CrossEntropy(Loss):
 
 def mean_of_replicas(log_q: Tensor, y: Tensor, replicas: int) -> Tensor:
     """The mean loss of each replica, (R,), from log-probabilities, with the bits of `F.cross_entropy`."""
-    if y.ndim == 1:
-        mean: Tensor = ReplicaMeans.apply(log_q, y, replicas)  # type: ignore[no-untyped-call]
-        return mean
-    return -(log_q * y).view(replicas, -1).sum(1) / (len(y) // replicas)
+    if y.ndim == 2:
+        return -(log_q * y).view(replicas, -1).sum(1) / (len(y) // replicas)
+    if log_q.device.type != "cpu":  # there no replica has the bits of its single run anyway
+        return mean_of(-log_q.gather(1, y[:, None]), replicas)
+    mean: Tensor = ReplicaMeans.apply(log_q, y, replicas)  # type: ignore[no-untyped-call]
+    return mean
 
 
 class ReplicaMeans(torch.autograd.Function):

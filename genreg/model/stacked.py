@@ -267,6 +267,11 @@ class StackedDropout(nn.Module):
         return x * torch.cat(masks)
 
 
+def draws(model: nn.Module) -> bool:
+    """True if a pass of a stacked model draws masks."""
+    return any(isinstance(layer, StackedDropout) for layer in model.modules())
+
+
 class Each(nn.Module):
     """A layer without weights that is shown each replica apart: its bits depend on where numbers stand."""
 

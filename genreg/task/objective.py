@@ -13,6 +13,7 @@ from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.update import backward, counts
 from genreg.loss import Loss
 from genreg.model import Classifier
+from genreg.model.stacked import draws
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import trainable
 from genreg.regularizer import Regularizer, penalized
@@ -51,6 +52,7 @@ class Objective:
         self.labeled, self.unlabeled = labeled, unlabeled
         self.classes, self.vocabulary = classes, vocabulary
         self.parameters = trainable(model)
+        self.draws_inside = isinstance(seed, int) or draws(model)
 
     def gradients(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum.
@@ -95,7 +97,7 @@ class Objective:
     ) -> ClassifierForward:
         """The pass over a batch; methods: those of which one must ask for gradients through its logits."""
         gradient = methods is None or any(method.trains_unlabeled for method in methods.values())
-        masks = streams.derived(self.seed, f"dropout/{name}", draws.step)
+        masks = streams.derived(self.seed, f"dropout/{name}", draws.step) if self.draws_inside else self.seed
         return ClassifierForward(
             self.model, batch, draws=draws, masks=masks, loss=self.loss, statistics=self.statistics,
             gradient=gradient, dtype=self.dtype,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genreg.dataset.sampler import Samplers
+from genreg.dataset.sampler import Rows, Samplers
 from genreg.forward.update import update
 from genreg.model.stacked import Unstackable, part, stack
 from genreg.model.statistics import RunningStatistics
@@ -59,7 +59,8 @@ class Replicas:
         self.projecting = _projecting(methods, self.optimizer)
         self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
         self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
-        self.pools = _shared([task.dataset.unlabeled for task in tasks])
+        self.pool = Rows([task.dataset.unlabeled for task in tasks])
+        self.known = [Rows([getattr(task.dataset.labeled, name) for task in tasks]) for name in ("x", "y")]
 
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all; the terms of each, as its own task would return them."""
@@ -79,18 +80,13 @@ class Replicas:
 
     def labeled(self, step: int) -> tuple[Tensor, Tensor]:
         """The inputs and targets of the labeled batches of all."""
-        chosen = self.labeled_batches(step).unbind()
-        known = [task.dataset.labeled for task in self.tasks]
-        x = [split.x.index_select(0, rows) for split, rows in zip(known, chosen, strict=True)]
-        y = [split.y.index_select(0, rows) for split, rows in zip(known, chosen, strict=True)]
-        return torch.cat(x), torch.cat(y)
+        chosen = self.labeled_batches(step)
+        x, y = (rows.take(chosen) for rows in self.known)
+        return x, y
 
     def unlabeled(self, step: int) -> Tensor:
         """The inputs of the unlabeled batches of all."""
-        chosen = self.unlabeled_batches(step)
-        if len(self.pools) == 1:
-            return self.pools[0].index_select(0, chosen.flatten())
-        return torch.cat([x.index_select(0, rows) for x, rows in zip(self.pools, chosen, strict=True)])
+        return self.pool.take(self.unlabeled_batches(step))
 
 
 class PlayersReplicas:
@@ -121,6 +117,9 @@ class PlayersReplicas:
             [task.generator_optimizer for task in tasks], self.players.generator_parameters
         )
         self.projecting = _projecting(self.players.methods, self.optimizer)
+        self.batches = Samplers([task.batch for task in tasks])
+        self.real = Rows([task.real for task in tasks])
+        self.y = None if first.y is None else Rows([task.y for task in tasks])
 
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all generators, after those of their critics; the terms of each."""
@@ -140,8 +139,8 @@ class PlayersReplicas:
 
     def shown(self, number: int) -> tuple[Tensor, Tensor | None]:
         """The real items of all, and their labels where players see them."""
-        x, y = zip(*(task.shown(number) for task in self.tasks), strict=True)
-        return torch.cat(x), None if y[0] is None else torch.cat(y)
+        chosen = self.batches(number)
+        return self.real.take(chosen), self.y.take(chosen) if self.y else None
 
 
 def _projecting(methods: Mapping[str, Regularizer], optimizer: Joint) -> dict[str, Regularizer]:
@@ -156,11 +155,6 @@ def _of_each(terms: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """The terms of each replica, of (R,) each."""
     columns = (term.detach().unbind() for term in terms.values())
     return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _shared(pools: Sequence[Tensor]) -> list[Tensor]:
-    """One pool where all are equal, else those of all."""
-    return [pools[0]] if all(torch.equal(pools[0], pool) for pool in pools[1:]) else list(pools)
 
 
 def _merged(methods: Sequence[Regularizer]) -> Regularizer:
