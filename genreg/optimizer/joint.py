@@ -3,12 +3,12 @@
 import copy
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
+from genreg.optimizer.perturbed import Perturbed
 from genreg.optimizer.wrapped import Closure, Wrapped
 
 REPLICAS = {
@@ -41,8 +41,7 @@ class Joint:
         self.views = list(zip(*rows, strict=True))
         alike: dict[str, list[int]] = {}
         for number, one in enumerate(optimizers):
-            key = f"{number}" if isinstance(one, Wrapped) else f"{type(one)} {_options(one)}"
-            alike.setdefault(key, []).append(number)
+            alike.setdefault(_key(one, number), []).append(number)
             one._opt_called = True  # type: ignore[attr-defined]  # or a scheduler warns that it never stepped
         self.parts = [_part([optimizers[n] for n in numbers], numbers) for numbers in alike.values()]
 
@@ -69,13 +68,39 @@ Gradients = Sequence[Sequence[Tensor]]
 """Of each parameter, that of each replica."""
 
 
-def _part(optimizers: Sequence[Optimizer], numbers: Sequence[int]) -> "Merged | FusedAdam":
+def _part(optimizers: Sequence[Optimizer], numbers: Sequence[int]) -> "Merged | FusedAdam | Perturbing":
     """The step of some replicas, by their numbers."""
     first = optimizers[0]
+    if isinstance(first, Perturbed):
+        return Perturbing(optimizers, numbers)  # type: ignore[arg-type]
     plain = type(first) in (Adam, AdamW) and len(first.param_groups) == 1
     if plain and first.param_groups[0]["fused"] and not first.param_groups[0]["amsgrad"]:
         return FusedAdam(optimizers, numbers)  # type: ignore[arg-type]
     return Merged(optimizers, numbers)
+
+
+def _key(optimizer: Optimizer, number: int) -> str:
+    """Equal for optimizers that make one step."""
+    inner = optimizer.base if isinstance(optimizer, Perturbed) else optimizer
+    if isinstance(inner, Wrapped):
+        return f"{number}"
+    options = [{name: group[name] for name in inner.defaults} for group in inner.param_groups]
+    return f"{type(optimizer)} {type(inner)} {options}"
+
+
+class Perturbing:
+    """Optimizers that add noise to the update of theirs: one step of these, then the noise of each."""
+
+    def __init__(self, optimizers: Sequence[Perturbed], numbers: Sequence[int]) -> None:
+        self.optimizers, self.bases = optimizers, _part([one.base for one in optimizers], numbers)
+
+    def __call__(self, gradients: Gradients) -> None:
+        self.bases(gradients)
+        for one in self.optimizers:
+            one.perturb()
+
+    def release(self) -> None:
+        self.bases.release()
 
 
 class Merged:
@@ -141,10 +166,6 @@ class FusedAdam:
 
 def _decoupled(optimizer: Adam) -> bool:
     return isinstance(optimizer, AdamW)
-
-
-def _options(optimizer: Optimizer) -> list[dict[str, Any]]:
-    return [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
 
 
 def _merged(optimizers: Sequence[Optimizer]) -> Optimizer:

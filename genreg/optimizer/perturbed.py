@@ -51,6 +51,12 @@ class Perturbed(Wrapped):
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Tensor | None:  # type: ignore[override]
         loss: Tensor | None = self.base.step(closure)  # type: ignore[arg-type]
+        self.perturb()
+        return loss
+
+    @torch.no_grad()
+    def perturb(self) -> None:
+        """Add the noise that follows an update of the base."""
         # xi_n is taken away with the scale that it was added with: only so do the increments sum to the last
         # xi where a scheduler moves the scale, and w - xi stays the noise-free iterate
         n = self.param_groups[0]["noise_step"]
@@ -61,7 +67,6 @@ class Perturbed(Wrapped):
             self._add(n, [-scale for scale in before])
         for group, scale in zip(self.param_groups, scales, strict=True):
             group["noise_step"], group["noise_scale"] = n + 1, scale
-        return loss
 
     @property
     def has_iterate(self) -> bool:
