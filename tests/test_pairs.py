@@ -207,5 +207,5 @@ def baseline(task: str, other: str) -> tuple[dict[str, Tensor], dict[str, Tensor
 
 def reads(task: Any) -> frozenset[str]:
     """What else of a step its methods read: an unlabeled batch moves running statistics."""
-    methods = getattr(task, "together", {})
+    methods = task.objective.together if isinstance(task, Classify) else {}
     return frozenset[str]().union(*(chosen.reads for chosen in methods.values()))
