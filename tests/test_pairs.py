@@ -34,6 +34,7 @@ from torch import Tensor
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.regularizer.base import overrides
+from genreg.task.classify import Classify
 
 TOGETHER = [(task, a, b) for task, (a, b) in product(TASKS, PAIRS) if fits(task, a, b)]
 
