@@ -1,0 +1,113 @@
+"""Counts that no noise moves: kernels and Python calls of a step, modules imported at a start.
+
+budgets.json holds what was counted. A count above it by more than a twentieth (of modules, which depend on
+versions of packages, a fifth) fails: make it smaller, or write the new one there and say in the commit why.
+"""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_replica_folders import jobs
+
+from genreg.dataset import two_moons
+from genreg.model import MLP
+from genreg.regularizer import VAT
+from genreg.study.job import run
+from genreg.study.local import preload
+from genreg.task.classify import Classify
+
+BUDGETS: dict[str, int] = json.loads((Path(__file__).parent / "budgets.json").read_text())
+
+
+def within(name: str, count: int, slack: float = 1.05) -> None:
+    assert count <= BUDGETS[name] * slack, f"{name}: {count}, {BUDGETS[name]} before"
+
+
+def tasks(methods: bool, replicas: int) -> list[Classify]:
+    return [
+        Classify(
+            dataset=two_moons,
+            model=partial(MLP, widths=[64, 64]),
+            seed=seed,
+            regularizer={"vat": VAT()} if methods else {},
+            optimizer=partial(torch.optim.Adam, lr=1e-3, fused=True),
+        )
+        for seed in range(replicas)
+    ]
+
+
+def kernels(step: Callable[[int], Any]) -> int:
+    """Operations of a step that are no views."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step(3)
+    inner = ("aten::view", "aten::t", "aten::transpose", "aten::as_strided", "aten::select", "aten::slice",
+             "aten::unbind", "aten::detach", "aten::expand", "aten::empty", "aten::reshape")  # fmt: skip
+    events = [event for event in profile.events() if event.name.startswith("aten::")]
+    return sum(event.cpu_parent is None or not event.cpu_parent.name.startswith("aten::")
+               for event in events if not event.name.startswith(inner))  # fmt: skip
+
+
+def calls(step: Callable[[int], Any]) -> int:
+    """Python functions that a step calls."""
+    count = 0
+
+    def note(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        step(4)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("methods", [False, True], ids=["none", "vat"])
+@pytest.mark.parametrize("replicas", [1, 8, 32])
+def test_a_step_launches_and_calls_no_more_than_before(methods: bool, replicas: int) -> None:
+    made = tasks(methods, replicas)
+    step = made[0].step if replicas == 1 else made[0].program(made).step
+    for number in range(3):
+        step(number)
+    name = f"{'vat' if methods else 'none'}, {replicas} runs"
+    within(f"kernels of a step, {name}", kernels(step))
+    within(f"calls of a step, {name}", calls(step))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "verb", [["--help"], ["train", "--help"], ["ls", "."], ["data", "list"]], ids=" ".join
+)
+def test_a_verb_imports_no_more_than_before(tmp_path: Path, verb: str) -> None:
+    code = ("import sys, atexit; from genreg.__main__ import main; "
+            "atexit.register(lambda: print(len(sys.modules), file=sys.stderr)); main()")  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, *verb.split()], cwd=tmp_path, capture_output=True, text=True
+    )
+    within(f"modules of genreg {verb}", int(done.stderr.splitlines()[-1]), 1.2)
+
+
+def imported(made: list[Any], pipe: Any) -> None:
+    before = set(sys.modules)
+    assert run(made[0], retry_failed=True).status == "done"
+    pipe.send(sorted(set(sys.modules) - before))
+
+
+@pytest.mark.full
+def test_a_forked_worker_imports_next_to_nothing(tmp_path: Path) -> None:
+    made = jobs(tmp_path, ["seed=0", "dataset=digits", "dataset.labeled=100"])
+    preload(made)
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    fork.Process(target=imported, args=(made, theirs)).start()
+    assert ours.poll(60)
+    within("modules imported after the fork", len(ours.recv()), 1.2)
