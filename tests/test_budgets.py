@@ -84,9 +84,7 @@ def test_a_step_launches_and_calls_no_more_than_before(methods: bool, replicas: 
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    "verb", [["--help"], ["train", "--help"], ["ls", "."], ["data", "list"]], ids=" ".join
-)
+@pytest.mark.parametrize("verb", ["--help", "train --help", "ls .", "data list"])
 def test_a_verb_imports_no_more_than_before(tmp_path: Path, verb: str) -> None:
     code = ("import sys, atexit; from genreg.__main__ import main; "
             "atexit.register(lambda: print(len(sys.modules), file=sys.stderr)); main()")  # fmt: skip
