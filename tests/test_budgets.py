@@ -94,6 +94,20 @@ def test_a_verb_imports_no_more_than_before(tmp_path: Path, verb: str) -> None:
     within(f"modules of genreg {verb}", int(done.stderr.splitlines()[-1]), 1.2)
 
 
+@pytest.mark.full
+def test_a_finished_run_and_a_report_do_without_torch(tmp_path: Path) -> None:
+    small = ["train", "experiment=smoke/none", "steps=2", "logger=none", "output_dir=out"]
+    for command in (small, small, ["report", "out"], ["ls", "out"], ["show", "out"]):
+        code = ("import sys, atexit; from genreg.__main__ import main; "
+                "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); main()")  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True
+        )
+        first = command is small and not (tmp_path / "before").exists()
+        (tmp_path / "before").touch()
+        assert done.stderr.splitlines()[-1] == str(first), command
+
+
 def imported(made: list[Any], pipe: Any) -> None:
     before = set(sys.modules)
     assert run(made[0], retry_failed=True).status == "done"

@@ -15,7 +15,6 @@ from typing import Any, Literal, Self
 from genreg.errors import FolderInUseError, InputError, explained, report
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, run_path
-from genreg.run.together import train_together
 from genreg.run.train import Settings, train
 
 log = logging.getLogger("genreg")
@@ -127,6 +126,7 @@ def run_together(jobs: Sequence[Job], retry_failed: bool, turn: Callable[[Job], 
     if len(jobs) == 1:
         turn(jobs[0])
         return [run(jobs[0], retry_failed)]
+    from genreg.run.together import train_together  # with torch, which a finished job does without
 
     def begin(number: int) -> None:
         turn(jobs[number])
