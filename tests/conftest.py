@@ -39,7 +39,7 @@ class Result:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave some cases of a test marked `pairs` or `every`; mark its others `full`."""
+    """Leave some cases of a test marked `pairs` or `every`; mark its others `full`, unless `slow`."""
     import sklearn.datasets  # here, since the process that only counts results needs none of it
 
     sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # its text once; `digits` copies it
@@ -53,7 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if cases[0].get_closest_marker("pairs"):
             left = covering({c: {(name, repr(v)) for name, v in c.callspec.params.items()} for c in cases})
         for case in set(cases) - left:
-            case.add_marker("full")
+            if not case.get_closest_marker("slow"):
+                case.add_marker("full")
 
 
 def covering(values: dict[Any, set[tuple[str, str]]]) -> set[Any]:

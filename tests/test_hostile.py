@@ -8,7 +8,8 @@ import pytest
 from conftest import Result
 from synthetic import write_run
 
-LINES = hostile.lines()
+LINES = [pytest.param(line, marks=pytest.mark.slow if number % 11 and number % 3 else ())
+         for number, line in enumerate(hostile.lines())]  # fmt: skip
 
 
 @pytest.fixture
