@@ -99,7 +99,8 @@ def test_a_finished_run_and_a_report_do_without_torch(tmp_path: Path) -> None:
     small = ["train", "experiment=smoke/none", "steps=2", "logger=none", "output_dir=out"]
     for command in (small, small, ["report", "out"], ["ls", "out"], ["show", "out"]):
         code = ("import sys, atexit; from genreg.__main__ import main; "
-                "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); main()")  # fmt: skip
+                "atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr)); "
+                "main()")  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True
         )
