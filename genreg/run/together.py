@@ -2,132 +2,116 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from genreg.errors import Interrupted
 from genreg.run.display import print_line
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.loop import Pace, Training, recorded, stop_signals
-from genreg.run.train import Built, Settings, build, opened
+from genreg.run.train import Settings, build, opened
 
 Turn = Callable[[int], None]
-"""Called with the number of a run before something is done for it alone, that may be printed."""
+"""Called with the number of a run before something is done, and may be printed, for it alone."""
 
 
 def train_together(configs: Sequence[Config], over: Sequence[str], turn: Turn) -> list[Row | BaseException]:
     """Run configurations that may be trained as one program; the summary of each, or what it ended by.
 
-    Each leaves the folder that it would leave alone. over: statuses of a finished run.
+    Each leaves the folder that it would leave alone. over: statuses of a run that is not run again. Raises
+    what a step of the program raises: no folder then says that its run has failed.
     """
-    results: list[Row | BaseException] = [Interrupted("stopped before its first step") for _ in configs]
+    group = Group(len(configs), turn)
     with ExitStack() as stack:
-        members: dict[int, Training] = {}
-        most = len(configs)
         for number, config in enumerate(configs):
-            with _caught(results, number, turn):
-                built, folder = build(config, Settings.of(config)), RunFolder(run_path(config))
-                most = min([most, *(built.task.join(one.task) for one in list(members.values())[:1])])
-                views = stack.enter_context(opened(built, folder, over, len(configs)))
-                if views is None:
-                    results[number] = folder.summary()
-                else:
-                    members[number] = _training(built, folder, views)
-        numbers = list(members)
-        for start in range(0, len(numbers), most):
-            part = {number: members[number] for number in numbers[start : start + most]}
-            _run(part, results, turn)
-    for number, result in enumerate(results):
+            with group.ending(number):
+                group.add(number, config, over, stack)
+        numbers = list(group.left)
+        for start in range(0, len(numbers), group.most):
+            group.run(numbers[start : start + group.most])
+    for number, result in enumerate(group.results):
         if isinstance(result, dict) and not configs[number]["quiet"] and result.get("status") == "done":
             turn(number)
             print_line(result, str(run_path(configs[number])))
-    return results
+    return group.results
 
 
-def _training(built: Built, folder: RunFolder, views: Sequence[Any]) -> Training:
-    s = built.settings
-    pace = Pace(s.steps, s.log_every, s.eval_every, s.checkpoint_every)
-    return Training(built.task, folder, pace, views)
+class Group:
+    """Runs of one process, by number. left: those on their way. results: how the others ended.
 
+    most: how many of them a program should have.
+    """
 
-def _run(members: dict[int, Training], results: list[Row | BaseException], turn: Turn) -> None:
-    """Train all to their last step: those that are behind first, until the others are reached."""
-    left = dict(members)
-    for number, one in members.items():
-        with _ends(left, results, number, one, turn):
-            one.begin()
-    with stop_signals() as stopping:
+    def __init__(self, runs: int, turn: Turn) -> None:
+        self.turn, self.most = turn, runs
+        self.left: dict[int, Training] = {}
+        self.results: list[Row | BaseException] = [Interrupted("stopped before its first step")] * runs
+
+    def add(self, number: int, config: Config, over: Sequence[str], stack: ExitStack) -> None:
+        """Build a run and hold its folder until the stack ends; a run that is over has its result."""
+        built, folder = build(config, Settings.of(config)), RunFolder(run_path(config))
+        for first in list(self.left.values())[:1]:
+            self.most = min(self.most, built.task.join(first.task))
+        views = stack.enter_context(opened(built, folder, over, len(self.results)))
+        if views is None:
+            self.results[number] = folder.summary()
+            return
+        s = built.settings
+        pace = Pace(s.steps, s.log_every, s.eval_every, s.checkpoint_every)
+        self.left[number] = Training(built.task, folder, pace, views)
+
+    def run(self, numbers: Sequence[int]) -> None:
+        """Train these to their last step: those that are behind first, until the others are reached."""
+        for number in numbers:
+            with self.ending(number):
+                self.left[number].begin()
+        with stop_signals() as stopping:
+            try:
+                while (ours := [n for n in numbers if n in self.left]) and not stopping:
+                    behind = min(self.left[n].state.step for n in ours)
+                    together = [n for n in ours if self.left[n].state.step == behind]
+                    reached = [self.left[n].state.step for n in ours if n not in together]
+                    self._advance(together, min(reached, default=None), stopping)
+                for number in ours:
+                    with self.ending(number):
+                        self.left[number].interrupt()
+            except KeyboardInterrupt:  # the second signal
+                for one in self.left.values():
+                    one.state.stop("interrupted")
+                raise
+
+    def _advance(self, numbers: Sequence[int], until: int | None, stopping: Sequence[int]) -> None:
+        """Make steps of runs that stand at the same one, until one ends or step `until` is reached."""
+        ones = [self.left[number] for number in numbers]
+        tasks, pace, step = [one.task for one in ones], ones[0].pace, ones[0].state.step
+        program = tasks[0].program(tasks) if len(tasks) > 1 else None
+        for one in ones:
+            one.state.alongside(len(ones))
+        while step < (until or pace.steps) and all(n in self.left for n in numbers) and not stopping:
+            terms = program.step(step) if program else [tasks[0].step(step)]
+            step += 1
+            due = any(pace.at(step)) or step in (tasks[0].frames or ())
+            for number, one, own in zip(numbers, ones, terms, strict=True):
+                if due:
+                    with self.ending(number):
+                        one.follow(own)
+                else:
+                    one.state.record(own)
+        if program:
+            program.release()
+        for number, one in zip(numbers, ones, strict=True):
+            if number in self.left and not one.left:
+                with self.ending(number):
+                    self.results[number] = one.state.finish()
+                    del self.left[number]
+
+    @contextmanager
+    def ending(self, number: int) -> Iterator[None]:
+        """Let a run end by what is raised inside, which its folder records if it was on its way."""
+        self.turn(number)
+        one = self.left.get(number)
         try:
-            while left and not stopping:
-                behind = min(one.state.step for one in left.values())
-                together = {n: one for n, one in left.items() if one.state.step == behind}
-                _advance(together, left, results, turn, stopping)
-            for number, one in list(left.items()):
-                with _ends(left, results, number, one, turn):
-                    one.interrupt()
-        except KeyboardInterrupt:  # the second signal
-            for one in left.values():
-                one.state.stop("interrupted")
-            raise
-
-
-def _advance(
-    together: dict[int, Training], left: dict[int, Training], results: list[Row | BaseException], turn: Turn,
-    stopping: Sequence[int],
-) -> None:  # fmt: skip
-    """Make steps of runs that stand at the same one, until one of them ends or another is reached."""
-    ones = list(together.values())
-    others = [one.state.step for one in left.values() if one not in ones]
-    tasks = [one.task for one in ones]
-    program = tasks[0].program(tasks) if len(ones) > 1 else None
-    step, last = ones[0].state.step, min([ones[0].pace.steps, *others])
-    count = len(left)
-    for one in ones:
-        one.state.alongside(len(ones))
-    while step < last and len(left) == count and not stopping:
-        terms = program.step(step) if program else [ones[0].task.step(step)]
-        step += 1
-        due = any(ones[0].pace.at(step)) or step in (ones[0].task.frames or ())
-        for (number, one), own in zip(together.items(), terms, strict=True):
-            if due:
-                with _ends(left, results, number, one, turn):
-                    one.follow(own)
-            else:
-                one.state.record(own)
-    if program:
-        program.release()
-    for number, one in together.items():
-        if number in left and not one.left:
-            with _ends(left, results, number, one, turn):
-                results[number] = one.state.finish()
-                del left[number]
-
-
-@contextmanager
-def _ends(
-    left: dict[int, Training], results: list[Row | BaseException], number: int, one: Training, turn: Turn
-) -> Iterator[None]:
-    """Take a run out of those that are left where it ends by an error, which is recorded in its folder."""
-    turn(number)
-    try:
-        with recorded(one.state):
-            yield
-    except Exception as error:
-        results[number] = error
-    except KeyboardInterrupt as error:  # Interrupted, after it was saved
-        if not isinstance(error, Interrupted):
-            raise
-        results[number] = error
-    else:
-        return
-    left.pop(number, None)
-
-
-@contextmanager
-def _caught(results: list[Row | BaseException], number: int, turn: Turn) -> Iterator[None]:
-    """Note the error of a run that does not come to its first step."""
-    turn(number)
-    try:
-        yield
-    except Exception as error:
-        results[number] = error
+            with recorded(one.state) if one else ExitStack():
+                yield
+        except (Exception, Interrupted) as error:
+            self.results[number] = error
+            self.left.pop(number, None)
