@@ -17,7 +17,7 @@ from synthetic import METRICS, SELECTION, part_of
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import matrices
 from genreg.report.judge.statistics import level_at, power
-from genreg.report.judge.tuning import TuningResult, read_tuning
+from genreg.report.judge.tuning import TuningResult, read_tunings
 from genreg.report.plan import estimates, recommended, seeds_for, upper_bound
 from genreg.report.read.find import read_parts
 from genreg.run.read import Run
@@ -45,8 +45,7 @@ def tuned(
         runs={k: run(v, k) for k, v in enumerate(fresh)},
         tuning=Tuning("validation/score", len(trials), [100, 101], space, trials=trials),
     )
-    found = read_tuning(Part("p", [arm], "a", "test/score", "max", None), arm)
-    assert found
+    (found,) = read_tunings(Part("p", [arm], "a", "test/score", "max", None), arm)
     return found
 
 

@@ -5,9 +5,9 @@ import math
 from genreg.report.judge.pairs import Rule, compare_arms, is_judged, verdict
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import Ranks, compare_ranks, family
-from genreg.report.judge.tuning import read_tuning
+from genreg.report.judge.tuning import read_tunings
 from genreg.report.output.notes import notes
-from genreg.report.read.values import Reach, chosen_row, first_time, outcomes
+from genreg.report.read.values import Outcomes, Reach, by_unit, chosen_row, first_time, outcomes
 from genreg.run.metric import Metric
 from genreg.study.check import check_reported
 from genreg.study.model import SECONDS, STEPS, Arm, Part
@@ -21,7 +21,7 @@ def evaluate(part: Part) -> PartResult:
     replicas = _has_replicas(part)
     arms = [_arm_result(part, arm, replicas) for arm in part.arms]
     metric = part.describe(part.metric)
-    rule = Rule(part.margin_in(metric), part.looks, part.seeds)
+    rule = Rule(part.margin_in(metric), part.looks, part.units)
     result = PartResult(part, metric, arms, replicas, [], rule=rule)
     base = result.find(part.baseline)
     if base:
@@ -61,10 +61,10 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
     times = {run.seed: reach for run in arm.done if (reach := first_time(part, run))}
     if part.threshold:  # a failed run never gets there, which is later than every time
         times |= {run.seed: NEVER for run in arm.failed}
-    tuning = read_tuning(part, arm)
     return ArmResult(
-        arm, found, chosen, len(arm.failed) + len(inside), unfinished, times=times, tuning=tuning
-    )
+        arm, by_unit(part, arm, found), found, chosen, len(arm.failed) + len(inside), unfinished,
+        times=times, tunings=read_tunings(part, arm),
+    )  # fmt: skip
 
 
 def _compare_all(result: PartResult, base: ArmResult) -> None:
@@ -78,7 +78,7 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
             arm.comparison = compare_arms(
                 arm.outcomes, base.outcomes, result.metric.better, timed, result.rule
             )
-            arm.time_ranks = _time_ranks(arm, base)
+            arm.time_ranks = _time_ranks(part, arm, base)
     judged = [arm for arm in others if is_judged(arm.comparison)]
     for arm, found in zip(judged, family([a.comparison for a in judged if a.comparison]), strict=True):
         arm.comparison = found
@@ -87,8 +87,12 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
         arm.verdict = "not judged" if arm.apart else verdict(arm.comparison, result.metric.better, goes_on)
 
 
-def _time_ranks(arm: ArmResult, base: ArmResult) -> Ranks | None:
-    both = sorted(arm.times.keys() & base.times.keys())
+def _time_ranks(part: Part, arm: ArmResult, base: ArmResult) -> Ranks | None:
+    first, second = (
+        by_unit(part, one.arm, Outcomes({(s, None): t.steps for s, t in one.times.items()})).values
+        for one in (arm, base)
+    )
+    both = sorted(first.keys() & second.keys())
     if len(both) < 2:
         return None
-    return compare_ranks([arm.times[s].steps for s in both], [base.times[s].steps for s in both])
+    return compare_ranks([first[k] for k in both], [second[k] for k in both])

@@ -19,15 +19,17 @@ from genreg.study.model import Arm, Part
 
 @dataclass
 class ArmResult:
-    """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key.
+    """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key; of studies.
 
-    apart: its runs read other data than the baseline's, and are not compared with it. failed: runs that
-    failed, and replicas or values of finished ones that did. time_ranks: of the steps until the threshold
-    against the baseline's. tuning: what was tried before, if anything was.
+    of_runs: of each run, also where studies are judged. apart: its runs read other data than the baseline's,
+    and are not compared with it. failed: runs that failed, and replicas or values of finished ones that did.
+    time_ranks: of the steps until the threshold against the baseline's. tunings: the tuning of each study, if
+    anything was tuned.
     """
 
     arm: Arm
     outcomes: Outcomes
+    of_runs: Outcomes
     chosen: list[float]  # the selection metric at the chosen step
     failed: int
     unfinished: int
@@ -36,11 +38,22 @@ class ArmResult:
     verdict: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
     time_ranks: Ranks | None = None
-    tuning: TuningResult | None = None
+    tunings: Sequence[TuningResult] = ()
+
+    @property
+    def tuning(self) -> TuningResult | None:
+        """The tuning, of the first study."""
+        return self.tunings[0] if self.tunings else None
+
+    @property
+    def luck(self) -> float:
+        """The luck of the winner, on average over the studies that are over; NaN of none."""
+        known = [found.luck for found in self.tunings if not math.isnan(found.luck)]
+        return simple.fmean(known) if known else math.nan
 
     @property
     def values(self) -> dict[Key, float]:
-        """The metric of each finished run or replica, by its key."""
+        """The metric of each finished run, replica or study, by its key."""
         return self.outcomes.values
 
     @property

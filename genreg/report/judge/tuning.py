@@ -11,7 +11,7 @@ from genreg.report.read.values import run_values
 from genreg.run.folder import Row
 from genreg.run.metric import Metric
 from genreg.run.read import Run
-from genreg.study.model import Arm, Part, Trial
+from genreg.study.model import Arm, Part, Trial, Tuning
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,20 @@ class TuningResult:
         ]
 
 
-def read_tuning(part: Part, arm: Arm) -> TuningResult | None:
-    """The results of the trials that the sweep file names for this arm; None where it was not tuned."""
-    given = arm.tuning
-    if given is None:
-        return None
+def read_tunings(part: Part, arm: Arm) -> list[TuningResult]:
+    """The results of the trials that the sweep file names for this arm, of each study; [] of none."""
+    return [_tuning(part, arm, one, one.tuning) for one in arm.studies if one.tuning]
+
+
+def _tuning(part: Part, arm: Arm, study: Arm, given: Tuning) -> TuningResult:
     metric = part.describe(given.metric)
     if metric.better is None and any(run.status == "done" for run in arm.tried):
         raise InputError("tune.metric", "a metric of which the runs say which way is better", given.metric)
     trials = [_trial(part, given.metric, trial) for trial in given.trials]
     sign = -1 if metric.better == "max" else 1
     trials.sort(key=lambda t: (not t.scores, t.failed, sign * t.mean))  # the first of equals
-    fresh = [v for run in arm.done for v in _scores(part, given.metric, run)]
+    own = [run for run in arm.done if not part.fresh or (study.folder and run.seed in study.seeds)]
+    fresh = [v for run in own for v in _scores(part, given.metric, run)]
     return TuningResult(metric, given.metric, given.planned, given.space, trials, fresh)
 
 

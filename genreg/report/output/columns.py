@@ -94,11 +94,19 @@ def caption(result: PartResult) -> str:
     """The words above the table: the metric, its step, and the kind of a unit."""
     part = result.part
     step = f"at the step that {part.select} chose" if part.select else "at the last step"
-    unit = "replicas" if result.replicas else "runs"
+    unit = "studies" if part.fresh else "replicas" if result.replicas else "runs"
     words = f"{part.metric} {step}, over {unit}; {in_words(result.metric)}"
     if part.threshold:
         words += f"; time until {part.threshold['metric']} passes {part.threshold['value']}"
-    return words
+    return "; ".join(filter(None, [words, about(result)]))
+
+
+def about(result: PartResult) -> str:
+    """The words on what verdicts are about, where something was tuned; else nothing."""
+    if result.part.fresh:
+        return "verdicts are of the methods, as tuned: each study tunes anew"
+    tuned = any(arm.tuning for arm in result.arms)
+    return "verdicts are of these two configurations: one tuning chose them" if tuned else ""
 
 
 def _silent(result: PartResult, arm: ArmResult) -> str:
@@ -153,8 +161,9 @@ def _verdict(result: PartResult, arm: ArmResult) -> str:
 
 
 def _chosen(arm: ArmResult) -> str | None:
-    winner = arm.tuning and arm.tuning.winner
-    return " ".join(f"{key}={value}" for key, value in winner.values.items()) if winner else None
+    """The winner's values; of several studies, one behind the other."""
+    winners = [found.winner.values for found in arm.tunings if found.winner]
+    return "; ".join(" ".join(f"{k}={v}" for k, v in values.items()) for values in winners) or None
 
 
 COLUMNS = [
@@ -190,6 +199,6 @@ COLUMNS = [
     Column("difference_looks", lambda arm: " ".join(map(str, _compared("looks")(arm) or ())) or None),
     Column("trials", lambda arm: len(arm.tuning.trials) if arm.tuning else None),
     Column("chosen", _chosen),
-    Column("luck", lambda arm: arm.tuning.luck if arm.tuning else None),
+    Column("luck", lambda arm: arm.luck if arm.tuning else None),
 ]  # fmt: skip
 """The order is that of CSV and JSON, which others read: a new one goes to the end."""

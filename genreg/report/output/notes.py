@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
@@ -36,7 +37,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
         found += _run_notes(arm)
         done = len(arm.arm.done)
-        if done and not arm.values:
+        if done and not arm.of_runs.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
         added = part.looks and part.planned  # an arm that is decided gets no more seeds
         if (
@@ -46,7 +47,8 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
             and (alone := _alone(arm.outcomes, base.outcomes))
         ):
             both = f"{arm.arm.name} and {part.baseline}"
-            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
+            words = seeds_in_words(alone, part.unit, part.unit_plural)
+            found.append(f"{both} differ in {words}: only common ones are paired")
     if not result.metric.better:
         found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
     if result.metric.chooses:
@@ -151,9 +153,9 @@ def _looks(part: Part) -> list[str]:
         return []
     at = f"looks at {numbers(part.looks)}"
     if part.planned:
-        how = f"seeds are added until every comparison is decided: {at}"
+        how = f"{part.unit_plural} are added until every comparison is decided: {at}"
         return [f"{how}; p accounts for all looks, and an interval is at the level of the last look"]
-    how = f"the number of seeds was changed by hand when results could be seen: {at}"
+    how = f"the number of {part.unit_plural} was changed by hand when results could be seen: {at}"
     return [f"{how}; p accounts for these looks, not for others that might have followed"]
 
 
@@ -168,6 +170,8 @@ def _margin(part: Part) -> list[str]:
 
 def tuned(result: ArmResult) -> str:
     """The tuning in words: trials, the winner, whether it lies at an end, and how much of it was luck."""
+    if len(result.tunings) > 1:
+        return _tuned_in_studies(result)
     found = result.tuning
     if not found:
         return ""
@@ -183,6 +187,19 @@ def tuned(result: ArmResult) -> str:
         words += f" seeds: luck {number(found.luck, found.metric, '+')})"
     edges = found.edges()
     return words + (f"; at an end of its range: {', '.join(edges)}" if edges else "")
+
+
+def _tuned_in_studies(result: ArmResult) -> str:
+    """The tuning of all studies in words: trials, each winner, the ends of ranges, luck on average."""
+    over = [found for found in result.tunings if found.whole and found.winner]
+    first = result.tunings[0]
+    words = f"best of {first.planned} trials on {first.key} in {len(over)} of {len(result.tunings)} studies"
+    words += f": {'; '.join(_values(found.winner.values) for found in over if found.winner)}"
+    if not math.isnan(result.luck):
+        words += f" (luck {number(result.luck, first.metric, '+')} on average)"
+    edges = Counter(key for found in over for key in found.edges())
+    ends = ", ".join(f"{key} in {times}" for key, times in edges.items())
+    return words + (f"; at an end of its range: {ends}" if ends else "")
 
 
 def best_three(tuning: TuningResult) -> str:

@@ -100,7 +100,8 @@ def tests(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
         yield from _compared(result, arm, found)
     if arm.tuning:
         yield "tuning", tuned(arm)
-        yield "best three trials", best_three(arm.tuning)
+        of = " of the first study" if arm.arm.again else ""
+        yield f"best three trials{of}", best_three(arm.tuning)
 
 
 def _compared(result: PartResult, arm: ArmResult, found: Comparison) -> Iterator[tuple[str, str]]:
@@ -111,12 +112,16 @@ def _compared(result: PartResult, arm: ArmResult, found: Comparison) -> Iterator
     yield "pairs", words
     yield "test", _test(arm, found)
     if found.looks:
-        yield "looks", f"at {numbers(found.looks)} seeds; the last at level {found.level:.2g}"
+        yield (
+            "looks",
+            f"at {numbers(found.looks)} {result.part.unit_plural}; the last at level {found.level:.2g}",
+        )
     if not math.isnan(found.equivalent):
         within = f"{number(result.rule.margin, metric)}{' points' if metric.percent else ''}"
         yield "equivalent", f"within {within}: {p_is(found.equivalent)}"
     if math.isfinite(found.low):
-        yield "interval", f"of training seeds, {100 * (1 - found.level):.3g} %"
+        of = "studies: tuning and training seeds" if result.part.fresh else "training seeds"
+        yield "interval", f"of {of}, {100 * (1 - found.level):.3g} %"
         half = of_items(result, arm)
         if not math.isnan(half):
             yield (
@@ -171,7 +176,7 @@ def _items(result: PartResult) -> int:
 def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
     """The runs of an arm, by seed; links are relative to `base`."""
     values: dict[int, list[float]] = {}
-    for (seed, _), value in arm.values.items():
+    for (seed, _), value in arm.of_runs.values.items():
         values.setdefault(seed, []).append(value)
     return [
         _line(run, values.get(run.seed, []), result, arm.arm.command_of(run.seed), base)

@@ -1,0 +1,266 @@
+"""Studies: the tuning and its comparison, several times, so that a verdict is of the methods as tuned."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Result
+from scipy import stats
+from synthetic import METRICS, write_run, write_sweep
+
+from genreg.errors import InputError
+from genreg.report.evaluate import evaluate
+from genreg.report.judge.statistics import level_at, repeated_p
+from genreg.report.output.columns import caption
+from genreg.report.read.find import read_parts
+from genreg.study import file as sweep_file
+from genreg.study import record
+from genreg.study.model import Part, Study
+from genreg.study.stages import advance, begin, planned
+
+Genreg = Callable[..., Result]
+
+LR: dict[str, Any] = {"optimizer.lr": {"low": 1e-3, "high": 3e-2, "log": True}}
+
+
+def node(
+    top: dict[str, Any] | None = None, part: dict[str, Any] | None = None, **tune: Any
+) -> dict[str, Any]:
+    """A file of one part with two arms, tuned in three trials of two seeds."""
+    given = {"trials": 3, "seeds": [100, 101], "space": {"*": LR}, **tune}
+    one = {"metric": "test/accuracy", "select": "validation/accuracy", "arms": {"a": [], "b": []}}
+    return {**(top or {}), "parts": {"p": {**one, "tune": given, **(part or {})}}}
+
+
+def planned_part(given: dict[str, Any]) -> tuple[Part, sweep_file.PartFile]:
+    """The part of a file with its first stage."""
+    read = sweep_file.read(given)
+    part = sweep_file.study_of("own", read).parts[0]
+    begin(part, read.parts["p"])
+    return part, read.parts["p"]
+
+
+def trials(part: Part) -> dict[tuple[str, int], list[Any]]:
+    """The values of each trial by arm and study."""
+    return {
+        (arm.name, k): [trial.values for trial in one.tuning.trials]
+        for arm in part.arms for k, one in enumerate(arm.studies) if one.tuning
+    }  # fmt: skip
+
+
+def test_each_study_has_points_and_seeds_of_its_own_and_the_first_those_of_today() -> None:
+    alone, _ = planned_part(node({"seeds": 2}))
+    part, _ = planned_part(node({"seeds": 2}, studies=3))
+    assert (part.fresh, part.seeds, part.units) == (2, tuple(range(6)), (0, 1, 2))
+    found = trials(part)
+    assert found["a", 0] == trials(alone)["a", 0]
+    assert all(found["a", k] == found["b", k] for k in range(3))  # one space, one set of points
+    assert len({tuple(point["optimizer.lr"] for point in found["a", k]) for k in range(3)}) == 3
+    tuning = [one.tuning.seeds for one in part.arms[1].studies if one.tuning]
+    assert tuning == [[100, 101], [102, 103], [104, 105]]
+    runs = [(run.arm.name, str(run.values), run.seed) for run in planned(part)]
+    assert len(runs) == len(set(runs)) == 3 * 2 * 3 * 2
+    first = [str(run) for run in planned(alone)]
+    assert [str(run) for run in planned(part)][: len(first)] == first
+
+
+def judged(part: Part, verdict: str = "") -> Any:
+    """A table in which the second trial of every study has won, and all comparisons stand so."""
+    tunings = []
+    for arm in part.arms:
+        own = []
+        for one in arm.studies:
+            assert one.tuning
+            results = [SimpleNamespace(values=t.values, failed=0, mean=float(k == 1))
+                       for k, t in enumerate(one.tuning.trials)]  # fmt: skip
+            own.append(
+                SimpleNamespace(metric=SimpleNamespace(better="max"), trials=results, winner=results[1])
+            )
+        tunings.append(SimpleNamespace(arm=arm, tunings=own, verdict=verdict))
+    return SimpleNamespace(arms=tunings, part=part, find={t.arm.name: t for t in tunings}.get)
+
+
+def test_studies_are_added_until_the_methods_are_told_apart() -> None:
+    top = {"until": {"margin": "1 points", "most": 20, "minutes": 5}}
+    part, given = planned_part(node(top, studies={"first": 5, "most": 7}, fresh=1))
+    assert (part.looks, part.margin, part.seeds) == ((5, 6, 7), (1, "points"), tuple(range(7)))
+    assert given.until
+    assert given.until.minutes == 5
+    assert len(part.arms[0].studies) == 5
+    assert advance(part, given, judged(part))
+    winners = [one.winner for one in part.arms[0].studies]
+    assert winners == [values[1] for (name, _), values in trials(part).items() if name == "a"]
+    assert [one.seeds for one in part.arms[0].studies] == [(0,), (1,), (2,), (3,), (4,)]
+    for studies in (6, 7):
+        assert advance(part, given, judged(part, "not decided"))  # tuned first
+        assert [len(arm.studies) for arm in part.arms] == [studies, studies]
+        assert part.arms[1].again[-1].winner is None
+        assert advance(part, given, judged(part, "not decided"))
+        assert part.arms[1].again[-1].seeds == (studies - 1,)
+    assert not advance(part, given, judged(part, "not decided"))
+    assert not advance(*planned_and_compared(node(top, studies=2, fresh=1), "not decided"))
+    assert not advance(*planned_and_compared(node(top, studies={"most": 7}, fresh=1), "better"))
+
+
+def planned_and_compared(given: dict[str, Any], verdict: str) -> tuple[Part, sweep_file.PartFile, Any]:
+    part, file = planned_part(given)
+    assert advance(part, file, judged(part))
+    return part, file, judged(part, verdict)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (node(fresh=2), "tune.fresh: expected none without studies"),
+        (node(studies=0), "tune.studies"),
+        (node(studies="many"), "tune.studies"),
+        (node(studies={"first": 3, "most": 9}), "tune.studies.first"),
+        (node(studies={"first": 5}), "tune.studies: expected a limit"),
+        (node(studies={"most": 9}, part={"until": {"most": 9}}), "p.until: expected none beside"),
+        (node(studies=3, fresh=2, part={"seeds": 4}), "p.seeds: expected none beside tune.fresh"),
+        (node(studies=3, fresh=2, part={"seeds": [1, 2, 3]}), "as many as all studies take, 6, got"),
+        (node(studies=60, seeds=[3], fresh=1), "none of the comparison's seeds, in any study"),
+        (node(studies={"most": 9, "margin": "1 points"}, part={"margin": "2 points"}), "tune.studies.margin"),
+    ],
+)  # fmt: skip
+def test_wrong_files(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        sweep_file.read(given)
+    assert says in str(error.value)
+
+
+def write_studies(root: Path, values: dict[str, np.ndarray], lost: int = -1, **part: Any) -> Path:
+    """A sweep whose arms have these values (studies, fresh); of the last arm run `lost` has failed."""
+    arms = []
+    for name, own in values.items():
+        studies = []
+        for k, row in enumerate(own):
+            seeds = [k * len(row) + n for n in range(len(row))]
+            trial = write_run(root / f"{name}-{k}" / f"seed={1000 + k}", 0.5, metrics=METRICS).parent
+            for seed, value in zip(seeds, row, strict=True):
+                status = "failed" if name == list(values)[-1] and seed == lost else "done"
+                write_run(root / f"{name}-{k}" / f"seed={seed}", float(value), metrics=METRICS, status=status)
+            tuning = {"metric": "validation/accuracy", "planned": 1, "sampler": "sobol",
+                      "seeds": [1000 + k], "space": {"lr": {"low": 0, "high": 9, "log": False}},
+                      "trials": [{"values": {"lr": k}, "folder": trial.name}]}  # fmt: skip
+            studies.append({"folder": trial.name, "command": f"study {k} seed=N", "seeds": seeds,
+                            "tuning": tuning})  # fmt: skip
+        arms.append({"name": name, "values": {}, **studies[0], "studies": studies[1:]})
+    first = next(iter(values.values()))
+    write_sweep(root, arms, seeds=list(range(first.size)), fresh=first.shape[1], **part)
+    return root
+
+
+def drawn(studies: int, fresh: int, gain: float) -> dict[str, np.ndarray]:
+    """Values whose spread between studies is far above the one within."""
+    rng = np.random.default_rng(1)
+    within = rng.normal(0, 0.001, (2, studies, fresh))
+    return {"none": 0.8 + within[0], "vat": 0.8 + gain + rng.normal(0, 0.02, (studies, 1)) + within[1]}
+
+
+def test_the_study_is_the_unit_of_a_verdict(tmp_path: Path) -> None:
+    """By scipy's paired t test of study means; over all seeds the same values differ clearly."""
+    values = drawn(6, 4, 0.005)
+    (part,) = read_parts([write_studies(tmp_path, values)])
+    result = evaluate(part)
+    found = result.find("vat")
+    assert found
+    assert found.comparison
+    means = [values[name].mean(1) for name in ("vat", "none")]
+    assert found.comparison.p == pytest.approx(stats.ttest_rel(*means).pvalue, rel=1e-6)
+    assert found.comparison.mean == pytest.approx(np.subtract(*means).mean())
+    assert (found.comparison.pairs, len(found.values), len(found.arm.runs)) == (6, 6, 24)
+    assert stats.ttest_rel(values["vat"].ravel(), values["none"].ravel()).pvalue < 0.05
+    assert found.verdict == "no difference shown"
+    assert "over studies" in caption(result)
+    assert "of the methods, as tuned" in caption(result)
+    assert found.arm.command_of(9) == "study 2 seed=9"
+    assert [tuning.winner.values["lr"] for tuning in found.tunings if tuning.winner] == [0, 1, 2, 3, 4, 5]
+    assert found.tunings[2].fresh == pytest.approx(values["vat"][2])
+
+
+def test_looks_are_over_studies(tmp_path: Path) -> None:
+    values = drawn(7, 2, 0.2)
+    (part,) = read_parts([write_studies(tmp_path, values, looks=[5, 7, 9])])
+    found = evaluate(part).find("vat")
+    assert found
+    assert found.comparison
+    d = (values["vat"] - values["none"]).mean(1)
+    assert found.comparison.looks == (5, 7)
+    assert found.comparison.p == repeated_p(stats.ttest_1samp(d, 0).pvalue, 7, (5, 7, 9))
+    assert found.comparison.level == level_at(7, (5, 7, 9), 0.05)
+    assert found.verdict == "better"
+
+
+def test_a_study_with_a_failed_run_has_failed(tmp_path: Path) -> None:
+    (part,) = read_parts([write_studies(tmp_path, drawn(6, 2, 0.2), lost=3)])
+    found = evaluate(part).find("vat")
+    assert found
+    assert found.comparison
+    assert (found.comparison.by, found.comparison.pairs, found.failed) == ("ranks", 6, 1)
+    assert (1, None) in found.outcomes.failed
+    (tmp_path / "vat-4" / "seed=8" / "summary.json").unlink()  # not over: its study says nothing
+    again = evaluate(part.with_runs()).find("vat")
+    assert again
+    assert again.comparison
+    assert again.comparison.pairs == 5
+
+
+def test_sweep_json_keeps_all_studies_and_without_them_is_as_it_was(tmp_path: Path) -> None:
+    write_studies(tmp_path, drawn(3, 2, 0.0), select="validation/accuracy", looks=[], planned=True)
+    one = record.read(tmp_path / "sweep.json")
+    first = (tmp_path / "sweep.json").read_text()
+    record.write(one)
+    again = record.read(tmp_path / "sweep.json")
+    assert again == one
+    arm = again.parts[0].arms[1]
+    assert [study.seeds for study in arm.studies] == [(0, 1), (2, 3), (4, 5)]
+    assert json.loads(first)["parts"][0]["arms"][1]["studies"][1]["folder"] == "vat-2"
+    part, _ = planned_part(node())
+    record.write(Study("own", [part], tmp_path / "plain"))
+    text = (tmp_path / "plain/sweep.json").read_text()
+    assert "fresh" not in text
+    assert "studies" not in text
+
+
+FILE = """# studies
+parts:
+  p:
+    experiments: [smoke/none, smoke/vat]
+    overrides: [logger=none, steps=10, measure=none]
+    metric: test/accuracy
+    select: validation/accuracy
+    tune: {trials: 2, seeds: [100], studies: 2, fresh: 1, space: {"*": {optimizer.lr: [1e-3, 3e-2]}}}
+"""
+
+
+@pytest.mark.full
+def test_studies_by_one_command(genreg: Genreg, tmp_path: Path) -> None:
+    """What one tuning made is the first study; more studies add to those that are there."""
+    path = tmp_path / "mine/sweep/own.yaml"
+    path.parent.mkdir(parents=True)
+    own = ["train", "--config-dir", "mine", "sweep=own"]
+    counts = []
+    for studies in ("", "studies: 2, fresh: 1, ", "studies: 5, fresh: 1, "):
+        path.write_text(FILE.replace("studies: 2, fresh: 1, ", studies))
+        made = genreg(*own)
+        assert made.code == 0, made
+        before = {p: p.stat().st_mtime_ns for p in (tmp_path / "outputs").rglob("summary.json")}
+        counts.append(len(before))
+        assert genreg(*own).code == 0
+        assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "outputs").rglob("summary.json")}
+    assert counts == [6, 12, 30]
+    assert "after 5 studies, of the methods as tuned" in made.out
+    report = json.loads(genreg("report", "outputs/own", "--format", "json").out)["parts"][0]
+    arm = report["arms"][1]
+    assert (arm["n"], len(arm["runs"]), len(arm["studies"])) == (5, 5, 5)
+    runs = {run["seed"]: run["value"] for run in arm["runs"]}
+    assert [study["value"] for study in arm["studies"]] == [runs[k] for k in range(5)]
+    text = genreg("report", "outputs/own", "--format", "summary").out
+    assert "of the methods, as tuned" in text
+    assert genreg("report", "outputs/own").code == 0
+    assert (tmp_path / "outputs/own/report.html").exists()
