@@ -18,9 +18,9 @@ from genreg.report.evaluate import evaluate
 from genreg.report.figures.landscape import EXACT, embedded
 from genreg.report.judge.result import COLORS, PartResult
 from genreg.report.output.claims import judge
-from genreg.report.output.notes import best_three
 from genreg.report.output.numbers import SIGNS
 from genreg.report.output.summary import summary
+from genreg.report.output.tuned import best_three
 from genreg.report.page import page
 from genreg.report.page.build import ROWS, effects, pooled
 from genreg.report.page.rows import of_items

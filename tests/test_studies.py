@@ -1,6 +1,7 @@
 """Studies: the tuning and its comparison, several times, so that a verdict is of the methods as tuned."""
 
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import Result
 from scipy import stats
-from synthetic import METRICS, write_run, write_sweep
+from synthetic import METRICS, part_of, write_run, write_sweep
 
 from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
@@ -264,3 +265,35 @@ def test_studies_by_one_command(genreg: Genreg, tmp_path: Path) -> None:
     assert "of the methods, as tuned" in text
     assert genreg("report", "outputs/own").code == 0
     assert (tmp_path / "outputs/own/report.html").exists()
+
+
+def ends(d: np.ndarray, plan: tuple[int, ...]) -> list[tuple[str, int]]:
+    """The verdict and the number of seeds of each arm, by the report and by the stages of a sweep."""
+    part = part_of({"none": np.zeros(plan[-1]), **{str(k): own for k, own in enumerate(d)}})
+    part.seeds, part.looks = tuple(range(plan[-1])), plan
+    whole = [dict(arm.runs) for arm in part.arms]
+    given: Any = SimpleNamespace(until=SimpleNamespace(minutes=None, plan=plan))
+    for arm in part.arms:
+        arm.seeds, arm.winner = part.seeds[: plan[0]], {}
+    while True:
+        for arm, runs in zip(part.arms, whole, strict=True):
+            arm.runs = {seed: runs[seed] for seed in arm.seeds}
+        result = evaluate(part)
+        if not advance(part, given, result):
+            found = [result.find(arm.name) for arm in part.arms[1:]]
+            return [(one.verdict, len(one.arm.seeds)) for one in found if one]
+
+
+@pytest.mark.full
+def test_the_simulation_has_the_rule_of_sweeps() -> None:
+    """Arm by arm: the same verdict after as many seeds."""
+    path = Path(__file__).parents[1] / "scripts/simulate_studies.py"
+    simulation: Any = SimpleNamespace(**runpy.run_path(str(path), run_name="simulation"))
+    d = np.random.default_rng(3).normal([[[0.0], [0.8], [1.5]]], 1, (25, 3, 9))
+    end = simulation.until_decided(d, (5, 6, 7, 9))
+    words = {1: "better", -1: "worse", 0: "not decided"}
+    fast = [[(words[int(w)], int(n)) for w, n in zip(*both, strict=True)]
+            for both in zip(end.way, end.used, strict=True)]  # fmt: skip
+    assert fast == [ends(one, (5, 6, 7, 9)) for one in d]
+    assert {verdict for one in fast for verdict, _ in one} >= {"better", "not decided"}
+    assert len({n for one in fast for _, n in one}) == 4

@@ -1,37 +1,89 @@
 """The results of a part: each arm's values, and each arm against the baseline."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from genreg.report.judge.pairs import Rule, compare_arms, is_judged, verdict
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.statistics import Ranks, compare_ranks, family
+from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family
 from genreg.report.judge.tuning import read_tunings
 from genreg.report.output.notes import notes
 from genreg.report.read.values import Outcomes, Reach, by_unit, chosen_row, first_time, outcomes
 from genreg.run.metric import Metric
 from genreg.study.check import check_reported
-from genreg.study.model import SECONDS, STEPS, Arm, Part
+from genreg.study.model import SECONDS, STEPS, TOGETHER, Arm, Part
 
 NEVER = Reach(math.inf, math.inf)
 
 
 def evaluate(part: Part) -> PartResult:
-    """Read the values of every arm, compare each with the baseline, and name what is missing."""
+    """The results of one part alone."""
+    return evaluate_all([part])[0]
+
+
+def evaluate_all(parts: Sequence[Part]) -> list[PartResult]:
+    """Read the values of every arm and compare each with its baseline, Holm over families."""
+    results = [_compared(part) for part in parts]
+    for own in families(results):
+        _correct(own)
+    for result in results:
+        _conclude(result)
+    return results
+
+
+def families(results: Sequence[PartResult]) -> list[list[PartResult]]:
+    """The results whose comparisons are corrected together: all data sets of a part, unless it says each."""
+    found: dict[Any, list[PartResult]] = {}
+    for number, result in enumerate(results):
+        part = result.part
+        together = part.group and part.family == TOGETHER
+        found.setdefault((part.command, part.group) if together else number, []).append(result)
+    return list(found.values())
+
+
+def _compared(part: Part) -> PartResult:
+    """The values of each arm and its comparison with the baseline, which is corrected for no other yet."""
     check_reported(part, _reported(part), f"the runs of {part.name}")
     replicas = _has_replicas(part)
     arms = [_arm_result(part, arm, replicas) for arm in part.arms]
     metric = part.describe(part.metric)
     rule = Rule(part.margin_in(metric), part.looks, part.units)
     result = PartResult(part, metric, arms, replicas, [], rule=rule)
-    base = result.find(part.baseline)
-    if base:
+    if base := result.find(part.baseline):
         _compare_all(result, base)
+    return result
+
+
+def _correct(results: Sequence[PartResult]) -> None:
+    """Holm over all comparisons of these results that a test decides."""
+    judged = [arm for result in results for arm in result.arms if is_judged(arm.comparison)]
+    for arm, found in zip(judged, family([a.comparison for a in judged if a.comparison]), strict=True):
+        arm.comparison = replace(found, remark=_with_interval(found, len(judged)))
+    for result in results:
+        result.family = len(judged)
+
+
+def _with_interval(found: Comparison, many: int) -> str:
+    """The remark, with a word on an interval that shows what the corrected p does not."""
+    excludes = found.by == "t" and found.adjusted >= LEVEL and (found.low > 0 or found.high < 0)
+    alone = f"the interval is of this comparison alone: p = {found.p:.2g} before Holm over {many}"
+    return "; ".join(filter(None, [found.remark, alone if excludes else ""]))
+
+
+def _conclude(result: PartResult) -> None:
+    """Fill in verdicts, the order of arms and notes."""
+    part, arms, metric = result.part, result.arms, result.metric
+    base = result.find(part.baseline)
+    for arm in (arm for arm in arms if base and arm is not base):
+        goes_on = bool(part.looks and part.planned)
+        arm.verdict = "not judged" if arm.apart else verdict(arm.comparison, metric.better, goes_on)
     if metric.chooses and metric.better:  # ranking arms is what it is for
         sign = -1 if metric.better == "max" else 1
         # a failure is the worst value
         arms.sort(key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean))
     result.notes += notes(result, base)
-    return result
 
 
 def _reported(part: Part) -> dict[str, Metric]:
@@ -68,7 +120,7 @@ def _arm_result(part: Part, arm: Arm, replicas: bool) -> ArmResult:
 
 
 def _compare_all(result: PartResult, base: ArmResult) -> None:
-    """Fill in every comparison with the baseline; Holm over those of the part."""
+    """Fill in every comparison with the baseline."""
     part = result.part
     others = [arm for arm in result.arms if arm is not base]
     timed = part.metric in (STEPS, SECONDS)
@@ -79,12 +131,6 @@ def _compare_all(result: PartResult, base: ArmResult) -> None:
                 arm.outcomes, base.outcomes, result.metric.better, timed, result.rule
             )
             arm.time_ranks = _time_ranks(part, arm, base)
-    judged = [arm for arm in others if is_judged(arm.comparison)]
-    for arm, found in zip(judged, family([a.comparison for a in judged if a.comparison]), strict=True):
-        arm.comparison = found
-    for arm in others:
-        goes_on = bool(part.looks and part.planned)
-        arm.verdict = "not judged" if arm.apart else verdict(arm.comparison, result.metric.better, goes_on)
 
 
 def _time_ranks(part: Part, arm: ArmResult, base: ArmResult) -> Ranks | None:

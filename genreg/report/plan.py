@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.evaluate import evaluate
+from genreg.report.evaluate import evaluate_all
 from genreg.report.judge import FEWEST
 from genreg.report.judge.result import PartResult
 from genreg.report.judge.statistics import LEVEL, POWER, level_at, power
@@ -25,7 +25,7 @@ def plan(folder: Path, difference: float) -> None:
     """
     if difference <= 0:
         raise InputError("--difference", "a number above 0", difference)
-    results = [evaluate(part) for part in read_parts([folder])]
+    results = evaluate_all(read_parts([folder]))
     rows = [(r, one) for r in results for one in estimates(r, difference / r.metric.scale)]
     if not rows:
         raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",

@@ -15,7 +15,7 @@ from genreg.parameters import STRICT, CountOrZero, Number, blame
 from genreg.study.check import check_select
 from genreg.study.job import as_overrides, as_typed
 from genreg.study.job import key as key_of
-from genreg.study.model import Arm, Part, Study
+from genreg.study.model import TOGETHER, Arm, Part, Study
 from genreg.study.tune import Tune, check_once, check_tune, read_tune
 from genreg.study.until import Until, margin_of, read_until
 
@@ -45,8 +45,9 @@ class PartFile:
     by default the first. metric: what is reported. mode: which way is better, by default the metric's own.
     select: the metric that chooses the step; null where there is nothing to choose. margin: a difference that
     is not worth having. tune: what is tried for each arm before. until: how seeds are added instead of a
-    fixed number. datasets: names, or overrides by name: the part is made once for each. group, dataset: what
-    such parts have in common, and which one each is.
+    fixed number. datasets: names, or overrides by name: the part is made once for each. family: comparisons
+    of all data sets are corrected `together`, or those of `each` by themselves. group, dataset: what such
+    parts have in common, and which one each is.
     """
 
     metric: str
@@ -63,6 +64,7 @@ class PartFile:
     tune: Tune | None = None
     until: Until | None = None
     datasets: list[str] | dict[str, list[str]] = field(default_factory=dict)
+    family: Literal["together", "each"] = TOGETHER
     group: str = ""
     dataset: str = ""
 
@@ -231,7 +233,7 @@ def _part(name: str, part: PartFile, sweep: SweepFile, command: str) -> Part:
         threshold={"metric": of.metric, "value": of.value} if of else None,
         margin=margin_of(f"{key}.margin", part.margin) if part.margin else None,
         looks=tuple(part.until.plan) if part.until else (), seeds=tuple(_seeds(key, part, sweep.seeds)),
-        fresh=_fresh(part, sweep.seeds),
+        fresh=_fresh(part, sweep.seeds), family=part.family,
         group=part.group, dataset=part.dataset, question=sweep.question, command=command,
     )  # fmt: skip
 

@@ -21,6 +21,9 @@ from genreg.run.read import Data, Run, data_of, of_one_data, read_run
 FEWEST = 5
 """Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
 
+TOGETHER, EACH = "together", "each"
+"""The comparisons of a part's data sets are corrected together, or those of each by themselves."""
+
 PER_STEP = "seconds_per_step"
 STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
 TIMES = {name: Metric(name, "min") for name in (PER_STEP, STEPS, SECONDS)}
@@ -129,8 +132,8 @@ class Part:
     mode. margin: a difference that is not worth having, in its unit (`points` of a share, or `absolute`).
     seeds: all that an arm may have. fresh: so many of them belong to each study; 0 where nothing is tuned
     more than once. looks: numbers of seeds, or of studies, at which they are looked at; planned: beforehand,
-    or by hand. group: what parts of several data sets have in common, dataset: which one this is. command,
-    question: of the whole study.
+    or by hand. group: what parts of several data sets have in common, dataset: which one this is; family:
+    their comparisons are corrected TOGETHER, or those of EACH alone. command, question: of the whole study.
     """
 
     name: str
@@ -148,6 +151,7 @@ class Part:
     planned: bool = True
     seeds: tuple[int, ...] = ()
     fresh: int = 0
+    family: str = TOGETHER
     group: str = ""
     dataset: str = ""
     question: str = ""

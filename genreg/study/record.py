@@ -9,7 +9,7 @@ from genreg.download import write_atomic
 from genreg.errors import InputError
 from genreg.run.folder import Row, printable
 from genreg.study.check import check_select
-from genreg.study.model import Arm, Part, Study, Trial, Tuning, tell_apart
+from genreg.study.model import EACH, TOGETHER, Arm, Part, Study, Trial, Tuning, tell_apart
 
 FILE = "sweep.json"
 
@@ -41,6 +41,7 @@ def _part(root: Path, given: Row) -> Part:
         margin=(float(margin["value"]), margin["unit"]) if margin else None,
         looks=tuple(map(int, given.get("looks") or ())), planned=given.get("planned", True) is True,
         seeds=seeds, fresh=int(given.get("fresh") or 0),
+        family=EACH if given.get("family") == EACH else TOGETHER,
         group=printable(given.get("group") or ""), dataset=printable(given.get("dataset") or ""),
     )  # fmt: skip
     check_select(part.select, f"part {part.name}: select")
@@ -110,6 +111,7 @@ def _part_node(root: Path, part: Part) -> Row:
         "group": part.group, "dataset": part.dataset,
         "seeds": part.seeds, "looks": part.looks, "planned": part.planned,
         **({"fresh": part.fresh} if part.fresh else {}),
+        **({"family": part.family} if part.family == EACH else {}),
         "arms": [_arm_node(root, part, arm) for arm in part.arms],
     }  # fmt: skip
 

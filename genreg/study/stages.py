@@ -28,8 +28,8 @@ OPEN = ("not decided", "no difference shown", "too few pairs")
 
 Compose = Callable[[list[list[str]]], list[Job]]
 
-Judge = Callable[[Part], Any]
-"""From a part with its runs to its table: `report.evaluate.evaluate`, which is a room above this one."""
+Judge = Callable[[list[Part]], list[Any]]
+"""From parts with their runs to tables: `report.evaluate.evaluate_all`, which is a room above this one."""
 
 
 def run_stages(
@@ -135,7 +135,7 @@ class Stages:
     def advance(self) -> tuple[list[Any], bool]:
         """Judge the parts with stages and plan what comes next: their tables, and if there is more to do."""
         staged = [part for part in self.study.parts if self.is_staged(part)]
-        results = [self.judge(part.with_runs()) for part in staged]
+        results = self.judge([part.with_runs() for part in staged])
         more = [advance(part, self.sweep.parts[part.name], found)
                 for part, found in zip(staged, results, strict=True)]  # fmt: skip
         return results, any(more)

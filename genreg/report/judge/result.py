@@ -95,6 +95,7 @@ class PartResult:
     """A part with its table.
 
     metric: what is reported. replicas: values are of replicas, several in a run. rule: how pairs are judged.
+    family: so many comparisons are corrected together, those of other data sets among them.
     """
 
     part: Part
@@ -104,6 +105,7 @@ class PartResult:
     notes: list[str]
     claims: list[Any] = field(default_factory=list)
     rule: Rule = ONCE
+    family: int = 0
 
     @property
     def selection(self) -> str | None:

@@ -234,17 +234,17 @@ def repeated_p(p: float, n: int, plan: Plan, sides: Sides = 2) -> float:
     """
     # p / n is what looks are compared by: the level of a look grows with its seeds, so that the first looks,
     # where Student's t knows least, spend least. Added one above and below, p of a simulation is never 0
-    rank = int(np.searchsorted(_null(plan, sides), p * plan[-1] / n, side="right"))
+    rank = int(np.searchsorted(smallest_by_chance(plan, sides), p * plan[-1] / n, side="right"))
     return min(1.0, (rank + 1) / (SIMULATED + 1))
 
 
 def level_at(n: int, plan: Plan, level: float, sides: Sides = 2) -> float:
     """The level of the look at n seeds, where the whole plan has `level`."""
-    return float(np.quantile(_null(plan, sides), level)) * n / plan[-1]
+    return float(np.quantile(smallest_by_chance(plan, sides), level)) * n / plan[-1]
 
 
 @lru_cache(maxsize=16)
-def _null(plan: Plan, sides: Sides) -> np.ndarray:
+def smallest_by_chance(plan: Plan, sides: Sides) -> np.ndarray:
     """The smallest p N / n over the looks of each simulated sweep, sorted."""
     rng = np.random.default_rng(0)
     chunks = [

@@ -14,8 +14,9 @@ from genreg.report.judge.pairs import is_judged
 from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
 from genreg.report.judge.statistics import Comparison
 from genreg.report.output.columns import COLUMNS, Column, columns, p_is
-from genreg.report.output.notes import best_three, numbers, tuned
+from genreg.report.output.notes import numbers
 from genreg.report.output.numbers import number
+from genreg.report.output.tuned import best_three, tuned
 from genreg.run.read import Run
 
 ALWAYS = ("arm", "n", "mean", "sd", "difference_mean", "difference_adjusted", "verdict", "remark")
