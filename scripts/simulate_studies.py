@@ -151,7 +151,7 @@ def false_positives(sweeps: int) -> None:
 
 
 def power(sweeps: int) -> None:
-    """One arm that is better: how often it is shown as better, as worse, and the runs of an arm until then."""
+    """One arm that is better: how often it is shown as better, as worse, and the runs of an arm."""
     print()
     print("| trials x seeds | optimum | effect | seeds | more seeds | studies |")
     print("|---|---|---|---|---|---|")

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Result
+from scipy import stats
 from study import write_data_sets
 from synthetic import part_of
 
-from genreg.report.evaluate import evaluate_all
+from genreg.report.evaluate import evaluate, evaluate_all
 from genreg.report.judge.result import PartResult
 from genreg.study import file as sweep_file
 from genreg.study import record
@@ -99,3 +100,55 @@ def test_the_report_corrects_over_what_it_reads(genreg: Genreg, tmp_path: Path) 
     judged = [one for one in p if one[0] is not None]
     assert len(judged) == 16
     assert [after for _, after in judged] == pytest.approx(by_hand([before for before, _ in judged]))
+
+
+def compared(first: Any, second: Any, better: Any = "max", **changes: Any) -> Any:
+    part = part_of({"none": second, "vat": first}, better)
+    for key, value in changes.items():
+        setattr(part, key, value)
+    return evaluate(part).arms[1]
+
+
+def test_a_verdict_that_sign_flips_do_not_share_says_so() -> None:
+    """By scipy's t test and all sign flips, of eight differences."""
+    found = None
+    for seed in range(400):
+        d = np.random.default_rng(seed).normal(0.8, 1, 8)
+        arm = compared(d, np.zeros(8))
+        t = stats.ttest_1samp(d, 0).pvalue
+        flips = stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+        rests = arm.condition == "if differences are normal"
+        assert rests == (t < 0.05 <= flips)
+        found = arm if rests else found
+    assert found
+    assert found.judgement == "better, if differences are normal"
+    assert "they disagree at 0.05" in found.remark
+    assert (found.verdict, "too few" in found.remark) == ("better", False)
+
+
+def test_equivalence_says_what_could_not_have_been_seen() -> None:
+    d = np.random.default_rng(0).normal(0, 0.1, 32)
+    arm = compared(d, np.zeros(32), margin=(1.0, "absolute"))
+    assert arm.verdict == "equivalent"
+    assert "a collapse in fewer than 9% of seeds could not have been seen" in arm.remark
+    assert stats.binom.pmf(0, 32, 0.0894) == pytest.approx(0.05, abs=0.001)  # none of 32 collapsed
+
+
+@pytest.mark.parametrize("better", ["max", "min"])
+def test_the_probability_to_be_better(better: Any) -> None:
+    d = np.array([1.0, 2, 3, -1, 4, 5, 6, 1, 2, 3])
+    sign = -1 if better == "min" else 1
+    found = compared(sign * d, np.zeros(10), better).comparison.superior
+    interval = stats.binomtest(9, 10).proportion_ci(method="exact")
+    assert found == pytest.approx((0.9, interval.low, interval.high))
+    tie = compared([*d[:9] * sign, 0.0], np.zeros(10), better).comparison.superior
+    assert tie[0] == pytest.approx(0.85)
+    assert compared(d[:4], np.zeros(4), better).comparison.superior == ()
+
+
+def test_a_failed_run_is_the_worse_of_its_pair() -> None:
+    part = part_of({"none": np.zeros(6), "vat": np.ones(6)})
+    part.arms[1].runs[2].status = "failed"
+    arm = evaluate(part).arms[1]
+    assert arm.comparison
+    assert arm.comparison.superior[0] == pytest.approx(5 / 6)

@@ -289,7 +289,7 @@ def conclusions(results: Sequence[Any]) -> Iterator[str]:
                 pairs = arm.comparison.pairs if arm.comparison else 0
                 against = f"{arm.arm.name} against {result.part.baseline}"
                 of = "studies, of the methods as tuned" if result.part.fresh else "pairs"
-                yield printable(f"{result.part.name}: {against}: {arm.verdict} after {pairs} {of}")
+                yield printable(f"{result.part.name}: {against}: {arm.judgement} after {pairs} {of}")
 
 
 def _over(job: Job, retry_failed: bool, cache: data.Cache | None) -> bool:

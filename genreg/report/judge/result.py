@@ -21,10 +21,10 @@ from genreg.study.model import Arm, Part
 class ArmResult:
     """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key; of studies.
 
-    of_runs: of each run, also where studies are judged. apart: its runs read other data than the baseline's,
-    and are not compared with it. failed: runs that failed, and replicas or values of finished ones that did.
-    time_ranks: of the steps until the threshold against the baseline's. tunings: the tuning of each study, if
-    anything was tuned.
+    of_runs: of each run, also where studies are judged. failed: runs that failed, and replicas or values of
+    finished ones that did. apart: its runs read other data than the baseline's, and are not compared with it.
+    condition: what the verdict rests on, if on more than usual. time_ranks: of the steps until the threshold
+    against the baseline's. tunings: the tuning of each study, if anything was tuned.
     """
 
     arm: Arm
@@ -36,6 +36,7 @@ class ArmResult:
     apart: bool = False
     comparison: Comparison | None = None
     verdict: str = ""
+    condition: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
     time_ranks: Ranks | None = None
     tunings: Sequence[TuningResult] = ()
@@ -50,6 +51,20 @@ class ArmResult:
         """The luck of the winner, on average over the studies that are over; NaN of none."""
         known = [found.luck for found in self.tunings if not math.isnan(found.luck)]
         return simple.fmean(known) if known else math.nan
+
+    @property
+    def judgement(self) -> str:
+        """The verdict with its condition."""
+        return ", ".join(filter(None, [self.verdict, self.condition]))
+
+    @property
+    def at_end(self) -> str:
+        """The ends of ranges at which the winners of tuning lie, in words."""
+        own = [found.edges() for found in self.tunings]
+        if not (keys := list(dict.fromkeys(key for edges in own for key in edges))):
+            return ""
+        times = f" in {sum(map(bool, own))} of {len(own)} studies" if len(own) > 1 else ""
+        return f"{self.arm.name} at an end of its range{times} ({', '.join(keys)})"
 
     @property
     def values(self) -> dict[Key, float]:

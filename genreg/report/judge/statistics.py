@@ -26,8 +26,9 @@ class Comparison:
     differences in rank) or `nothing`. p and sign are that test's. permutation: exact sign flips of the
     differences, None with more than EXACT. equivalent: p that the difference is not within the margin, NaN
     without one. adjusted, equivalent and detectable are corrected for a family by `family`. medians: of both
-    arms, where ranks decide. looks: numbers of seeds at which the pairs were looked at, empty for once; then
-    p is over all looks, and level that of the last, for the interval. remark: what a reader must know.
+    arms, where ranks decide. superior: the probability that the arm is better in a pair (larger, where no
+    way is better), and its interval. looks: numbers of seeds at which the pairs were looked at, empty for
+    once; then p is over all looks, and level that of the last, for intervals. remark: what to know of it.
     """
 
     n: int
@@ -45,6 +46,7 @@ class Comparison:
     adjusted: float = math.nan
     detectable: float = math.nan
     medians: tuple[float, ...] = ()
+    superior: tuple[float, ...] = ()
     looks: tuple[int, ...] = ()
     level: float = LEVEL
     remark: str = ""
@@ -100,6 +102,24 @@ def decide(differences: Sequence[float], margin: float = math.nan) -> Tested:
     p = 2 * float(scipy.stats.t.sf(abs(mean) / error, n - 1))
     # both one-sided tests must reject, so the larger of their two p counts: that of the nearer margin
     return Tested(p, sign, float(scipy.stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
+
+
+def flips_at_best(pairs: int) -> float:
+    """The smallest p that sign flips of so many pairs can have: the one pattern of 2^n, and its mirror."""
+    return 2.0 ** (1 - pairs)
+
+
+def probability(wins: float, pairs: int, level: float = LEVEL) -> tuple[float, float, float]:
+    """The probability to win a pair, with the interval of Clopper and Pearson (1934). A tie is half a win."""
+    beta = scipy.stats.beta.ppf
+    low = float(beta(level / 2, wins, pairs - wins + 1)) if wins else 0.0
+    high = float(beta(1 - level / 2, wins + 1, pairs - wins)) if wins < pairs else 1.0
+    return wins / pairs, low, high
+
+
+def unseen(pairs: int) -> float:
+    """The largest share of failures of which so many pairs may show none, at 95 %."""
+    return float(1 - LEVEL ** (1 / pairs))
 
 
 def spread(differences: Sequence[float] | np.ndarray) -> float:

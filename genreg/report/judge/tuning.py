@@ -76,6 +76,8 @@ class TuningResult:
 
     def _at_end(self, key: str, value: object) -> bool:
         given = self.space[key]
+        if isinstance(given, list) and len(given) < 3:  # which has nothing but ends
+            return False
         tried = given if isinstance(given, list) else [trial.values[key] for trial in self.trials]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in tried)
         return numbers and len(set(tried)) > 1 and value in (min(tried), max(tried))

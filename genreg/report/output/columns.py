@@ -104,9 +104,9 @@ def caption(result: PartResult) -> str:
 def about(result: PartResult) -> str:
     """The words on what verdicts are about, where something was tuned; else nothing."""
     if result.part.fresh:
-        return "verdicts are of the methods, as tuned: each study tunes anew"
+        return "verdicts are of the methods, as tuned (each study tunes anew)"
     tuned = any(arm.tuning for arm in result.arms)
-    return "verdicts are of these two configurations: one tuning chose them" if tuned else ""
+    return "verdicts are of these two configurations (one tuning)" if tuned else ""
 
 
 def _silent(result: PartResult, arm: ArmResult) -> str:
@@ -157,7 +157,19 @@ def _time_p(result: PartResult, arm: ArmResult) -> str:
 
 
 def _verdict(result: PartResult, arm: ArmResult) -> str:
-    return "baseline" if arm.arm.name == result.part.baseline else arm.verdict if arm.comparison else ""
+    return "baseline" if arm.arm.name == result.part.baseline else arm.judgement if arm.comparison else ""
+
+
+def _superior(result: PartResult, arm: ArmResult) -> str:
+    """`80 % [28, 99]`."""
+    if not arm.comparison or not arm.comparison.superior:
+        return ""
+    share, low, high = (f"{100 * p:.0f}" for p in arm.comparison.superior)
+    return f"{share} % [{low}, {high}]"
+
+
+def _of_superior(place: int) -> Callable[[ArmResult], Any]:
+    return lambda arm: arm.comparison.superior[place] if arm.comparison and arm.comparison.superior else None
 
 
 def _chosen(arm: ArmResult) -> str | None:
@@ -186,7 +198,8 @@ COLUMNS = [
     *map(_difference, ("wilcoxon", "permutation")),
     _difference("detectable", "could show", kind="test", brief=_silent),
     *map(_difference, ("pairs", "by", "equivalent", "level")),
-    Column("verdict", lambda arm: arm.verdict, "verdict", kind="verdict", brief=_verdict),
+    Column("verdict", lambda arm: arm.verdict, "verdict", lambda _, arm: arm.judgement, kind="verdict",
+           brief=_verdict),
     Column("remark", lambda arm: arm.remark, "remark", kind="text",
            brief=lambda _, arm: arm.remark if arm.apart else ""),
     Column("reached", lambda arm: arm.reached if arm.times else None, "reached",
@@ -200,5 +213,10 @@ COLUMNS = [
     Column("trials", lambda arm: len(arm.tuning.trials) if arm.tuning else None),
     Column("chosen", _chosen),
     Column("luck", lambda arm: arm.luck if arm.tuning else None),
+    Column("probability", _of_superior(0),
+           lambda result: "P(better)" if result.metric.better else "P(larger)", _superior, kind="difference"),
+    Column("probability_low", _of_superior(1)),
+    Column("probability_high", _of_superior(2)),
+    Column("condition", lambda arm: arm.condition or None),
 ]  # fmt: skip
 """The order is that of CSV and JSON, which others read: a new one goes to the end."""

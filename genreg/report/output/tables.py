@@ -107,6 +107,8 @@ def average(of: Average, metric: Metric) -> list[str]:
 
 
 REMARK = 24  # columns that a remark has at least
+BROKEN = ("text", "verdict")
+"""Kinds of columns that are broken into lines."""
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
 LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
 LATEX |= {
@@ -132,9 +134,9 @@ def layout(found: Sequence[Shown], console: Console) -> list[RenderableType]:
 
 
 def _width(shown: Sequence[Shown]) -> int:
-    """The least width of a table; only texts are broken into lines."""
+    """The least width of a table; only texts and verdicts with a condition are broken into lines."""
     longest = ((one.column.kind, max(map(cell_len, (one.title, *one.texts)))) for one in shown)
-    return 1 + sum(3 + (min(width, REMARK) if kind == "text" else width) for kind, width in longest)
+    return 1 + sum(3 + (min(width, REMARK) if kind in BROKEN else width) for kind, width in longest)
 
 
 def _table(shown: Sequence[Shown]) -> Table:
@@ -142,7 +144,8 @@ def _table(shown: Sequence[Shown]) -> Table:
     table = Table()
     for one in shown:
         side: Literal["left", "right"] = "right" if one.numeric else "left"
-        table.add_column(Text(one.title), justify=side, overflow="fold", no_wrap=one.column.kind != "text")
+        whole = one.column.kind not in BROKEN
+        table.add_column(Text(one.title), justify=side, overflow="fold", no_wrap=whole)
     for texts in zip(*(one.texts for one in shown), strict=True):
         table.add_row(*map(_styled, texts))
     return table
@@ -160,7 +163,7 @@ def _list(shown: Sequence[Shown], k: int) -> Table:
 
 
 def _styled(text: str) -> Text:
-    return Text(text, style=STYLES.get(text, ""))
+    return Text(text, style=STYLES.get(text.partition(",")[0], ""))
 
 
 def _md_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

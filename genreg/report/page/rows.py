@@ -48,7 +48,10 @@ class RunLine:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts."""
+    """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts.
+
+    condition: what the verdict rests on, if on more than usual.
+    """
 
     id: str
     color: int | None
@@ -56,6 +59,8 @@ class TableRow:
     picture: Markup | None
     more: list[tuple[str, str]]
     runs: list[RunLine]
+    verdict: str
+    condition: str
 
 
 def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
@@ -68,7 +73,7 @@ def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
             {column.key: _cell(column, result, arm) for column in COLUMNS if column.key in ALWAYS},
             _picture(result, arm, reach),
             [*((one.title, one.texts[k]) for one in hidden if one.texts[k]), *tests(result, arm)],
-            runs(result, arm, base))
+            runs(result, arm, base), arm.verdict, arm.condition)
         for k, arm in enumerate(result.arms)
     ]  # fmt: skip
 
