@@ -161,6 +161,7 @@ def test_the_summary_is_one_page_with_a_line_for_each_arm(study: list[PartResult
     )
     effect = f"{difference:+.2f} [{low:+.2f}, {high:+.2f}], p < 1e-4, better"
     ends = "vat at an end of its range (optimizer.lr), P(better) 100 % [64, 100]"
+    ends += f", corrected for stopping {difference:+.2f}"
     assert f"- ▲ vat: {mean:.2f} ({sd:.2f}), n = 10, {effect}, {ends}" in lines
     assert sum(line.startswith("- ✓ reproduced: ") for line in lines) == 2
     assert sum(line.startswith("- – not tested: ") for line in lines) == 3

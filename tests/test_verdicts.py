@@ -1,8 +1,11 @@
 """The rules around a verdict: its family, what it rests on, and averages over data sets."""
 
 import json
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,10 @@ from study import write_data_sets
 from synthetic import part_of
 
 from genreg.report.evaluate import evaluate, evaluate_all
-from genreg.report.judge.result import PartResult
+from genreg.report.judge.result import PartResult, average, matrices
+from genreg.report.judge.statistics import level_at
+from genreg.report.judge.stopping import corrected
+from genreg.report.output.tables import matrix_caption
 from genreg.study import file as sweep_file
 from genreg.study import record
 from genreg.study.model import Part, Study
@@ -112,7 +118,7 @@ def compared(first: Any, second: Any, better: Any = "max", **changes: Any) -> An
 def test_a_verdict_that_sign_flips_do_not_share_says_so() -> None:
     """By scipy's t test and all sign flips, of eight differences."""
     found = None
-    for seed in range(400):
+    for seed in range(10, 22):
         d = np.random.default_rng(seed).normal(0.8, 1, 8)
         arm = compared(d, np.zeros(8))
         t = stats.ttest_1samp(d, 0).pvalue
@@ -152,3 +158,81 @@ def test_a_failed_run_is_the_worse_of_its_pair() -> None:
     arm = evaluate(part).arms[1]
     assert arm.comparison
     assert arm.comparison.superior[0] == pytest.approx(5 / 6)
+
+
+LOOKS = (5, 6, 8)
+
+
+def test_an_average_is_of_pairs_that_no_look_has_chosen() -> None:
+    """Of the first look: by numpy, from the values themselves."""
+    parts = data_sets(2.5, 0.4, 0.0, looks=LOOKS, seeds=tuple(range(8)))
+    found = matrices(evaluate_all(parts))[0].rows[1].average
+    runs = [
+        [[run.summary["last"]["test/score"] for run in arm.runs.values()] for arm in p.arms] for p in parts
+    ]
+    d = np.array([np.subtract(vat, none)[:5] for none, vat, _ in runs])
+    assert found
+    assert found.mean == pytest.approx(d.mean())
+    half = stats.t.ppf(0.975, 2) * stats.sem(d.mean(1))
+    assert (found.wide_low, found.wide_high) == pytest.approx((d.mean() - half, d.mean() + half))
+    assert "of the first 5 seeds alone" in matrix_caption(matrices(evaluate_all(parts))[0])
+    plain = matrices(evaluate_all(data_sets(2.5, 0.4, 0.0)))[0].rows[1].average
+    assert plain
+    assert plain.mean == pytest.approx(np.mean([np.subtract(vat, none) for none, vat, _ in runs]))
+
+
+def test_the_summary_has_both_intervals_of_an_average(genreg: Genreg, tmp_path: Path) -> None:
+    write_data_sets(tmp_path)
+    text = genreg("report", ".", "--format", "summary").out
+    average = text.split("average over")[1]
+    assert (
+        len(re.findall(r"- \w+: \S+ \[\S+, \S+\], over such data sets \[\S+, \S+\], mean rank", average)) == 4
+    )
+
+
+PLAN = tuple(range(5, 21))
+
+
+def at_stop(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of values at the first look that shows a difference, and whether one did; of rows of d."""
+    bounds = [stats.t.ppf(1 - level_at(n, PLAN, 0.05) / 2, n - 1) for n in PLAN]
+    shown = [
+        abs(d[..., :n].mean(-1)) > bound * d[..., :n].std(-1, ddof=1) / math.sqrt(n)
+        for n, bound in zip(PLAN, bounds, strict=True)
+    ]
+    return np.where(np.any(shown, 0), np.array(PLAN)[np.argmax(shown, 0)], PLAN[-1]), np.any(shown, 0)
+
+
+@pytest.mark.full
+def test_averages_keep_their_level_where_seeds_are_added() -> None:
+    """Four data sets of one effect, each left as soon as it is shown."""
+    d = np.random.default_rng(2).normal(0.8, 1, (800, 4, 20))
+    last, _ = at_stop(d)
+    for ends, low, high in ((np.full_like(last, 5), 0.93, 0.98), (last, 0.86, 0.93)):
+        found = [average([x[:n] for x, n in zip(*one, strict=True)]) for one in zip(d, ends, strict=True)]
+        assert low < np.mean([one.low <= 0.8 <= one.high for one in found if one]) < high
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("effect", "printed", "after"), [(0.5, 1.6, 1.25), (0.8, 1.18, 1), (1.2, 1.06, 1)])
+def test_a_mean_is_corrected_for_the_stop(effect: float, printed: float, after: float) -> None:
+    """Of those that are shown; other draws than the correction's own."""
+    d = np.random.default_rng(11).normal(effect, 1, (3000, 20))
+    stop, shown = at_stop(d)
+    ends = [one[:n] for one, n in zip(d[shown], stop[shown], strict=True)]
+    found: Any = [SimpleNamespace(mean=one.mean(), sd=one.std(ddof=1), by="t") for one in ends]
+    assert np.mean([one.mean for one in found]) / effect == pytest.approx(printed, abs=0.05)
+    assert np.mean([corrected(one, PLAN) for one in found]) / effect == pytest.approx(after, abs=0.06)
+
+
+def test_only_what_was_stopped_is_corrected() -> None:
+    rng = np.random.default_rng(4)
+    d = rng.normal(1.2, 1, 8)
+    arm = compared(d, np.zeros(8), looks=LOOKS, seeds=tuple(range(8)))
+    assert arm.verdict == "better"
+    assert 0 < arm.comparison.corrected < arm.comparison.mean
+    for other in (
+        compared(d, np.zeros(8)),
+        compared(d - 1.2, np.zeros(8), looks=LOOKS, seeds=tuple(range(8))),
+    ):
+        assert math.isnan(other.comparison.corrected)

@@ -8,6 +8,7 @@ from typing import Any
 from genreg.report.judge.pairs import Rule, compare_arms, is_judged, needs_normal, verdict
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family, unseen
+from genreg.report.judge.stopping import corrected
 from genreg.report.judge.tuning import read_tunings
 from genreg.report.output.notes import notes
 from genreg.report.read.values import Outcomes, Reach, by_unit, chosen_row, first_time, outcomes
@@ -81,20 +82,25 @@ def _conclude(result: PartResult) -> None:
     for arm in (arm for arm in arms if base and arm is not base):
         goes_on = bool(part.looks and part.planned)
         arm.verdict = "not judged" if arm.apart else verdict(arm.comparison, metric.better, goes_on)
-        if arm.verdict in DECIDED and arm.comparison:
-            normal = "if differences are normal" if needs_normal(arm.comparison) else ""
-            arm.condition = ", ".join(filter(None, [normal, arm.at_end, base.at_end]))
-        if arm.verdict == "equivalent" and arm.comparison:
-            share, unit = unseen(arm.comparison.pairs), part.unit_plural
-            words = f"in the mean: a collapse in fewer than {share:.0%} of {unit} could not have been seen"
-            arm.comparison = replace(
-                arm.comparison, remark="; ".join(filter(None, [arm.comparison.remark, words]))
-            )
+        if base and arm.comparison and arm.verdict in DECIDED:
+            _qualify(result, arm, base, arm.comparison)
     if metric.chooses and metric.better:  # ranking arms is what it is for
         sign = -1 if metric.better == "max" else 1
         # a failure is the worst value
         arms.sort(key=lambda a: (a.apart, math.isnan(a.mean), a.failed, sign * a.mean))
     result.notes += notes(result, base)
+
+
+def _qualify(result: PartResult, arm: ArmResult, base: ArmResult, found: Comparison) -> None:
+    """Fill in what a decided verdict rests on, and what must be known of its mean."""
+    normal = "if differences are normal" if needs_normal(found) else ""
+    arm.condition = ", ".join(filter(None, [normal, arm.at_end, base.at_end]))
+    if arm.verdict != "equivalent":
+        arm.comparison = replace(found, corrected=corrected(found, result.rule.plan))
+        return
+    share, unit = unseen(found.pairs), result.part.unit_plural
+    words = f"in the mean: a collapse in fewer than {share:.0%} of {unit} could not have been seen"
+    arm.comparison = replace(found, remark="; ".join(filter(None, [found.remark, words])))
 
 
 def _reported(part: Part) -> dict[str, Metric]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from genreg.errors import InputError
 from genreg.run.folder import Row, printable
@@ -21,7 +22,8 @@ from genreg.run.read import Data, Run, data_of, of_one_data, read_run
 FEWEST = 5
 """Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
 
-TOGETHER, EACH = "together", "each"
+TOGETHER: Final = "together"
+EACH: Final = "each"
 """The comparisons of a part's data sets are corrected together, or those of each by themselves."""
 
 PER_STEP = "seconds_per_step"

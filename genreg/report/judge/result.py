@@ -10,7 +10,8 @@ import numpy as np
 import scipy
 
 from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
-from genreg.report.judge.statistics import LEVEL, Comparison, Ranks
+from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, spread
+from genreg.report.judge.stopping import unseen_differences
 from genreg.report.judge.tuning import TuningResult
 from genreg.report.read.values import Key, Outcomes, Reach
 from genreg.run.metric import Metric
@@ -159,6 +160,7 @@ def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
 class Average:
     """The mean over data sets of an arm's paired differences, each data set counted once.
 
+    Where seeds are added until decided, it is of the pairs of the first look: means at a stop exaggerate.
     low, high: 95 % interval for these data sets, of training seeds (Welch and Satterthwaite). wide_low,
     wide_high: for data sets like these, Student's over the data sets; NaN with fewer than three.
     """
@@ -212,10 +214,23 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         found = [result.find(name) for result in results]
         cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
-        rows.append(MatrixRow(name, cells, rank, average([cell for cell in cells if cell])))
+        rows.append(MatrixRow(name, cells, rank, _average(results, cells)))
     complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
     friedman = float(scipy.stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
     return Matrix(group, results, rows, friedman)
+
+
+def _average(results: Sequence[PartResult], cells: Sequence[ArmResult | None]) -> Average | None:
+    """The average over the data sets in which the arm is compared, of pairs that no look has chosen."""
+    found = []
+    for result, cell in zip(results, cells, strict=True):
+        base = result.find(result.part.baseline)
+        if cell is None or base is None or cell is base:
+            continue
+        if cell.comparison is None or math.isnan(cell.comparison.sd):
+            return None
+        found.append(unseen_differences(cell.outcomes, base.outcomes, result.rule))
+    return average(found)
 
 
 def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
@@ -230,14 +245,14 @@ def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
     return np.array(columns, float).T
 
 
-def average(arms: Sequence[ArmResult]) -> Average | None:
-    """The average of an arm's differences over data sets; None where one of them has no spread."""
-    found = [arm.comparison for arm in arms]
-    if len(found) < 2 or any(one is None or math.isnan(one.sd) for one in found):
+def average(differences: Sequence[Sequence[float]]) -> Average | None:
+    """The average of an arm's paired differences, given for each data set; None where one has no spread."""
+    d = [np.asarray(one, float) for one in differences]
+    if len(d) < 2 or any(len(one) < 2 or not np.isfinite(one).all() for one in d):
         return None
-    means = np.array([one.mean for one in found if one])
-    errors = np.array([one.sd**2 / one.n for one in found if one])
-    n = np.array([one.n for one in found if one])
+    means = np.array([one.mean() for one in d])
+    n = np.array([len(one) for one in d])
+    errors = np.array([spread(one) ** 2 for one in d]) / n
     # each data set counts once, however many seeds it has: the question is about data sets, not about seeds
     mean, error = float(means.mean()), math.sqrt(errors.sum()) / len(means)
     freedom = float(errors.sum() ** 2 / (errors**2 / (n - 1)).sum()) if errors.any() else 1.0

@@ -27,8 +27,9 @@ class Comparison:
     differences, None with more than EXACT. equivalent: p that the difference is not within the margin, NaN
     without one. adjusted, equivalent and detectable are corrected for a family by `family`. medians: of both
     arms, where ranks decide. superior: the probability that the arm is better in a pair (larger, where no
-    way is better), and its interval. looks: numbers of seeds at which the pairs were looked at, empty for
-    once; then p is over all looks, and level that of the last, for intervals. remark: what to know of it.
+    way is better), and its interval. corrected: the mean, for having been stopped where it was large. looks:
+    numbers of seeds at which the pairs were looked at, empty for once; then p is over all looks, and level
+    that of the last, for intervals. remark: what to know of it.
     """
 
     n: int
@@ -47,6 +48,7 @@ class Comparison:
     detectable: float = math.nan
     medians: tuple[float, ...] = ()
     superior: tuple[float, ...] = ()
+    corrected: float = math.nan
     looks: tuple[int, ...] = ()
     level: float = LEVEL
     remark: str = ""

@@ -168,6 +168,11 @@ def _superior(result: PartResult, arm: ArmResult) -> str:
     return f"{share} % [{low}, {high}]"
 
 
+def _corrected(result: PartResult, arm: ArmResult) -> str:
+    """The mean difference, where seeds were added until it was shown."""
+    return number(arm.comparison.corrected, result.metric, "+") if arm.comparison else ""
+
+
 def _of_superior(place: int) -> Callable[[ArmResult], Any]:
     return lambda arm: arm.comparison.superior[place] if arm.comparison and arm.comparison.superior else None
 
@@ -218,5 +223,7 @@ COLUMNS = [
     Column("probability_low", _of_superior(1)),
     Column("probability_high", _of_superior(2)),
     Column("condition", lambda arm: arm.condition or None),
+    _difference("corrected", lambda result: "corrected for stopping" if result.part.looks else "",
+                text=_corrected, kind="difference"),
 ]  # fmt: skip
 """The order is that of CSV and JSON, which others read: a new one goes to the end."""

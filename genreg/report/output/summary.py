@@ -200,10 +200,12 @@ def _hours(seconds: float) -> str:
 
 
 def _average(found: Matrix, row: MatrixRow) -> str:
-    """`+0.37 [-0.43, +1.17], mean rank 1.4`; nothing of the baseline."""
-    mean = tables.average(row.average, found.results[0].metric)[0] if row.average else ""
-    rank = number(row.rank)
-    return f"{mean}, mean rank {rank}" if mean and rank else mean
+    """`+0.37 [-0.43, +1.17], over such data sets [-1.1, +1.9], mean rank 1.4`; nothing of the baseline."""
+    if not row.average:
+        return ""
+    mean, wide = tables.average(row.average, found.results[0].metric)
+    words = (mean, wide and f"over such data sets {wide}", (rank := number(row.rank)) and f"mean rank {rank}")
+    return ", ".join(filter(None, words))
 
 
 def _part(result: PartResult) -> Iterator[str]:

@@ -80,8 +80,11 @@ def matrix_caption(matrix: Matrix) -> str:
     """The words above the matrix: its metric, and the meaning of both intervals."""
     part, metric = matrix.results[0].part, matrix.results[0].metric
     words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
-    words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"
+    over = f"{part.unit_plural if part.fresh else 'training seeds'}"
+    words += f"; average: each data set counted once, [95 % over {over}, for these data sets]"
     words += "; over such data sets: [95 %, if these are a sample of more]"
+    if part.looks:
+        words += f"; both are of the first {part.looks[0]} {part.unit_plural} alone, which no look has chosen"
     friedman = "" if math.isnan(matrix.friedman) else f"; Friedman's p of the ranks {number(matrix.friedman)}"
     return words + friedman
 
