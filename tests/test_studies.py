@@ -17,6 +17,7 @@ from genreg.errors import InputError
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.statistics import level_at, repeated_p
 from genreg.report.output.columns import caption
+from genreg.report.plan import recommended
 from genreg.report.read.find import read_parts
 from genreg.study import file as sweep_file
 from genreg.study import record
@@ -297,3 +298,21 @@ def test_the_simulation_has_the_rule_of_sweeps() -> None:
     assert fast == [ends(one, (5, 6, 7, 9)) for one in d]
     assert {verdict for one in fast for verdict, _ in one} >= {"better", "not decided"}
     assert len({n for one in fast for _, n in one}) == 4
+
+
+def test_plan_counts_studies_with_their_tuning(tmp_path: Path, genreg: Genreg) -> None:
+    """Of each arm two fresh runs and a trial in each study; every run has taken three seconds."""
+    values = drawn(6, 2, 0.01)
+    write_studies(tmp_path, values)
+    d = (values["vat"] - values["none"]).mean(1)
+    at_most = d.std(ddof=1) * np.sqrt(5 / stats.chi2.ppf(0.2, 5))
+    n = recommended(0.02, float(at_most))
+    answer = genreg("plan", ".", "--difference", "2")
+    assert answer.code == 0, answer
+    assert n
+    line = next(line for line in answer.out.splitlines() if " vat " in line)
+    cells = [cell.strip() for cell in line.strip("│ ").split("│")]
+    assert cells[3:9] == [
+        "6", f"{100 * d.std(ddof=1):.2f}", f"{100 * at_most:.2f}", f"{n} studies", f"{6 * n}",
+        f"{6 * n * 3 / 60:.1f}",
+    ]  # fmt: skip
