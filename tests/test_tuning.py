@@ -221,7 +221,8 @@ def test_plan_says_what_a_difference_takes(genreg: Genreg, tmp_path: Path) -> No
     assert n
     line = next(line for line in answer.out.splitlines() if " vat " in line)
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
-    assert cells[3:] == ["6", f"{100 * sd:.2f}", f"{100 * at_most:.2f}", str(n), str(2 * n), f"{n:.1f}", str(plain)]
+    spreads = [f"{100 * sd:.2f}", f"{100 * at_most:.2f}"]
+    assert cells[3:] == ["6", *spreads, str(n), str(2 * n), f"{n:.1f}", str(plain)]
     assert "80% of pilots" in answer.out
     assert genreg("plan", "outputs/none", "--difference", "1").code == 2
     assert "--difference: expected a number above 0" in genreg("plan", "outputs/own", "--difference", "0").err

@@ -136,7 +136,7 @@ def test_equivalence_says_what_could_not_have_been_seen() -> None:
     d = np.random.default_rng(0).normal(0, 0.1, 32)
     arm = compared(d, np.zeros(32), margin=(1.0, "absolute"))
     assert arm.verdict == "equivalent"
-    assert "a collapse in fewer than 9% of seeds could not have been seen" in arm.remark
+    assert "a collapse in fewer than 9 % of seeds could not have been seen" in arm.remark
     assert stats.binom.pmf(0, 32, 0.0894) == pytest.approx(0.05, abs=0.001)  # none of 32 collapsed
 
 

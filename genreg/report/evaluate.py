@@ -98,8 +98,8 @@ def _qualify(result: PartResult, arm: ArmResult, base: ArmResult, found: Compari
     if arm.verdict != "equivalent":
         arm.comparison = replace(found, corrected=corrected(found, result.rule.plan))
         return
-    share, unit = unseen(found.pairs), result.part.unit_plural
-    words = f"in the mean: a collapse in fewer than {share:.0%} of {unit} could not have been seen"
+    rare = f"{100 * unseen(found.pairs):.0f} % of {result.part.unit_plural}"
+    words = f"in the mean alone: a collapse in fewer than {rare} could not have been seen"
     arm.comparison = replace(found, remark="; ".join(filter(None, [found.remark, words])))
 
 

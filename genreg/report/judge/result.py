@@ -2,6 +2,7 @@
 
 import math
 import statistics as simple
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from genreg.report.judge.tuning import TuningResult
 from genreg.report.read.values import Key, Outcomes, Reach
 from genreg.run.metric import Metric
 from genreg.study.model import Arm, Part
+
+TELLING = 5
+"""Values of a range that were tried, from which on a winner at its end is news."""
 
 
 @dataclass
@@ -60,12 +64,12 @@ class ArmResult:
 
     @property
     def at_end(self) -> str:
-        """The ends of ranges at which the winners of tuning lie, in words."""
-        own = [found.edges() for found in self.tunings]
-        if not (keys := list(dict.fromkeys(key for edges in own for key in edges))):
-            return ""
-        times = f" in {sum(map(bool, own))} of {len(own)} studies" if len(own) > 1 else ""
-        return f"{self.arm.name} at an end of its range{times} ({', '.join(keys)})"
+        """The ends of ranges at which the winners of tuning lie, in words; of studies, of half of them."""
+        many = len(self.tunings)
+        found = Counter(key for tuning in self.tunings for key in tuning.edges(TELLING))
+        keys = {key: times for key, times in found.items() if 2 * times >= many}
+        each = ", ".join(f"{key} in {times} of {many}" if many > 1 else key for key, times in keys.items())
+        return f"{self.arm.name} at an end of {each}" if keys else ""
 
     @property
     def values(self) -> dict[Key, float]:

@@ -68,19 +68,20 @@ class TuningResult:
             return math.nan
         return (self.winner.mean - simple.fmean(self.fresh)) * (1 if self.metric.better == "max" else -1)
 
-    def edges(self) -> list[str]:
-        """The keys whose best value lies at an end of the space: no trial lies beyond it."""
+    def edges(self, fewest: int = 2) -> list[str]:
+        """The keys whose best value lies at an end of the space: no trial lies beyond it.
+
+        Only those of which at least so many values were tried.
+        """
         if not self.winner:
             return []
-        return [key for key in self.space if self._at_end(key, self.winner.values[key])]
+        return [key for key in self.space if self._at_end(key, self.winner.values[key], fewest)]
 
-    def _at_end(self, key: str, value: object) -> bool:
+    def _at_end(self, key: str, value: object, fewest: int) -> bool:
         given = self.space[key]
-        if isinstance(given, list) and len(given) < 3:  # which has nothing but ends
-            return False
         tried = given if isinstance(given, list) else [trial.values[key] for trial in self.trials]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in tried)
-        return numbers and len(set(tried)) > 1 and value in (min(tried), max(tried))
+        return numbers and len(set(tried)) >= fewest and value in (min(tried), max(tried))
 
     def expected_best(self) -> list[float]:
         """The best score that 1, 2, ... trials are expected to find (Dodge et al., arXiv:1909.03004, eq. 4).
