@@ -257,3 +257,11 @@ def test_a_margin_in_points_of_no_share(genreg: Genreg) -> None:
     with pytest.raises(Exception, match="expected absolute: score is no share"):
         given.margin_in(Metric("score"))
     assert given.margin_in(Metric("accuracy", "max", "%")) == 0.01
+
+
+def test_a_look_at_one_seed_shows_nothing_and_spends_nothing() -> None:
+    """One seed, then ten by hand: p was 1e-5 whatever the differences were."""
+    assert level_at(10, (1, 10), 0.05) == level_at(10, (10,), 0.05)
+    assert repeated_p(0.5, 10, (1, 10)) == repeated_p(0.5, 10, (10,))
+    base = np.random.default_rng(5).normal(size=(2, 10))
+    assert verdict_of(*base, looks=(1, 10), planned=False) == "no difference shown"

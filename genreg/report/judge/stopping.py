@@ -59,11 +59,11 @@ def _exaggeration(plan: Plan) -> Exaggeration:
 
 def stopped(d: np.ndarray, plan: Plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, sd and whether it is decided, at the stop of each sweep (sweeps, plan[-1])."""
-    n = np.array(plan)
+    n = np.array([look for look in plan if look > 1])
     means = d.cumsum(1)[:, n - 1] / n
     sds = np.sqrt(((d**2).cumsum(1)[:, n - 1] - n * means**2) / (n - 1))
-    bounds = [scipy.stats.t.ppf(1 - level_at(k, plan, LEVEL) / 2, k - 1) for k in plan]
+    bounds = [scipy.stats.t.ppf(1 - level_at(k, plan, LEVEL) / 2, k - 1) for k in n]
     shown = np.abs(means) * np.sqrt(n) > bounds * sds
-    at = np.where(shown.any(1), shown.argmax(1), len(plan) - 1)[:, None]
+    at = np.where(shown.any(1), shown.argmax(1), len(n) - 1)[:, None]
     mean, sd, decided = (np.take_along_axis(a, at, 1)[:, 0] for a in (means, sds, shown))
     return mean, sd, decided
