@@ -127,3 +127,17 @@ def test_sweep_json_of_one_tuning_knows_no_studies(tmp_path: Path) -> None:
     text = (tmp_path / "plain/sweep.json").read_text()
     assert "fresh" not in text
     assert "studies" not in text
+
+
+def test_a_decided_arm_gets_no_more_studies_and_the_baseline_as_many_as_any() -> None:
+    arms = {"arms": {"a": [], "b": [], "c": []}}
+    part, given = planned_part(node(None, arms, studies={"first": 5, "most": 7}, fresh=1))
+    assert advance(part, given, judged(part))
+    table = judged(part)
+    for arm in table.arms:
+        arm.verdict = {"b": "better", "c": "not decided"}.get(arm.arm.name, "")
+    assert advance(part, given, table)
+    assert {arm.name: len(arm.studies) for arm in part.arms} == {"a": 6, "b": 5, "c": 6}
+    left = [run for run in planned(part) if run.trial and run.seed in (110, 111)]  # the sixth study
+    assert {run.arm.name for run in left} == {"a", "c"}
+    assert len(left) == 2 * 3 * 2

@@ -276,9 +276,8 @@ def smallest_by_chance(plan: Plan, sides: Sides) -> np.ndarray:
 
 
 def _smallest(d: np.ndarray, plan: Plan, sides: Sides) -> np.ndarray:
-    n = np.array(
-        [look for look in plan if look > 1]
-    )  # of one seed, as before a change by hand, there is no t
+    # of one seed, as before a change by hand, there is no t
+    n = np.array([look for look in plan if look > 1])
     # all looks see the same growing sample: their dependence is what makes this less than a sum over looks
     mean = d.cumsum(1)[:, n - 1] / n
     variance = ((d**2).cumsum(1)[:, n - 1] - n * mean**2) / (n - 1)
