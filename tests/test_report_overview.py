@@ -18,9 +18,9 @@ from genreg.report.evaluate import evaluate
 from genreg.report.figures.landscape import EXACT, embedded
 from genreg.report.judge.result import COLORS, PartResult
 from genreg.report.output.claims import judge
-from genreg.report.output.notes import best_three
 from genreg.report.output.numbers import SIGNS
 from genreg.report.output.summary import summary
+from genreg.report.output.tuned import best_three
 from genreg.report.page import page
 from genreg.report.page.build import ROWS, effects, pooled
 from genreg.report.page.rows import of_items
@@ -160,7 +160,8 @@ def test_the_summary_is_one_page_with_a_line_for_each_arm(study: list[PartResult
         100 * v for v in (vat.mean, vat.sd, vat.comparison.mean, vat.comparison.low, vat.comparison.high)
     )
     effect = f"{difference:+.2f} [{low:+.2f}, {high:+.2f}], p < 1e-4, better"
-    assert f"- ▲ vat: {mean:.2f} ({sd:.2f}), n = 10, {effect}" in lines
+    ends = f"P(better) 100 % [64, 100], corrected for stopping {difference:+.2f}"
+    assert f"- ▲ vat: {mean:.2f} ({sd:.2f}), n = 10, {effect}, {ends}" in lines
     assert sum(line.startswith("- ✓ reproduced: ") for line in lines) == 2
     assert sum(line.startswith("- – not tested: ") for line in lines) == 3
     assert lines[-1] == f"    {COMMAND}"

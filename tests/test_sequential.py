@@ -58,8 +58,8 @@ def test_one_side_is_half_of_both(plan: tuple[int, ...]) -> None:
         assert repeated_p(0.01, n, plan, 1) == pytest.approx(repeated_p(0.02, n, plan) / 2, rel=0.05)
 
 
-def test_tests_disagree_at_the_level_of_the_look() -> None:
-    """By scipy's t test and all sign flips, of which seven pairs have 128: 2/128 is above that level."""
+def test_pairs_are_too_few_for_sign_flips_at_the_level_of_the_look() -> None:
+    """By scipy's t test; of sign flips seven pairs have 128: 2/128 is above that level."""
     rule, seen = Rule(plan=(7, 14, 21), seeds=tuple(range(21))), set()
     level = level_at(7, rule.plan, 0.05)
     assert level < 2 / 128 < 0.05
@@ -67,7 +67,7 @@ def test_tests_disagree_at_the_level_of_the_look() -> None:
         d = np.abs(np.random.default_rng(seed).normal(1, 0.5, 7))
         found = compare_arms(outcomes(d), outcomes(np.zeros(7)), "max", rule=rule)
         assert found
-        says = f"sign flips p = 0.016: they disagree at {level:.2g}" in found.remark
+        says = f"too few for sign flips, which 7 pairs cannot bring below {level:.2g}" in found.remark
         assert says == (stats.ttest_1samp(d, 0).pvalue < level)
         seen.add(says)
     assert seen == {True, False}
@@ -257,3 +257,11 @@ def test_a_margin_in_points_of_no_share(genreg: Genreg) -> None:
     with pytest.raises(Exception, match="expected absolute: score is no share"):
         given.margin_in(Metric("score"))
     assert given.margin_in(Metric("accuracy", "max", "%")) == 0.01
+
+
+def test_a_look_at_one_seed_shows_nothing_and_spends_nothing() -> None:
+    """One seed, then ten by hand: p was 1e-5 whatever the differences were."""
+    assert level_at(10, (1, 10), 0.05) == level_at(10, (10,), 0.05)
+    assert repeated_p(0.5, 10, (1, 10)) == repeated_p(0.5, 10, (10,))
+    base = np.random.default_rng(5).normal(size=(2, 10))
+    assert verdict_of(*base, looks=(1, 10), planned=False) == "no difference shown"

@@ -217,6 +217,6 @@ def test_what_was_done_by_hand_is_not_forgotten_by_a_kill(
     def killed(*_: Any, **__: Any) -> Any:
         raise Interrupted("killed")
 
-    monkeypatch.setattr("genreg.report.evaluate.evaluate", killed)  # while the first look is passed
+    monkeypatch.setattr("genreg.report.evaluate.evaluate_all", killed)  # while the first look is passed
     assert genreg(*OWN, limit.replace("5", "6")).code == 130
     assert (tmp_path / "outputs/own/sweep.json").read_bytes() == before

@@ -144,7 +144,7 @@ def test_a_search_goes_on_by_the_metric_of_tuning_and_ends_with_the_first_of_the
         ]
         ordered = sorted(trials, key=lambda t: (t.failed, -way * t.mean))
         tuning = TuningResult(Metric("m", better), "m", 13, {}, ordered, [])  # type: ignore[arg-type]
-        arm = SimpleNamespace(arm=SimpleNamespace(name="a"), tuning=tuning)
+        arm = SimpleNamespace(arm=SimpleNamespace(name="a"), tunings=[tuning])
         assert advance(one, given, SimpleNamespace(arms=[arm]))
         if k < 12:
             assert one.arms[0].winner is None
@@ -168,7 +168,7 @@ def looked(verdicts: dict[str, str], seconds: float) -> Any:
     """A part in which these arms stand so, and whose runs have taken that long."""
     found = {name: SimpleNamespace(verdict=verdict) for name, verdict in verdicts.items()}
     runs = [SimpleNamespace(summary={"seconds": seconds / 2})] * 2
-    return SimpleNamespace(find=found.get, part=SimpleNamespace(runs=lambda: runs))
+    return SimpleNamespace(find=found.get, part=SimpleNamespace(runs=lambda: runs, arms=[]))
 
 
 def test_open_comparisons_go_to_the_next_look_and_the_baseline_with_them() -> None:

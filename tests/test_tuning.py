@@ -17,7 +17,7 @@ from synthetic import METRICS, SELECTION, part_of
 from genreg.report.evaluate import evaluate
 from genreg.report.judge.result import matrices
 from genreg.report.judge.statistics import level_at, power
-from genreg.report.judge.tuning import TuningResult, read_tuning
+from genreg.report.judge.tuning import TuningResult, read_tunings
 from genreg.report.plan import estimates, recommended, seeds_for, upper_bound
 from genreg.report.read.find import read_parts
 from genreg.run.read import Run
@@ -45,8 +45,7 @@ def tuned(
         runs={k: run(v, k) for k, v in enumerate(fresh)},
         tuning=Tuning("validation/score", len(trials), [100, 101], space, trials=trials),
     )
-    found = read_tuning(Part("p", [arm], "a", "test/score", "max", None), arm)
-    assert found
+    (found,) = read_tunings(Part("p", [arm], "a", "test/score", "max", None), arm)
     return found
 
 
@@ -222,7 +221,8 @@ def test_plan_says_what_a_difference_takes(genreg: Genreg, tmp_path: Path) -> No
     assert n
     line = next(line for line in answer.out.splitlines() if " vat " in line)
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
-    assert cells[3:] == ["6", f"{100 * sd:.2f}", f"{100 * at_most:.2f}", str(n), f"{n:.1f}", str(plain)]
+    spreads = [f"{100 * sd:.2f}", f"{100 * at_most:.2f}"]
+    assert cells[3:] == ["6", *spreads, str(n), str(2 * n), f"{n:.1f}", str(plain)]
     assert "80% of pilots" in answer.out
     assert genreg("plan", "outputs/none", "--difference", "1").code == 2
     assert "--difference: expected a number above 0" in genreg("plan", "outputs/own", "--difference", "0").err

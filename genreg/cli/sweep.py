@@ -112,11 +112,11 @@ def stages_of(
     return Stages(name, chosen, given, Composer(about).jobs, command, _judge)
 
 
-def _judge(part: Part) -> Any:
-    """The table of a part. With scipy, which only a sweep with stages needs."""
-    from genreg.report.evaluate import evaluate
+def _judge(parts: list[Part]) -> list[Any]:
+    """The tables of parts. With scipy, which only a sweep with stages needs."""
+    from genreg.report.evaluate import evaluate_all
 
-    return evaluate(part)
+    return list(evaluate_all(parts))
 
 
 def _check_varied(chosen: sweep_file.SweepFile, given: list[str]) -> None:

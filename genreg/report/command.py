@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genreg.errors import GenregError, InputError, nearest, unwritable
 from genreg.files import write_atomic
-from genreg.report.evaluate import evaluate
+from genreg.report.evaluate import evaluate_all
 from genreg.report.judge.result import PartResult
 from genreg.report.output.claims import judge
 from genreg.report.output.summary import as_csv, as_json, summary
@@ -37,7 +37,7 @@ def report(
     form = _format(form, output)
     parts = read_parts(folders)
     _override(parts, baseline, metric, select)
-    results = [evaluate(part) for part in parts]
+    results = evaluate_all(parts)
     for result in results:
         result.claims = judge(result)
     if form in TEXTS:

@@ -4,19 +4,21 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import scipy
 from rich.table import Table
 from rich.text import Text
 
 from genreg.errors import InputError
-from genreg.report.evaluate import evaluate
+from genreg.report.evaluate import evaluate_all, families
 from genreg.report.judge import FEWEST
 from genreg.report.judge.result import PartResult
 from genreg.report.judge.statistics import LEVEL, POWER, level_at, power
 from genreg.report.output.notes import run_notes
 from genreg.report.output.numbers import number, terminal
 from genreg.report.read.find import read_parts
+from genreg.study.model import Arm, Part
 
 
 def plan(folder: Path, difference: float) -> None:
@@ -26,11 +28,15 @@ def plan(folder: Path, difference: float) -> None:
     """
     if not 0 < difference < math.inf:
         raise InputError("--difference", "a number above 0", difference)
-    results = [evaluate(part) for part in read_parts([folder])]
-    rows = [(r, one) for r in results for one in estimates(r, difference / r.metric.scale)]
+    results = evaluate_all(read_parts([folder]))
+    rows = [
+        (r, one)
+        for own in families(results) for r in own
+        for one in estimates(r, difference / r.metric.scale, sum(len(r.arms) - 1 for r in own))
+    ]  # fmt: skip
     if not rows:
-        raise InputError("plan", "a folder in which two seeds of an arm and of its baseline have finished",
-                         str(folder))  # fmt: skip
+        words = "a folder in which two seeds (or studies) of an arm and of its baseline have finished"
+        raise InputError("plan", words, str(folder))
     _show(rows, difference)
     for note in (note for result in results for arm in result.arms for note in run_notes(arm)):
         print(f"left out: {note}")
@@ -42,18 +48,19 @@ SURE = 0.8
 
 After Browne (Statistics in Medicine 14, 1995): with a pilot's spread taken as it is, half of them or fewer.
 """
-COLUMNS = ("part", "arm", "against", "pairs so far", "sd so far", "sd at most", "seeds", "minutes",
+COLUMNS = ("part", "arm", "against", "pairs so far", "sd so far", "sd at most", "seeds", "runs", "minutes",
            "if sd so far")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The seeds and minutes that the comparison of an arm with the baseline takes.
+    """The seeds, runs and minutes that the comparison of an arm with the baseline takes.
 
     sd: of the paired differences so far; pairs: how many of them there are. at_most: the upper bound of the
-    true sd. seeds: those that find the wanted difference with 80 % power at that bound, and as many as a
-    verdict needs; plain: were the true sd the one so far. None beyond MOST. minutes: of all runs of `seeds`,
-    one after the other.
+    true sd. seeds: those (or the studies) that find the wanted difference with 80 % power at that bound, and
+    as many as a verdict needs; plain: were the true sd the one so far. None beyond MOST. runs: of both arms,
+    with those of tuning in each study. minutes: of these runs, one after the other; of runs that were trained
+    in one program, their share of its time.
     """
 
     part: str
@@ -63,13 +70,15 @@ class Estimate:
     at_most: float
     seeds: int | None
     plain: int | None
+    runs: int | None
     minutes: float
 
 
-def estimates(result: PartResult, difference: float) -> Iterator[Estimate]:
-    """The seeds of each arm that has two pairs.
+def estimates(result: PartResult, difference: float, many: int | None = None) -> Iterator[Estimate]:
+    """The seeds (or studies) of each arm that has two pairs.
 
-    All comparisons of the part share the level evenly, which is what the first of Holm's steps asks for.
+    All comparisons of its family, of which there are `many` (by default those of the part), share the level
+    evenly, which is what the first of Holm's steps asks for.
     """
     base = result.find(result.part.baseline)
     arms = [arm for arm in result.arms if arm.comparison and arm.comparison.sd > 0]
@@ -78,12 +87,25 @@ def estimates(result: PartResult, difference: float) -> Iterator[Estimate]:
     for arm in arms:
         found = arm.comparison
         assert found is not None
-        level = _level(result) / len([a for a in result.arms if a is not base])
+        level = _level(result) / (many or len(result.arms) - 1)
         at_most = upper_bound(found.sd, found.n)
         seeds, plain = (recommended(difference, sd, level) for sd in (at_most, found.sd))
-        took = [one.arm.seconds or math.nan for one in (arm, base)]
-        minutes = (seeds or math.nan) * sum(took) / 60
-        yield Estimate(result.part.name, arm.arm.name, found.sd, found.n, at_most, seeds, plain, minutes)
+        units = [unit_of(result.part, one.arm) for one in (arm, base)]
+        runs = seeds and seeds * sum(runs for runs, _ in units)
+        minutes = (seeds or math.nan) * sum(seconds for _, seconds in units) / 60
+        yield Estimate(
+            result.part.name, arm.arm.name, found.sd, found.n, at_most, seeds, plain, runs, minutes
+        )
+
+
+def unit_of(part: Part, arm: Arm) -> tuple[int, float]:
+    """The runs and the seconds of an arm that one more pair takes: a run, or a study with its tuning."""
+    each = arm.seconds or math.nan
+    if not part.fresh:
+        return 1, each
+    tuning = arm.tuning.planned * len(arm.tuning.seeds) if arm.tuning else 0
+    took = [run.summary["seconds"] for run in arm.tried if "seconds" in run.summary]
+    return tuning + part.fresh, part.fresh * each + tuning * (fmean(took) if took else each)
 
 
 def upper_bound(sd: float, pairs: int) -> float:
@@ -121,16 +143,30 @@ def _show(rows: Sequence[tuple[PartResult, Estimate]], difference: float) -> Non
     for title in COLUMNS:
         table.add_column(title, justify="left" if title in ("part", "arm", "against") else "right")
     for result, one in rows:
-        seeds, plain = (f"> {MOST}" if n is None else str(n) for n in (one.seeds, one.plain))
+        unit = " studies" if result.part.fresh else ""
+        seeds, plain = (f"> {MOST}" if n is None else f"{n}{unit}" for n in (one.seeds, one.plain))
+        runs = "" if one.runs is None else str(one.runs)
         minutes = "" if math.isnan(one.minutes) else f"{one.minutes:.1f}"
         sd, at_most = (number(sd, result.metric) for sd in (one.sd, one.at_most))
-        row = (one.part, one.arm, result.part.baseline, str(one.pairs), sd, at_most, seeds, minutes, plain)
+        row = (
+            one.part,
+            one.arm,
+            result.part.baseline,
+            str(one.pairs),
+            sd,
+            at_most,
+            seeds,
+            runs,
+            minutes,
+            plain,
+        )
         table.add_row(*map(Text, row))
     console = terminal()
     console.print(table)
     words = (
         f"sd: of paired differences; the true one is below `sd at most` in {SURE:.0%} of pilots like this",
-        f"seeds: enough at that bound, {FEWEST} at least; minutes: of both arms' runs, one after the other",
+        f"seeds: enough at that bound, {FEWEST} at least; of studies, each with its own tuning",
+        "minutes: of both arms' runs, one after the other; of runs trained in one program, their share",
         "if sd so far: seeds, were the true sd the one so far: few pairs put it too low more often than not",
     )
     console.print(*words, sep="\n")

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
@@ -13,10 +12,10 @@ from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError, nearest
 from genreg.parameters import STRICT, CountOrZero, Number, blame
-from genreg.run.folder import Row
 from genreg.study.check import check_select
+from genreg.study.job import as_overrides, as_typed
 from genreg.study.job import key as key_of
-from genreg.study.model import Arm, Part, Study
+from genreg.study.model import TOGETHER, Arm, Part, Study
 from genreg.study.tune import Tune, check_once, check_tune, read_tune
 from genreg.study.until import Until, margin_of, read_until
 
@@ -46,8 +45,9 @@ class PartFile:
     by default the first. metric: what is reported. mode: which way is better, by default the metric's own.
     select: the metric that chooses the step; null where there is nothing to choose. margin: a difference that
     is not worth having. tune: what is tried for each arm before. until: how seeds are added instead of a
-    fixed number. datasets: names, or overrides by name: the part is made once for each. group, dataset: what
-    such parts have in common, and which one each is.
+    fixed number. datasets: names, or overrides by name: the part is made once for each. family: comparisons
+    of all data sets are corrected `together`, or those of `each` by themselves. group, dataset: what such
+    parts have in common, and which one each is.
     """
 
     metric: str
@@ -64,8 +64,14 @@ class PartFile:
     tune: Tune | None = None
     until: Until | None = None
     datasets: list[str] | dict[str, list[str]] = field(default_factory=dict)
+    family: Literal["together", "each"] = TOGETHER
     group: str = ""
     dataset: str = ""
+
+    @property
+    def studies(self) -> int | Until | None:
+        """The number of studies, or how they are added; None: nothing is tuned more than once."""
+        return self.tune.studies if self.tune else None
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -126,10 +132,16 @@ def _filled(part: PartFile, until: Until | None, fixed: bool) -> PartFile:
 
     fixed: the number of seeds was typed: the sweep's way to add them does not hold, its margin does.
     """
-    until = part.until or (until if part.seeds is None else None)
     tune = part.tune and replace(part.tune, metric=part.tune.metric or part.select)
-    margin = part.margin or (until.margin if until else None)
-    return replace(part, until=part.until if fixed else until, tune=tune, margin=margin)
+    if part.studies is not None:
+        own = part.studies if isinstance(part.studies, Until) else None
+        if own and until:  # its numbers are of seeds, but not its limits
+            own = replace(own, margin=own.margin or until.margin, minutes=own.minutes or until.minutes)
+    else:
+        until = part.until or (until if part.seeds is None else None)
+        own = part.until if fixed else until
+    named = own or until
+    return replace(part, until=own, tune=tune, margin=part.margin or (named.margin if named else None))
 
 
 def _each(name: str, part: PartFile) -> Iterator[tuple[str, PartFile]]:
@@ -166,9 +178,21 @@ def _read_part(name: str, node: Any) -> PartFile:
         check_once(f"{key}.grid.{short}", values)
     if part.until and isinstance(part.seeds, int):
         raise InputError(f"{key}.seeds", "none beside until, or a list to take them from", part.seeds)
-    if part.margin and part.until and part.until.margin not in (None, part.margin):
-        raise InputError(f"{key}.until.margin", f"the part's margin, {part.margin}", part.until.margin)
+    if part.tune and part.studies is not None:
+        _check_studies(key, part, part.tune.fresh)
+    for place, until in (("until", part.until), ("tune.studies", part.studies)):
+        if part.margin and isinstance(until, Until) and until.margin not in (None, part.margin):
+            raise InputError(f"{key}.{place}.margin", f"the part's margin, {part.margin}", until.margin)
     return part
+
+
+def _check_studies(key: str, part: PartFile, fresh: int | None) -> None:
+    """InputError for keys that say the number of studies, or of their seeds, twice."""
+    if part.until:
+        raise InputError(f"{key}.until", "none beside tune.studies, which takes its keys", "until")
+    if fresh is not None and isinstance(part.seeds, int):
+        words = "none beside tune.fresh, or a list to take them from"
+        raise InputError(f"{key}.seeds", words, part.seeds)
 
 
 def _given(key: str, part: PartFile) -> Iterator[tuple[str, Iterable[str]]]:
@@ -209,6 +233,7 @@ def _part(name: str, part: PartFile, sweep: SweepFile, command: str) -> Part:
         threshold={"metric": of.metric, "value": of.value} if of else None,
         margin=margin_of(f"{key}.margin", part.margin) if part.margin else None,
         looks=tuple(part.until.plan) if part.until else (), seeds=tuple(_seeds(key, part, sweep.seeds)),
+        fresh=_fresh(part, sweep.seeds), family=part.family,
         group=part.group, dataset=part.dataset, question=sweep.question, command=command,
     )  # fmt: skip
 
@@ -217,7 +242,7 @@ def _arms(key: str, part: PartFile, seeds: Seeds) -> list[Arm]:
     """The arms of one part; InputError if there are none, if two have one name, or without seeds."""
     chosen = _seeds(key, part, seeds)
     many = math.prod(map(len, part.grid.values())) * (len(part.experiments) + len(part.arms))
-    trials = part.tune.trials * len(part.tune.own_seeds) if part.tune else 0
+    trials = part.tune.trials * len(part.tune.own_seeds) * part.tune.most if part.tune else 0
     if (runs := many * (len(chosen) + trials)) > RUNS:
         raise InputError(key, f"at most {RUNS:,} runs", f"{runs:,}, of {many:,} arms")
     found = [
@@ -234,11 +259,6 @@ def _arms(key: str, part: PartFile, seeds: Seeds) -> list[Arm]:
     return found
 
 
-def as_overrides(values: Row) -> list[str]:
-    """Values by their keys, as they are typed."""
-    return [f"{key}={_text(value)}" for key, value in values.items()]
-
-
 def _named(part: PartFile) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
     """Name, overrides and grid values of each arm."""
     shorts = [name.rsplit("/", 1)[-1] for name in part.experiments]
@@ -247,28 +267,30 @@ def _named(part: PartFile) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
     for root, given in (*roots, *part.arms.items()):
         for combination in itertools.product(*part.grid.values()):
             values = dict(zip(part.grid, combination, strict=True))
-            short = [f"{key.rsplit('.', 1)[-1]}={_text(value)}" for key, value in values.items()]
+            short = [f"{key.rsplit('.', 1)[-1]}={as_typed(value)}" for key, value in values.items()]
             yield ",".join([root, *short]), [*given, *part.overrides, *as_overrides(values)], values
 
 
 def _seeds(key: str, part: PartFile, seeds: Seeds) -> list[int]:
     """The seeds of every arm; where they are added until decided, as many as the last look may take."""
     given = seeds if part.seeds is None else part.seeds
-    if part.until is None:
+    if fresh := _fresh(part, seeds):
+        most = fresh * (part.tune.most if part.tune else 1)
+    elif part.until:
+        most = part.until.plan[-1]
+    else:
         return list(range(given)) if isinstance(given, int) else given
-    most = part.until.plan[-1]
     if isinstance(given, int):
         return list(range(most))
     if len(given) < most:
-        raise InputError(f"{key}.seeds", f"as many as its last look takes, {most}", f"{len(given)} seeds")
+        last = "all studies take" if fresh else "its last look takes"
+        raise InputError(f"{key}.seeds", f"as many as {last}, {most}", f"{len(given)} seeds")
     return given[:most]
 
 
-def _text(value: Any) -> str:
-    """A value as an override on the command line."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = str(value)
-    return text if re.fullmatch(r"[\w./+-]*", text) else f"'{text}'"
+def _fresh(part: PartFile, seeds: Seeds) -> int:
+    """The seeds on which each study compares: by default those of one comparison. 0 without studies."""
+    if not part.tune or part.studies is None:
+        return 0
+    given = seeds if part.seeds is None else part.seeds
+    return part.tune.fresh or (given if isinstance(given, int) else len(given))

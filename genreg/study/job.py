@@ -3,6 +3,7 @@
 import logging
 import logging.config
 import os
+import re
 import shlex
 import sys
 import time
@@ -216,3 +217,18 @@ def of_hydra(override: str) -> bool:
 def merged(overrides: list[str], given: list[str]) -> list[str]:
     """Both lists in one: of several overrides with one key the last counts."""
     return list({key(override): override for override in [*overrides, *given]}.values())
+
+
+def as_overrides(values: Row) -> list[str]:
+    """Values by their keys, as they are typed."""
+    return [f"{key}={as_typed(value)}" for key, value in values.items()]
+
+
+def as_typed(value: Any) -> str:
+    """A value as an override on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(as_typed, value))}]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    return text if re.fullmatch(r"[\w./+-]*", text) else f"'{text}'"

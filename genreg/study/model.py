@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from genreg.errors import InputError
 from genreg.run.folder import Row, printable
@@ -20,6 +21,10 @@ from genreg.run.read import Data, Run, data_of, of_one_data, read_run
 
 FEWEST = 5
 """Pairs below which nothing is decided: three differences that happen to be alike make any p of Student's."""
+
+TOGETHER: Final = "together"
+EACH: Final = "each"
+"""The comparisons of a part's data sets are corrected together, or those of each by themselves."""
 
 PER_STEP = "seconds_per_step"
 STEPS, SECONDS = "steps_to_threshold", "seconds_to_threshold"
@@ -60,7 +65,8 @@ class Arm:
     make a run, with seed=N. seeds: those that it has so far. overrides: what makes it, in a sweep file.
     winner: the values that tuning chose, {} where nothing is tuned, None until it is over. runs: by seed, as
     `with_runs` found them. other: runs of other data than the newest, left out of everything. files: sha256
-    by name of what `runs` read.
+    by name of what `runs` read. again: the arm in the studies after the first, each tuned anew, with trials,
+    folder and seeds of its own; their runs are among `runs`.
     """
 
     name: str
@@ -74,6 +80,12 @@ class Arm:
     runs: dict[int, Run] = field(default_factory=dict)
     other: dict[int, Run] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    again: list["Arm"] = field(default_factory=list)
+
+    @property
+    def studies(self) -> list["Arm"]:
+        """The arm in each study: of a part without studies, itself alone."""
+        return [self, *self.again]
 
     @property
     def done(self) -> list[Run]:
@@ -86,8 +98,8 @@ class Arm:
     @property
     def broken(self) -> str:
         """The runs that the machine ended, with the cause: `seed 3: No space left on device`."""
-        trials = self.tuning.trials if self.tuning else []
-        runs = [("seed", run) for run in self.runs.values()]
+        trials = [trial for one in self.studies if one.tuning for trial in one.tuning.trials]
+        runs = [("seed", run) for one in self.studies for run in one.runs.values()]
         runs += [(f"tuning {_typed(trial.values)} seed", run) for trial in trials for run in trial.runs]
         found: dict[tuple[str, str], list[int]] = {}
         for what, run in runs:
@@ -99,8 +111,9 @@ class Arm:
 
     @property
     def tried(self) -> list[Run]:
-        """The runs of tuning."""
-        return [run for trial in self.tuning.trials for run in trial.runs] if self.tuning else []
+        """The runs of tuning, in all studies."""
+        tunings = [one.tuning for one in self.studies if one.tuning]
+        return [run for tuning in tunings for trial in tuning.trials for run in trial.runs]
 
     @property
     def seconds(self) -> float | None:
@@ -121,7 +134,8 @@ class Arm:
 
     def command_of(self, seed: int) -> str:
         """The command that makes that run: the study's, or what the run itself recorded."""
-        given = self.command.replace("seed=N", f"seed={seed}")
+        own = next((one for one in self.again if one.folder and seed in one.seeds), self)
+        given = own.command.replace("seed=N", f"seed={seed}")
         return given or self.runs[seed].command
 
 
@@ -132,9 +146,10 @@ class Part:
     mode: `max` or `min` is better, where the sweep file says it; otherwise the runs do. select: the metric of
     validation that chooses the step of a run; reselect: anew from its rows. threshold: metric, value and
     mode. margin: a difference that is not worth having, in its unit (`points` of a share, or `absolute`).
-    seeds: all that an arm may have. looks: numbers of them at which they are looked at; planned: beforehand,
-    or by hand. group: what parts of several data sets have in common, dataset: which one this is. command,
-    question: of the whole study.
+    seeds: all that an arm may have. fresh: so many of them belong to each study; 0 where nothing is tuned
+    more than once. looks: numbers of seeds, or of studies, at which they are looked at; planned: beforehand,
+    or by hand. group: what parts of several data sets have in common, dataset: which one this is; family:
+    their comparisons are corrected TOGETHER, or those of EACH alone. command, question: of the whole study.
     """
 
     name: str
@@ -151,9 +166,28 @@ class Part:
     looks: tuple[int, ...] = ()
     planned: bool = True
     seeds: tuple[int, ...] = ()
+    fresh: int = 0
+    family: str = TOGETHER
     group: str = ""
     dataset: str = ""
     question: str = ""
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The numbers of what is paired and counted: seeds, or studies."""
+        return tuple(range(len(self.seeds) // self.fresh)) if self.fresh else self.seeds
+
+    @property
+    def unit(self) -> str:
+        return "study" if self.fresh else "seed"
+
+    @property
+    def unit_plural(self) -> str:
+        return "studies" if self.fresh else "seeds"
+
+    def seeds_of(self, study: int) -> tuple[int, ...]:
+        """The seeds on which the arms of that study are compared."""
+        return self.seeds[study * self.fresh : (study + 1) * self.fresh]
 
     def with_runs(self) -> "Part":
         """A copy whose arms and trials have their runs, as they stand in their folders now."""
@@ -191,15 +225,19 @@ def _typed(values: Row) -> str:
 
 
 def _with_runs(arm: Arm) -> Arm:
-    runs, other, files = of_one_data(_runs(arm.folder, arm.seeds))
-    tuning = arm.tuning and replace(
-        arm.tuning,
+    found = {seed: run for one in arm.studies for seed, run in _runs(one.folder, one.seeds).items()}
+    runs, other, files = of_one_data(found)
+    again = [replace(one, tuning=_with_trials(one.tuning)) for one in arm.again]
+    return replace(arm, runs=runs, other=other, files=files, tuning=_with_trials(arm.tuning), again=again)
+
+
+def _with_trials(tuning: Tuning | None) -> Tuning | None:
+    return tuning and replace(
+        tuning,
         trials=[
-            replace(trial, runs=list(_runs(trial.folder, arm.tuning.seeds).values()))
-            for trial in arm.tuning.trials
+            replace(trial, runs=list(_runs(trial.folder, tuning.seeds).values())) for trial in tuning.trials
         ],
     )
-    return replace(arm, runs=runs, other=other, files=files, tuning=tuning)
 
 
 def _runs(folder: Path | None, seeds: Sequence[int]) -> dict[int, Run]:

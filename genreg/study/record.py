@@ -13,7 +13,7 @@ from genreg.files import write_atomic
 from genreg.run.folder import Row, printable
 from genreg.run.reader import clean_json, read_bytes
 from genreg.study.check import check_select
-from genreg.study.model import Arm, Part, Study, Trial, Tuning, tell_apart
+from genreg.study.model import EACH, TOGETHER, Arm, Part, Study, Trial, Tuning, tell_apart
 
 FILE = "sweep.json"
 
@@ -43,7 +43,8 @@ def _part(root: Path, given: Row) -> Part:
         metric=printable(given["metric"]), mode=given.get("mode"),
         select=given.get("select"), threshold=_threshold(given),
         margin=margin, looks=looks, planned=given.get("planned", True) is True,
-        seeds=seeds,
+        seeds=seeds, fresh=int(given.get("fresh") or 0),
+        family=EACH if given.get("family") == EACH else TOGETHER,
         group=printable(given.get("group") or ""), dataset=printable(given.get("dataset") or ""),
     )  # fmt: skip
     check_select(part.select, f"part {part.name}: select")
@@ -98,6 +99,8 @@ def _arm(root: Path, part: str, given: Row, seeds: tuple[int, ...]) -> Arm:
             [Trial(dict(trial["values"]), _inside(root, trial["folder"])) for trial in tuning["trials"]],
         )  # fmt: skip
         check_select(arm.tuning.metric, f"part {part}: tune.metric")
+    common = {"name": given["name"], "values": given.get("values")}
+    arm.again = [_arm(root, part, common | own, seeds) for own in given.get("studies") or ()]
     return arm
 
 
@@ -133,13 +136,23 @@ def _part_node(root: Path, part: Part) -> Row:
         "margin": {"value": part.margin[0], "unit": part.margin[1]} if part.margin else None,
         "group": part.group, "dataset": part.dataset,
         "seeds": part.seeds, "looks": part.looks, "planned": part.planned,
+        **({"fresh": part.fresh} if part.fresh else {}),
+        **({"family": part.family} if part.family == EACH else {}),
         "arms": [_arm_node(root, part, arm) for arm in part.arms],
     }  # fmt: skip
 
 
 def _arm_node(root: Path, part: Part, arm: Arm) -> Row:
     node: Row = {"name": arm.name, "folder": _name(root, arm.folder), "values": arm.values}
-    node["command"] = arm.command
+    node |= _study_node(root, part, arm)
+    if arm.again:
+        node["studies"] = [_study_node(root, part, one) for one in arm.again]
+    return node
+
+
+def _study_node(root: Path, part: Part, arm: Arm) -> Row:
+    """The arm in one study: its folder, its seeds, its tuning."""
+    node: Row = {"folder": _name(root, arm.folder), "command": arm.command}
     if tuple(arm.seeds) != part.seeds:
         node["seeds"] = list(arm.seeds)
     if tuning := arm.tuning:
@@ -169,8 +182,14 @@ def seen_before(root: Path) -> dict[str, Part]:
 
 
 def mark_changes(part: Part, before: Part) -> None:
-    """Note that seeds were changed by hand after results were seen: looks are the old and the new numbers."""
-    same = (part.seeds, part.looks, True) == (before.seeds, before.looks, before.planned)
+    """Note that seeds were changed by hand after results were seen: looks are the old and the new numbers.
+
+    Where one tuning becomes several studies, nothing is noted: one study alone gives no verdict of methods.
+    """
+    same = (part.seeds, part.fresh, part.looks, True) == (
+        before.seeds, before.fresh, before.looks, before.planned)  # fmt: skip
+    if part.fresh and not before.fresh:
+        return
     if not same and {arm.folder for arm in part.arms} & {arm.folder for arm in before.arms}:
-        old, new = (one.looks or (len(one.seeds),) for one in (before, part))
+        old, new = (one.looks or (len(one.units),) for one in (before, part))
         part.looks, part.planned = tuple(sorted({*old, *new})), False

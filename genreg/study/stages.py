@@ -18,8 +18,8 @@ from genreg.run.identity import Config
 from genreg.study import record
 from genreg.study.batch import check_once
 from genreg.study.check import check_reported, check_threshold
-from genreg.study.file import PartFile, SweepFile, as_overrides, study_of
-from genreg.study.job import LOST, Job, finished, merged
+from genreg.study.file import PartFile, SweepFile, study_of
+from genreg.study.job import LOST, Job, as_overrides, finished, merged
 from genreg.study.model import Arm, Part, Trial
 from genreg.study.tune import Scored, Values, next_points
 
@@ -32,8 +32,8 @@ OPEN = ("not decided", "no difference shown", "too few pairs")
 
 Compose = Callable[[list[list[str]]], list[Job]]
 
-Judge = Callable[[Part], Any]
-"""From a part with its runs to its table: `report.evaluate.evaluate`, which is a room above this one."""
+Judge = Callable[[list[Part]], list[Any]]
+"""From parts with their runs to tables: `report.evaluate.evaluate_all`, which is a room above this one."""
 
 
 def run_stages(
@@ -143,7 +143,7 @@ class Stages:
         for run in (run for part in found for arm in part.arms for run in (*arm.runs.values(), *arm.tried)):
             if run.status not in ("done", *LOST):  # all were over: without it something else would be decided
                 raise MachineError(f"{run.path} cannot be read ({run.status}): the same command goes on")
-        results = [self.judge(part) for part in found]
+        results = self.judge(found)
         more = [advance(part, self.sweep.parts[part.name], found)
                 for part, found in zip(staged, results, strict=True)]  # fmt: skip
         return results, any(more)
@@ -156,8 +156,10 @@ class Stages:
         """A few words for each part on what it is about to do."""
         counts = Counter(self.part_of[job.folder.path] for job in left)
         for part in (part for part in self.study.parts if part.name in counts):
-            seeds = max(len(arm.seeds) for arm in part.arms)
-            yield f"{part.name}: {f'{seeds} seeds' if seeds else 'tuning'}, {counts[part.name]} runs"
+            many = max(counted(part, arm) for arm in part.arms)
+            tuning = any(one.winner is None for arm in part.arms for one in arm.studies)
+            stage = f"{many} {part.unit_plural}{', tuning' if tuning else ''}" if many else "tuning"
+            yield f"{part.name}: {stage}, {counts[part.name]} runs"
 
     def write(self, jobs: Sequence[Job]) -> None:
         """Write sweep.json before jobs are run; where all are over, to fail is worth a warning."""
@@ -171,15 +173,27 @@ class Stages:
 
 
 def planned(part: Part) -> Iterator[Planned]:
-    """The runs that a part needs so far: trials of tuning, then the comparison, seed by seed."""
-    tuned = {arm.name: arm.tuning for arm in part.arms if arm.tuning}
-    for seed in next((tuning.seeds for tuning in tuned.values()), ()):
-        for number in range(max(len(tuning.trials) for tuning in tuned.values())):
-            for arm in part.arms:
-                if number < len(tuned[arm.name].trials):
-                    yield Planned(part, arm, tuned[arm.name].trials[number], seed)
-    for seed in part.seeds:
-        yield from (Planned(part, arm, None, seed) for arm in part.arms if seed in arm.seeds)
+    """The runs that a part needs so far, study by study: trials, then the comparison, seed by seed."""
+    for study in range(max(len(arm.studies) for arm in part.arms)):
+        arms = [arm.studies[study] for arm in part.arms if study < len(arm.studies)]
+        yield from _trials(part, arms)
+        for seed in part.seeds_of(study) if part.fresh else part.seeds:
+            yield from (Planned(part, arm, None, seed) for arm in arms if seed in arm.seeds)
+
+
+def _trials(part: Part, arms: Sequence[Arm]) -> Iterator[Planned]:
+    """The runs of tuning of one study, seed by seed."""
+    tuned = [(arm, arm.tuning) for arm in arms if arm.tuning]
+    for seed in tuned[0][1].seeds if tuned else ():
+        for number in range(max(len(tuning.trials) for _, tuning in tuned)):
+            for arm, tuning in tuned:
+                if number < len(tuning.trials):
+                    yield Planned(part, arm, tuning.trials[number], seed)
+
+
+def counted(part: Part, arm: Arm) -> int:
+    """The number of seeds, or of studies, that the arm has so far; 0 in its first tuning."""
+    return (len(arm.studies) if arm.seeds else 0) if part.fresh else len(arm.seeds)
 
 
 def _place(run: Planned, job: Job) -> None:
@@ -193,42 +207,55 @@ def _place(run: Planned, job: Job) -> None:
 
 
 def begin(part: Part, given: PartFile) -> None:
-    """Plan the first trials of each arm, or where nothing is tuned, the first seeds."""
+    """Plan the first trials of each arm, in its first studies; or where nothing is tuned, the first seeds."""
     for arm in part.arms:
         if arm.tuning is None:
-            _compare(part, given, arm, {})
-        else:
-            arm.tuning.trials = [Trial(values) for values in _points(given, arm, [], "max")]
+            _compare(part, given, arm, 0, {})
+            continue
+        arm.tuning.trials = [Trial(values) for values in _points(given, arm, 0, [], "max")]
+        if part.fresh:
+            _add_studies(given, arm, given.until.plan[0] if given.until else len(part.units))
+
+
+def _add_studies(given: PartFile, arm: Arm, most: int) -> None:
+    """Plan the first trials of further studies, until there are so many."""
+    assert given.tune is not None
+    for study in range(len(arm.studies), most):
+        tuning = given.tune.of(arm.name, study)
+        tuning.trials = [Trial(values) for values in _points(given, arm, study, [], "max")]
+        arm.again.append(Arm(arm.name, values=arm.values, overrides=arm.overrides, tuning=tuning))
 
 
 def advance(part: Part, given: PartFile, result: Any) -> bool:
     """Plan what follows the runs so far, of which `result` is the table; False if nothing is left to do."""
-    if any(arm.winner is None for arm in part.arms):
+    if any(one.winner is None for arm in part.arms for one in arm.studies):
         _tune(part, given, result)
         return True
     if given.until is None:
         return False
-    spent = sum(run.summary.get("seconds", 0.0) for run in result.part.runs()) / 60
+    runs = [*result.part.runs(), *(run for arm in result.part.arms if part.fresh for run in arm.tried)]
+    spent = sum(run.summary.get("seconds", 0.0) for run in runs) / 60
     if given.until.minutes is not None and spent >= given.until.minutes:
         return False
-    return _add_seeds(part, given.until.plan, result)
+    return _look_again(part, given, given.until.plan, result)
 
 
 def _tune(part: Part, given: PartFile, result: Any) -> None:
     """Add the next trials of each arm; or if there are none, begin the comparison with the winners."""
-    found = {arm.arm.name: arm.tuning for arm in result.arms}
+    found = {arm.arm.name: arm.tunings for arm in result.arms}
+    left = [
+        (study, one, found[arm.name][study])
+        for arm in part.arms for study, one in enumerate(arm.studies) if one.winner is None
+    ]  # fmt: skip
     more = False
-    for arm in part.arms:
+    for study, arm, results in left:
         assert arm.tuning is not None
-        results = found[arm.name]
         over = [_score(trial, results.trials) for trial in arm.tuning.trials]
-        points = _points(given, arm, over, results.metric.better or "max")
+        points = _points(given, arm, study, over, results.metric.better or "max")
         more |= len(points) > len(over)
         arm.tuning.trials += [Trial(values) for values in points[len(over) :]]
-    if not more:
-        for arm in part.arms:
-            results = found[arm.name]
-            _compare(part, given, arm, (results.winner or results.trials[0]).values)
+    for study, arm, results in () if more else left:
+        _compare(part, given, arm, study, (results.winner or results.trials[0]).values)
 
 
 def _score(trial: Trial, results: Sequence[Any]) -> Scored:
@@ -237,27 +264,35 @@ def _score(trial: Trial, results: Sequence[Any]) -> Scored:
     return trial.values, math.nan if result.failed else result.mean
 
 
-def _points(given: PartFile, arm: Arm, over: list[Scored], best: str) -> list[Values]:
-    assert given.tune is not None
-    return next_points(f"tune.space.{arm.name}", given.tune, given.tune.space_of(arm.name), over, best)
+def _points(given: PartFile, arm: Arm, study: int, over: list[Scored], best: str) -> list[Values]:
+    tune, key = given.tune, f"tune.space.{arm.name}"
+    assert tune is not None
+    return next_points(key, tune, tune.space_of(arm.name), over, best, study)
 
 
-def _compare(part: Part, given: PartFile, arm: Arm, winner: Values) -> None:
+def _compare(part: Part, given: PartFile, arm: Arm, study: int, winner: Values) -> None:
     first = given.until.plan[0] if given.until else len(part.seeds)
-    arm.winner, arm.seeds = winner, part.seeds[:first]
+    arm.winner, arm.seeds = winner, part.seeds_of(study) if part.fresh else part.seeds[:first]
 
 
-def _add_seeds(part: Part, plan: Sequence[int], result: Any) -> bool:
-    """Plan another look for every comparison that is open; the baseline has as many seeds as any arm."""
-    before = [len(arm.seeds) for arm in part.arms]
+def _look_again(part: Part, given: PartFile, plan: Sequence[int], result: Any) -> bool:
+    """Plan another look for every comparison that is open; the baseline has as many seeds as any arm.
+
+    In a part with studies, as many studies.
+    """
+    have = {arm.name: counted(part, arm) for arm in part.arms}
+    want = dict(have)
+    for name in have:
+        found = result.find(name)
+        if found and name != part.baseline and found.verdict in OPEN:
+            want[name] = next((n for n in plan if n > have[name]), have[name])
+    want[part.baseline] = max(want.values())
     for arm in part.arms:
-        found = result.find(arm.name)
-        if found and arm.name != part.baseline and found.verdict in OPEN:
-            more = next((n for n in plan if n > len(arm.seeds)), len(arm.seeds))
-            arm.seeds = part.seeds[:more]
-    base = next(arm for arm in part.arms if arm.name == part.baseline)
-    base.seeds = max((arm.seeds for arm in part.arms), key=len)
-    return before != [len(arm.seeds) for arm in part.arms]
+        if part.fresh:
+            _add_studies(given, arm, want[arm.name])
+        else:
+            arm.seeds = part.seeds[: want[arm.name]]
+    return want != have
 
 
 def conclusions(results: Sequence[Any]) -> Iterator[str]:
@@ -267,7 +302,8 @@ def conclusions(results: Sequence[Any]) -> Iterator[str]:
             if arm.verdict:
                 pairs = arm.comparison.pairs if arm.comparison else 0
                 against = f"{arm.arm.name} against {result.part.baseline}"
-                yield printable(f"{result.part.name}: {against}: {arm.verdict} after {pairs} pairs")
+                of = "studies, of the methods as tuned" if result.part.fresh else "pairs"
+                yield printable(f"{result.part.name}: {against}: {arm.judgement} after {pairs} {of}")
 
 
 def _over(job: Job, retry_failed: bool, cache: data.Cache | None) -> bool:

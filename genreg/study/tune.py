@@ -15,6 +15,7 @@ from genreg.errors import InputError, nearest
 from genreg.parameters import STRICT, Count, CountOrZero, Number, blame
 from genreg.study.check import check_select
 from genreg.study.model import Tuning
+from genreg.study.until import LOOKS, Until, read_until
 
 TUNING_SEEDS = 1000
 """The first seed of tuning where a file says only how many: far from those of a comparison."""
@@ -61,7 +62,9 @@ class Tune:
     trials: of every arm. seeds: a number, counted from 1000, or a list; none that the comparison has. metric:
     of validation, by default the one that selects the step; its mean over the seeds decides. space: of each
     arm (`*`: of all) the keys that vary, each a list of values or {low, high, log}. sampler: sobol
-    (quasi-random), grid, or a sampler of optuna by its name, which sees the trials before.
+    (quasi-random), grid, or a sampler of optuna by its name, which sees the trials before. studies: how often
+    all of it is done, each time with other points and seeds, and then compared: a number, or how studies are
+    added until the comparison is decided. fresh: seeds of the comparison in each study.
     """
 
     trials: Annotated[Count, Field(le=TRIALS)]
@@ -69,21 +72,34 @@ class Tune:
     space: dict[str, Space]
     metric: str | None = None
     sampler: str = "sobol"
+    studies: Annotated[Count, Field(le=LOOKS)] | Until | None = None
+    fresh: Count | None = None
+
+    @property
+    def most(self) -> int:
+        """Studies at most."""
+        return self.studies.plan[-1] if isinstance(self.studies, Until) else self.studies or 1
 
     @property
     def own_seeds(self) -> list[int]:
+        """The tuning seeds, of the first study."""
         if isinstance(self.seeds, list):
             return self.seeds
         return list(range(TUNING_SEEDS, TUNING_SEEDS + self.seeds))
 
+    def seeds_in(self, study: int) -> list[int]:
+        """The tuning seeds of a study: those of the first, moved on by the range that they take."""
+        length = max(self.own_seeds) - min(self.own_seeds) + 1
+        return [seed + study * length for seed in self.own_seeds]
+
     def space_of(self, arm: str) -> Space:
         return {**self.space.get(EVERY, {}), **self.space.get(arm, {})}
 
-    def of(self, arm: str) -> Tuning:
-        """The tuning of one arm, before its first trial."""
+    def of(self, arm: str, study: int = 0) -> Tuning:
+        """The tuning of one arm in a study, before its first trial."""
         axes = self.space_of(arm).items()
         space = {key: axis if isinstance(axis, list) else asdict(axis) for key, axis in axes}
-        return Tuning(self.metric or "", self.trials, self.own_seeds, space, self.sampler)
+        return Tuning(self.metric or "", self.trials, self.seeds_in(study), space, self.sampler)
 
 
 def read_tune(key: str, node: Any) -> Tune:
@@ -97,8 +113,14 @@ def read_tune(key: str, node: Any) -> Tune:
         arm: {k: _axis(f"{key}.space.{arm}.{k}", axis) for k, axis in own.items()}
         for arm, own in space.items()
     }
+    given = node.get("studies")
+    if given is not None and not isinstance(given, int):
+        given = read_until(f"{key}.studies", given)
     with blame(key, Tune):
-        return Tune(**{**node, "space": read})
+        tune = Tune(**{**node, "space": read, "studies": given})
+    if tune.fresh is not None and tune.studies is None:
+        raise InputError(f"{key}.fresh", "none without studies: seeds of the part say it", tune.fresh)
+    return tune
 
 
 def _axis(key: str, node: Any) -> Axis:
@@ -130,10 +152,16 @@ def check_tune(key: str, tune: Tune, arms: Sequence[str], seeds: Sequence[int]) 
     check_select(tune.metric, f"{key}.metric")
     if tune.sampler not in OWN:
         check_sampler(f"{key}.sampler", tune.sampler)
-    if both := sorted(set(tune.own_seeds) & set(seeds)):
-        raise InputError(f"{key}.seeds", "none of the comparison's seeds", ", ".join(map(str, both)))
     if len(set(tune.own_seeds)) < len(tune.own_seeds) or not tune.own_seeds:
         raise InputError(f"{key}.seeds", "at least one seed, and none twice", tune.own_seeds)
+    own = {seed for study in range(tune.most) for seed in tune.seeds_in(study)}
+    if both := sorted(own & set(seeds)):
+        what = (
+            "none of the comparison's seeds, in any study"
+            if tune.studies
+            else "none of the comparison's seeds"
+        )
+        raise InputError(f"{key}.seeds", what, ", ".join(map(str, both)))
     for name in tune.space:
         if name not in (EVERY, *arms):
             raise InputError(f"{key}.space", f"arms of the part, or {EVERY}", name, nearest(name, arms))
@@ -144,21 +172,21 @@ def check_tune(key: str, tune: Tune, arms: Sequence[str], seeds: Sequence[int]) 
 
 
 def next_points(
-    key: str, tune: Tune, space: Space, over: Sequence[Scored], best: str = "max"
+    key: str, tune: Tune, space: Space, over: Sequence[Scored], best: str = "max", study: int = 0
 ) -> list[Values]:
     """The points of the trials so far and of those to make next, a function of its arguments alone.
 
-    over: the trials that are over, in order; only optuna's samplers look at it. best: max or min. InputError
-    for a space that has not as many points as trials.
+    over: the trials that are over, in order; only optuna's samplers look at it. best: max or min. study: each
+    has points of its own, but for a grid. InputError for a space that has not as many points as trials.
     """
     if tune.sampler == "grid":
         return _grid(key, tune.trials, space)
     if tune.sampler == "sobol":
-        found = list(itertools.islice(_distinct(space, DRAWS * tune.trials), tune.trials))
+        found = list(itertools.islice(_distinct(space, DRAWS * tune.trials, study), tune.trials))
         if len(found) < tune.trials:
             raise InputError(key, f"{tune.trials} trials, as every arm has", f"{len(found)} different points")
         return found
-    return _ask_optuna(tune, space, over, best)
+    return _ask_optuna(tune, space, over, best, study)
 
 
 def _grid(key: str, trials: int, space: Space) -> list[Values]:
@@ -171,11 +199,11 @@ def _grid(key: str, trials: int, space: Space) -> list[Values]:
     return found
 
 
-def _distinct(space: Space, most: int) -> Iterator[Values]:
+def _distinct(space: Space, most: int, study: int) -> Iterator[Values]:
     """Points of a scrambled Sobol sequence, each once; the same for spaces that vary the same keys alike."""
     from scipy.stats import qmc
 
-    sobol = qmc.Sobol(len(space), rng=0)
+    sobol = qmc.Sobol(len(space), rng=study)
     seen: list[Values] = []
     for shares in sobol.random_base2(math.ceil(math.log2(most))):
         point = {
@@ -216,7 +244,7 @@ def check_sampler(key: str, name: str) -> None:
         raise InputError(key, f"another, or pip install {NEEDS[name]}", name)
 
 
-def _ask_optuna(tune: Tune, space: Space, over: Sequence[Scored], best: str) -> list[Values]:
+def _ask_optuna(tune: Tune, space: Space, over: Sequence[Scored], best: str, study: int) -> list[Values]:
     """The points of the trials that are over and of the next: the sampler is asked anew from the first on.
 
     So a search that was stopped goes on with the same trials.
@@ -224,17 +252,17 @@ def _ask_optuna(tune: Tune, space: Space, over: Sequence[Scored], best: str) -> 
     import optuna
 
     optuna.logging.set_verbosity(logging.WARNING)
-    sampler = getattr(optuna.samplers, tune.sampler)(seed=0)
-    study = optuna.create_study(direction="maximize" if best == "max" else "minimize", sampler=sampler)
+    sampler = getattr(optuna.samplers, tune.sampler)(seed=study)
+    search = optuna.create_study(direction="maximize" if best == "max" else "minimize", sampler=sampler)
     points: list[Values] = []
     for number in range(min(len(over) + 1, tune.trials)):
-        trial = study.ask()
+        trial = search.ask()
         points.append({key: _suggested(trial, key, axis) for key, axis in space.items()})
         if number < len(over):
             score = over[number][1]
             lost = math.isnan(score)
             state = optuna.trial.TrialState
-            study.tell(trial, None if lost else score, state.FAIL if lost else state.COMPLETE)
+            search.tell(trial, None if lost else score, state.FAIL if lost else state.COMPLETE)
     return points
 
 

@@ -79,11 +79,12 @@ def tuning(result: PartResult) -> list[Figure]:
     found = [(color, arm.arm.name, arm.tuning) for color, arm in plotted_arms(result) if arm.tuning]
     found = [one for one in found if any(trial.scores for trial in one[2].trials)]
     keys = dict.fromkeys(key for *_, tuned in found for key in tuned.space)
-    figures = [_expected(found), *(_scores_against(found, key) for key in keys)]
+    of_first = " (of the first study)" if result.part.fresh else ""
+    figures = [_expected(found, of_first), *(_scores_against(found, key, of_first) for key in keys)]
     return [figure for figure in figures if figure]
 
 
-def _expected(found: Sequence[Tuned]) -> Figure | None:
+def _expected(found: Sequence[Tuned], of_first: str) -> Figure | None:
     lines = []
     for color, name, tuned in found:
         best = [v * tuned.metric.scale for v in tuned.expected_best()]
@@ -92,12 +93,12 @@ def _expected(found: Sequence[Tuned]) -> Figure | None:
     if not lines:
         return None
     _, _, one = found[0]
-    caption = f"the best {one.key} that so many trials are expected to find"
+    caption = f"the best {one.key} that so many trials are expected to find" + of_first
     image = chart(caption, "trials", titled(one.key, one.metric), lines, log_y=False)
     return Figure(caption, image, unnamed([(line.color, line.name) for line in lines]))
 
 
-def _scores_against(found: Sequence[Tuned], key: str) -> Figure | None:
+def _scores_against(found: Sequence[Tuned], key: str, of_first: str) -> Figure | None:
     """The mean of each trial over one of its values; the winner's is larger."""
     lines, winners = [], []
     for color, name, tuned in found:
@@ -110,7 +111,7 @@ def _scores_against(found: Sequence[Tuned], key: str) -> Figure | None:
     if not lines:
         return None
     _, _, one = found[0]
-    caption = f"{one.key} of the trials against {key}, means; ringed: the one that won"
+    caption = f"{one.key} of the trials against {key}, means; ringed: the one that won" + of_first
     log_x = wide_range([v for line in lines for v in line.x])
     image = chart(caption, last(key), titled(one.key, one.metric), lines, log_x=log_x, log_y=False,
                   rings=winners)  # fmt: skip

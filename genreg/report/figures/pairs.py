@@ -30,9 +30,10 @@ def paired_dots(result: PartResult) -> Figure | None:
             {seed: _words(result, arm.arm.name, seed, v, base) for seed, v in values.items()})
         for color, arm, values in found
     ]  # fmt: skip
-    what = "mean of its replicas" if result.replicas else "dot a run"
-    caption = f"{result.part.metric} of each seed, each {what}; bars are means"
-    caption += ", threads join the runs of one seed" + some_of(len(found), result)
+    unit = result.part.unit
+    what = "mean of its replicas" if result.replicas else "dot its mean" if result.part.fresh else "dot a run"
+    caption = f"{result.part.metric} of each {unit}, each {what}; bars are means"
+    caption += f", threads join the runs of one {unit}" + some_of(len(found), result)
     if lost := [f"{arm.arm.name} {arm.failed}" for _, arm, _ in found if arm.failed]:
         caption += f"; failed, not drawn: {', '.join(lost)}"
     return Figure(caption, dots(caption, titled(result.part.metric, result.metric), rows),
@@ -48,7 +49,7 @@ def of_seeds(arm: ArmResult) -> dict[int, float]:
 
 
 def _words(result: PartResult, name: str, seed: int, value: float, base: dict[int, float]) -> str:
-    text = f"{name}, seed {seed}: {number(value, result.metric)}"
+    text = f"{name}, {result.part.unit} {seed}: {number(value, result.metric)}"
     if name == result.part.baseline or seed not in base:
         return text
     return f"{text}, {number(value - base[seed], result.metric, '+')} against {result.part.baseline}"
@@ -67,17 +68,20 @@ def against_seeds(result: PartResult) -> Figure | None:
         return None
     margin = result.rule.margin * result.metric.scale
     words = ", intervals of the level of each look" if result.rule.plan else " and 95 % interval"
-    caption = f"difference to {result.part.baseline} after so many seeds: mean"
+    units = result.part.unit_plural
+    caption = f"difference to {result.part.baseline} after so many {units}: mean"
     caption += (words if len(arms) <= BANDS else "") + some_of(len(lines) + 1, result)
     caption += "" if math.isnan(margin) else "; gray: not worth having"
     late = [v for line in lines for x, *ends in zip(line.x, line.low, line.high, strict=False)
             for v in ends if x >= FEWEST or x == line.x[-1]]  # fmt: skip
     within = [0.0, *late, *([] if math.isnan(margin) else [-margin, margin])]
-    return Figure(caption, _chart(caption, titled("difference", result.metric), lines, within, margin),
+    return Figure(caption, _chart(caption, units, titled("difference", result.metric), lines, within, margin),
                   unnamed([(line.color, line.name) for line in lines]))  # fmt: skip
 
 
-def _chart(caption: str, label: str, lines: Sequence[Line], within: Sequence[float], margin: float) -> Markup:
+def _chart(
+    caption: str, units: str, label: str, lines: Sequence[Line], within: Sequence[float], margin: float
+) -> Markup:
     def back(x: Axis, y: Axis) -> list[Markup]:
         ends = {"x1": x.start, "x2": x.end, "y1": y(0), "y2": y(0)}
         zero = tag("line", **ends, class_="zero")
@@ -86,7 +90,7 @@ def _chart(caption: str, label: str, lines: Sequence[Line], within: Sequence[flo
         size = {"width": round(x.end - x.start, 2), "height": round(y(-margin) - y(margin), 2)}
         return [tag("rect", x=x.start, y=y(margin), **size, class_="margin"), zero]
 
-    return chart(caption, "seeds", label, lines, log_y=False, back=back, within=within)
+    return chart(caption, units, label, lines, log_y=False, back=back, within=within)
 
 
 def _line(result: PartResult, color: int, arm: ArmResult, base: ArmResult, many: int) -> Line | None:

@@ -12,8 +12,10 @@ from genreg.report.judge.statistics import (
     Ranks,
     compare,
     compare_ranks,
+    flips_at_best,
     is_skewed,
     level_at,
+    probability,
     repeated_p,
 )  # fmt: skip
 from genreg.report.read.values import Key, Outcomes
@@ -44,6 +46,13 @@ def verdict(found: Comparison | None, better: Better | None, goes_on: bool = Fal
 def is_judged(found: Comparison | None) -> bool:
     """True if a test decides: there are enough pairs, and a way to rank failed runs."""
     return found is not None and found.pairs >= FEWEST and not math.isnan(found.p)
+
+
+def needs_normal(found: Comparison) -> bool:
+    """True if Student's t shows a difference that exact sign flips could show, and do not."""
+    if found.by != "t" or found.adjusted >= LEVEL or found.permutation is None:
+        return False
+    return found.permutation >= found.level > flips_at_best(found.n)
 
 
 @dataclass(frozen=True)
@@ -97,10 +106,21 @@ def _compare(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better
     # leaving failed runs out would favor the arm that fails where it is bad: with them only ranks can decide
     both = [key for key in pairs if key in arm.values and key in base.values]
     differences = [arm.values[key] - base.values[key] for key in both]
-    found = _estimate(differences, margin, level)
+    superior = _superior(arm, base, pairs, better, level)
+    found = replace(_estimate(differences, margin, level), superior=superior)
     if timed or len(both) < len(pairs):
         return _ranked(found, arm, base, pairs, better)
     return replace(found, remark=_remark(found, differences))
+
+
+def _superior(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better | None,
+              level: float) -> tuple[float, ...]:  # fmt: skip
+    """The probability that the arm is better in a pair, with its interval; nothing of too few pairs."""
+    if len(pairs) < FEWEST:
+        return ()
+    _, first, second = _scores(arm, base, pairs, better or "max")
+    wins = sum((a < b) + (a == b) / 2 for a, b in zip(first, second, strict=True))
+    return probability(wins, len(pairs), level)
 
 
 def paired(arm: Outcomes, base: Outcomes) -> list[Key]:
@@ -141,10 +161,16 @@ def _ranked(
 
 def _ranks(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better) -> tuple[int, Ranks]:
     """Ranks of scores, of which the smaller is better, and the sign that turns a score into a value."""
+    way, first, second = _scores(arm, base, pairs, better)
+    return way, compare_ranks(first, second)
+
+
+def _scores(arm: Outcomes, base: Outcomes, pairs: Sequence[Key], better: Better
+            ) -> tuple[int, list[float], list[float]]:  # fmt: skip
     # a failed run is worse than any value, so scores are turned such that infinity is the worst
     way = 1 if better == "min" else -1
     first, second = ([math.inf if one.lost(k) else way * one.values[k] for k in pairs] for one in (arm, base))
-    return way, compare_ranks(first, second)
+    return way, first, second
 
 
 def _remark(found: Comparison, differences: Sequence[float]) -> str:
@@ -155,7 +181,9 @@ def _remark(found: Comparison, differences: Sequence[float]) -> str:
         return f"all {found.n} differences are equal (no spread): judged by sign flips"
     remarks = []
     exact = found.permutation
-    if exact is not None and (found.p < found.level) != (exact < found.level):
+    if exact is not None and found.p < found.level <= flips_at_best(found.n):
+        remarks.append(f"too few for sign flips, which {found.n} pairs cannot bring below {found.level:.2g}")
+    elif exact is not None and (found.p < found.level) != (exact < found.level):
         remarks.append(
             f"t test p = {found.p:.2g}, sign flips p = {exact:.2g}: they disagree at {found.level:.2g}"
         )

@@ -2,6 +2,7 @@
 
 import math
 import statistics as simple
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,37 +11,69 @@ import numpy as np
 import scipy
 
 from genreg.report.judge.pairs import ONCE, OTHER_WAY, Rule
-from genreg.report.judge.statistics import LEVEL, Comparison, Ranks
+from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, spread
+from genreg.report.judge.stopping import unseen_differences
 from genreg.report.judge.tuning import TuningResult
 from genreg.report.read.values import Key, Outcomes, Reach
 from genreg.run.metric import Metric
 from genreg.study.model import Arm, Part
 
+TELLING = 5
+"""Values of a range that were tried, from which on a winner at its end is news."""
+
 
 @dataclass
 class ArmResult:
-    """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key.
+    """One line of a part's table. outcomes: of each run (or replica) in the metric, by its key; of studies.
 
-    apart: why it is not compared with the baseline; empty where it is. failed: runs that failed, and
-    replicas or values of finished ones that did. time_ranks: of the steps until the threshold
-    against the baseline's. tuning: what was tried before, if anything was.
+    apart: why it is not compared with the baseline; empty where it is. of_runs: of each run, also where
+    studies are judged. failed: runs that failed, and replicas or values of finished ones that did.
+    condition: what the verdict rests on, if on more than usual. time_ranks: of the steps until the threshold
+    against the baseline's. tunings: the tuning of each study, if anything was tuned.
     """
 
     arm: Arm
     outcomes: Outcomes
+    of_runs: Outcomes
     chosen: list[float]  # the selection metric at the chosen step
     failed: int
     unfinished: int
     apart: str = ""
     comparison: Comparison | None = None
     verdict: str = ""
+    condition: str = ""
     times: dict[int, Reach] = field(default_factory=dict)
     time_ranks: Ranks | None = None
-    tuning: TuningResult | None = None
+    tunings: Sequence[TuningResult] = ()
+
+    @property
+    def tuning(self) -> TuningResult | None:
+        """The tuning, of the first study."""
+        return self.tunings[0] if self.tunings else None
+
+    @property
+    def luck(self) -> float:
+        """The luck of the winner, on average over the studies that are over; NaN of none."""
+        known = [found.luck for found in self.tunings if not math.isnan(found.luck)]
+        return simple.fmean(known) if known else math.nan
+
+    @property
+    def judgement(self) -> str:
+        """The verdict with its condition."""
+        return ", ".join(filter(None, [self.verdict, self.condition]))
+
+    @property
+    def at_end(self) -> str:
+        """The ends of ranges at which the winners of tuning lie, in words; of studies, of half of them."""
+        many = len(self.tunings)
+        found = Counter(key for tuning in self.tunings for key in tuning.edges(TELLING))
+        keys = {key: times for key, times in found.items() if 2 * times >= many}
+        each = ", ".join(f"{key} in {times} of {many}" if many > 1 else key for key, times in keys.items())
+        return f"{self.arm.name} at an end of {each}" if keys else ""
 
     @property
     def values(self) -> dict[Key, float]:
-        """The metric of each finished run or replica, by its key."""
+        """The metric of each finished run, replica or study, by its key."""
         return self.outcomes.values
 
     @property
@@ -83,6 +116,7 @@ class PartResult:
     """A part with its table.
 
     metric: what is reported. replicas: values are of replicas, several in a run. rule: how pairs are judged.
+    family: so many comparisons are corrected together, those of other data sets among them.
     """
 
     part: Part
@@ -92,6 +126,7 @@ class PartResult:
     notes: list[str]
     claims: list[Any] = field(default_factory=list)
     rule: Rule = ONCE
+    family: int = 0
 
     @property
     def selection(self) -> str | None:
@@ -135,6 +170,7 @@ def _rank(result: PartResult, arm: ArmResult) -> tuple[bool, bool, int, float]:
 class Average:
     """The mean over data sets of an arm's paired differences, each data set counted once.
 
+    Where seeds are added until decided, it is of the pairs of the first look: means at a stop exaggerate.
     low, high: 95 % interval for these data sets, of training seeds (Welch and Satterthwaite). wide_low,
     wide_high: for data sets like these, Student's over the data sets; NaN with fewer than three.
     """
@@ -188,10 +224,23 @@ def _matrix(group: str, results: Sequence[PartResult]) -> Matrix:
         found = [result.find(name) for result in results]
         cells = [arm if arm and arm.values and not arm.apart else None for arm in found]
         rank = float(np.mean(own)) if not np.isnan(own).any() else math.nan
-        rows.append(MatrixRow(name, cells, rank, average([cell for cell in cells if cell])))
+        rows.append(MatrixRow(name, cells, rank, _average(results, cells)))
     complete = not np.isnan(ranks).any() and min(ranks.shape) > 2
     friedman = float(scipy.stats.friedmanchisquare(*ranks).pvalue) if complete else math.nan
     return Matrix(group, results, rows, friedman)
+
+
+def _average(results: Sequence[PartResult], cells: Sequence[ArmResult | None]) -> Average | None:
+    """The average over the data sets in which the arm is compared, of pairs that no look has chosen."""
+    found = []
+    for result, cell in zip(results, cells, strict=True):
+        base = result.find(result.part.baseline)
+        if cell is None or base is None or cell is base:
+            continue
+        if cell.comparison is None or math.isnan(cell.comparison.sd):
+            return None
+        found.append(unseen_differences(cell.outcomes, base.outcomes, result.rule))
+    return average(found)
 
 
 def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
@@ -206,14 +255,14 @@ def _ranks(names: Sequence[str], results: Sequence[PartResult]) -> np.ndarray:
     return np.array(columns, float).T
 
 
-def average(arms: Sequence[ArmResult]) -> Average | None:
-    """The average of an arm's differences over data sets; None where one of them has no spread."""
-    found = [arm.comparison for arm in arms]
-    if len(found) < 2 or any(one is None or math.isnan(one.sd) for one in found):
+def average(differences: Sequence[Sequence[float]]) -> Average | None:
+    """The average of an arm's paired differences, given for each data set; None where one has no spread."""
+    d = [np.asarray(one, float) for one in differences]
+    if len(d) < 2 or any(len(one) < 2 or not np.isfinite(one).all() for one in d):
         return None
-    means = np.array([one.mean for one in found if one])
-    errors = np.array([one.sd**2 / one.n for one in found if one])
-    n = np.array([one.n for one in found if one])
+    means = np.array([one.mean() for one in d])
+    n = np.array([len(one) for one in d])
+    errors = np.array([spread(one) ** 2 for one in d]) / n
     # each data set counts once, however many seeds it has: the question is about data sets, not about seeds
     mean, error = float(means.mean()), math.sqrt(errors.sum()) / len(means)
     freedom = float(errors.sum() ** 2 / (errors**2 / (n - 1)).sum()) if errors.any() else 1.0

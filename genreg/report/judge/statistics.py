@@ -26,8 +26,10 @@ class Comparison:
     differences in rank) or `nothing`. p and sign are that test's. permutation: exact sign flips of the
     differences, None with more than EXACT. equivalent: p that the difference is not within the margin, NaN
     without one. adjusted, equivalent and detectable are corrected for a family by `family`. medians: of both
-    arms, where ranks decide. looks: numbers of seeds at which the pairs were looked at, empty for once; then
-    p is over all looks, and level that of the last, for the interval. remark: what a reader must know.
+    arms, where ranks decide. superior: the probability that the arm is better in a pair (larger, where no
+    way is better), and its interval. corrected: the mean, for having been stopped where it was large. looks:
+    numbers of seeds at which the pairs were looked at, empty for once; then p is over all looks, and level
+    that of the last, for intervals. remark: what to know of it.
     """
 
     n: int
@@ -45,6 +47,8 @@ class Comparison:
     adjusted: float = math.nan
     detectable: float = math.nan
     medians: tuple[float, ...] = ()
+    superior: tuple[float, ...] = ()
+    corrected: float = math.nan
     looks: tuple[int, ...] = ()
     level: float = LEVEL
     remark: str = ""
@@ -100,6 +104,24 @@ def decide(differences: Sequence[float], margin: float = math.nan) -> Tested:
     p = 2 * float(scipy.stats.t.sf(abs(mean) / error, n - 1))
     # both one-sided tests must reject, so the larger of their two p counts: that of the nearer margin
     return Tested(p, sign, float(scipy.stats.t.sf((margin - abs(mean)) / error, n - 1)), "t")
+
+
+def flips_at_best(pairs: int) -> float:
+    """The smallest p that sign flips of so many pairs can have: the one pattern of 2^n, and its mirror."""
+    return 2.0 ** (1 - pairs)
+
+
+def probability(wins: float, pairs: int, level: float = LEVEL) -> tuple[float, float, float]:
+    """The probability to win a pair, with the interval of Clopper and Pearson (1934). A tie is half a win."""
+    beta = scipy.stats.beta.ppf
+    low = float(beta(level / 2, wins, pairs - wins + 1)) if wins else 0.0
+    high = float(beta(1 - level / 2, wins + 1, pairs - wins)) if wins < pairs else 1.0
+    return wins / pairs, low, high
+
+
+def unseen(pairs: int) -> float:
+    """The largest share of failures of which so many pairs may show none, at 95 %."""
+    return float(1 - LEVEL ** (1 / pairs))
 
 
 def spread(differences: Sequence[float] | np.ndarray) -> float:
@@ -234,17 +256,17 @@ def repeated_p(p: float, n: int, plan: Plan, sides: Sides = 2) -> float:
     """
     # p / n is what looks are compared by: the level of a look grows with its seeds, so that the first looks,
     # where Student's t knows least, spend least. Added one above and below, p of a simulation is never 0
-    rank = int(np.searchsorted(_null(plan, sides), p * plan[-1] / n, side="right"))
+    rank = int(np.searchsorted(smallest_by_chance(plan, sides), p * plan[-1] / n, side="right"))
     return min(1.0, (rank + 1) / (SIMULATED + 1))
 
 
 def level_at(n: int, plan: Plan, level: float, sides: Sides = 2) -> float:
     """The level of the look at n seeds, where the whole plan has `level`."""
-    return float(np.quantile(_null(plan, sides), level)) * n / plan[-1]
+    return float(np.quantile(smallest_by_chance(plan, sides), level)) * n / plan[-1]
 
 
 @lru_cache(maxsize=16)
-def _null(plan: Plan, sides: Sides) -> np.ndarray:
+def smallest_by_chance(plan: Plan, sides: Sides) -> np.ndarray:
     """The smallest p N / n over the looks of each simulated sweep, sorted."""
     rng = np.random.default_rng(0)
     chunks = [
@@ -254,7 +276,8 @@ def _null(plan: Plan, sides: Sides) -> np.ndarray:
 
 
 def _smallest(d: np.ndarray, plan: Plan, sides: Sides) -> np.ndarray:
-    n = np.array(plan)
+    # of one seed, as before a change by hand, there is no t
+    n = np.array([look for look in plan if look > 1])
     # all looks see the same growing sample: their dependence is what makes this less than a sum over looks
     mean = d.cumsum(1)[:, n - 1] / n
     variance = ((d**2).cumsum(1)[:, n - 1] - n * mean**2) / (n - 1)

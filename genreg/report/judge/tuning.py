@@ -11,7 +11,7 @@ from genreg.report.read.values import run_values
 from genreg.run.folder import Row
 from genreg.run.metric import Metric
 from genreg.run.read import Run
-from genreg.study.model import Arm, Part, Trial
+from genreg.study.model import Arm, Part, Trial, Tuning
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,20 @@ class TuningResult:
             return math.nan
         return (self.winner.mean - simple.fmean(self.fresh)) * (1 if self.metric.better == "max" else -1)
 
-    def edges(self) -> list[str]:
-        """The keys whose best value lies at an end of the space: no trial lies beyond it."""
+    def edges(self, fewest: int = 2) -> list[str]:
+        """The keys whose best value lies at an end of the space: no trial lies beyond it.
+
+        Only those of which at least so many values were tried.
+        """
         if not self.winner:
             return []
-        return [key for key in self.space if self._at_end(key, self.winner.values[key])]
+        return [key for key in self.space if self._at_end(key, self.winner.values[key], fewest)]
 
-    def _at_end(self, key: str, value: object) -> bool:
+    def _at_end(self, key: str, value: object, fewest: int) -> bool:
         given = self.space[key]
         tried = given if isinstance(given, list) else [trial.values[key] for trial in self.trials]
         numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in tried)
-        return numbers and len(set(tried)) > 1 and value in (min(tried), max(tried))
+        return numbers and len(set(tried)) >= fewest and value in (min(tried), max(tried))
 
     def expected_best(self) -> list[float]:
         """The best score that 1, 2, ... trials are expected to find (Dodge et al., arXiv:1909.03004, eq. 4).
@@ -102,18 +105,20 @@ class TuningResult:
         ]
 
 
-def read_tuning(part: Part, arm: Arm) -> TuningResult | None:
-    """The results of the trials that the sweep file names for this arm; None where it was not tuned."""
-    given = arm.tuning
-    if given is None:
-        return None
+def read_tunings(part: Part, arm: Arm) -> list[TuningResult]:
+    """The results of the trials that the sweep file names for this arm, of each study; [] of none."""
+    return [_tuning(part, arm, one, one.tuning) for one in arm.studies if one.tuning]
+
+
+def _tuning(part: Part, arm: Arm, study: Arm, given: Tuning) -> TuningResult:
     metric = part.describe(given.metric)
     if metric.better is None and any(run.status == "done" for run in arm.tried):
         raise InputError("tune.metric", "a metric of which the runs say which way is better", given.metric)
     trials = [_trial(part, given.metric, trial) for trial in given.trials]
     sign = -1 if metric.better == "max" else 1
     trials.sort(key=lambda t: (not t.scores, t.failed, sign * t.mean))  # the first of equals
-    fresh = [v for run in arm.done for v in _scores(part, given.metric, run)]
+    own = [run for run in arm.done if not part.fresh or (study.folder and run.seed in study.seeds)]
+    fresh = [v for run in own for v in _scores(part, given.metric, run)]
     return TuningResult(metric, given.metric, given.planned, given.space, trials, fresh)
 
 

@@ -20,7 +20,7 @@ from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, family
 from genreg.report.output.columns import difference, p_is
 from genreg.report.output.numbers import number
-from genreg.report.read.values import Outcomes, outcomes
+from genreg.report.read.values import Outcomes, by_unit, outcomes
 from genreg.run.metric import Better, Metric
 from genreg.study.model import SECONDS, STEPS
 
@@ -134,7 +134,7 @@ def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -
     better, than = (_outcomes(result, arm, metric) for arm in arms if arm)
     rule = replace(result.rule, margin=math.nan)
     found = compare_arms(better, than, way, timed=metric in (STEPS, SECONDS), rule=rule)
-    fewest = max(FEWEST, protocol["seeds"])
+    fewest = max(FEWEST, math.ceil(protocol["seeds"] / (result.part.fresh or 1)))
     if found is None or not is_judged(found) or found.pairs < fewest:
         pairs = len(paired(better, than))
         too_few = f"{pairs} pairs of runs that have {metric}, too few: {fewest} are needed"
@@ -145,4 +145,4 @@ def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -
 def _outcomes(result: PartResult, arm: ArmResult, metric: str) -> Outcomes:
     if metric == result.part.metric:
         return arm.outcomes
-    return outcomes(result.part, arm.arm, metric, result.replicas)
+    return by_unit(result.part, arm.arm, outcomes(result.part, arm.arm, metric, result.replicas))

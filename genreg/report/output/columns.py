@@ -94,11 +94,19 @@ def caption(result: PartResult) -> str:
     """The words above the table: the metric, its step, and the kind of a unit."""
     part = result.part
     step = f"at the step that {part.select} chose" if part.select else "at the last step"
-    unit = "replicas" if result.replicas else "runs"
+    unit = "studies" if part.fresh else "replicas" if result.replicas else "runs"
     words = f"{part.metric} {step}, over {unit}; {in_words(result.metric)}"
     if part.threshold:
         words += f"; time until {part.threshold['metric']} passes {part.threshold['value']}"
-    return words
+    return "; ".join(filter(None, [words, about(result)]))
+
+
+def about(result: PartResult) -> str:
+    """The words on what verdicts are about, where something was tuned; else nothing."""
+    if result.part.fresh:
+        return "verdicts are of the methods, as tuned (each study tunes anew)"
+    tuned = any(arm.tuning for arm in result.arms)
+    return "verdicts are of these two configurations (one tuning)" if tuned else ""
 
 
 def _silent(result: PartResult, arm: ArmResult) -> str:
@@ -149,12 +157,30 @@ def _time_p(result: PartResult, arm: ArmResult) -> str:
 
 
 def _verdict(result: PartResult, arm: ArmResult) -> str:
-    return "baseline" if arm.arm.name == result.part.baseline else arm.verdict if arm.comparison else ""
+    return "baseline" if arm.arm.name == result.part.baseline else arm.judgement if arm.comparison else ""
+
+
+def _superior(result: PartResult, arm: ArmResult) -> str:
+    """`80 % [28, 99]`."""
+    if not arm.comparison or not arm.comparison.superior:
+        return ""
+    share, low, high = (f"{100 * p:.0f}" for p in arm.comparison.superior)
+    return f"{share} % [{low}, {high}]"
+
+
+def _corrected(result: PartResult, arm: ArmResult) -> str:
+    """The mean difference, where seeds were added until it was shown."""
+    return number(arm.comparison.corrected, result.metric, "+") if arm.comparison else ""
+
+
+def _of_superior(place: int) -> Callable[[ArmResult], Any]:
+    return lambda arm: arm.comparison.superior[place] if arm.comparison and arm.comparison.superior else None
 
 
 def _chosen(arm: ArmResult) -> str | None:
-    winner = arm.tuning and arm.tuning.winner
-    return " ".join(f"{key}={value}" for key, value in winner.values.items()) if winner else None
+    """The winner's values; of several studies, one behind the other."""
+    winners = [found.winner.values for found in arm.tunings if found.winner]
+    return "; ".join(" ".join(f"{k}={v}" for k, v in values.items()) for values in winners) or None
 
 
 COLUMNS = [
@@ -177,7 +203,8 @@ COLUMNS = [
     *map(_difference, ("wilcoxon", "permutation")),
     _difference("detectable", "could show", kind="test", brief=_silent),
     *map(_difference, ("pairs", "by", "equivalent", "level")),
-    Column("verdict", lambda arm: arm.verdict, "verdict", kind="verdict", brief=_verdict),
+    Column("verdict", lambda arm: arm.verdict, "verdict", lambda _, arm: arm.judgement, kind="verdict",
+           brief=_verdict),
     Column("remark", lambda arm: arm.remark, "remark", kind="text",
            brief=lambda _, arm: arm.remark if arm.apart else ""),
     Column("reached", lambda arm: arm.reached if arm.times else None, "reached",
@@ -190,8 +217,15 @@ COLUMNS = [
     Column("difference_looks", lambda arm: " ".join(map(str, _compared("looks")(arm) or ())) or None),
     Column("trials", lambda arm: len(arm.tuning.trials) if arm.tuning else None),
     Column("chosen", _chosen),
-    Column("luck", lambda arm: arm.tuning.luck if arm.tuning else None),
+    Column("luck", lambda arm: arm.luck if arm.tuning else None),
     Column("broken", lambda arm: arm.arm.broken or None,
            brief=lambda _, arm: f"broken ({arm.arm.broken})" if arm.arm.broken else ""),
+    Column("probability", _of_superior(0),
+           lambda result: "P(better)" if result.metric.better else "P(larger)", _superior, kind="difference"),
+    Column("probability_low", _of_superior(1)),
+    Column("probability_high", _of_superior(2)),
+    Column("condition", lambda arm: arm.condition or None),
+    _difference("corrected", lambda result: "corrected for stopping" if result.part.looks else "",
+                text=_corrected, kind="difference"),
 ]  # fmt: skip
 """The order is that of CSV and JSON, which others read: a new one goes to the end."""

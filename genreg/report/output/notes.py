@@ -1,20 +1,18 @@
 """Notes below a table: runs that are missing, other differences between arms, reasons to doubt."""
 
 import json
-import math
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from genreg.report.judge.result import ArmResult, PartResult
-from genreg.report.judge.tuning import TuningResult
-from genreg.report.output.numbers import number, seeds_in_words
+from genreg.report.output.numbers import seeds_in_words
+from genreg.report.output.tuned import tuned
 from genreg.report.read.values import Outcomes
 from genreg.run.code import file_of, recorded
 from genreg.run.folder import Row, printable
 from genreg.run.identity import PLUMBING, completed, normal
 from genreg.run.metric import Metric, in_words, metric_of
 from genreg.run.read import Data, changed, files_of, flat, in_full, remarks, settings_of, short
-from genreg.study.model import Arm, Part, same_data
+from genreg.study.model import EACH, Arm, Part, same_data
 
 
 def notes(result: PartResult, base: ArmResult | None) -> list[str]:
@@ -24,6 +22,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         *part.notes,
         *remarks(run for arm in part.arms for run in (*arm.runs.values(), *arm.other.values(), *arm.tried)),
         *_looks(part),
+        *_family(result),
         *_margin(part),
         *_labels(result),
         *_contradictions(part),
@@ -38,7 +37,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         found += [f"{arm.arm.name}: {tuned(arm)}"] if arm.tuning else []
         found += run_notes(arm)
         done = len(arm.arm.done)
-        if done and not arm.values:
+        if done and not arm.of_runs.values:
             found.append(f"{arm.arm.name}: no run has {part.metric}")
         added = part.looks and part.planned  # an arm that is decided gets no more seeds
         if (
@@ -48,7 +47,8 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
             and (alone := _alone(arm.outcomes, base.outcomes))
         ):
             both = f"{arm.arm.name} and {part.baseline}"
-            found.append(f"{both} differ in {seeds_in_words(alone)}: only common ones are paired")
+            words = seeds_in_words(alone, part.unit, part.unit_plural)
+            found.append(f"{both} differ in {words}: only common ones are paired")
     if not result.metric.better:
         found.append(f"no run says which way {part.metric} is better: arms are only said to differ")
     if result.metric.chooses:
@@ -56,8 +56,6 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
         found.append(f"{part.metric} chose the steps{orders}: report a test metric, with other seeds")
     return found
 
-
-OVER = ("done", "failed", "missing")  # statuses of a run of which nothing is to be said
 
 METHOD = ("regularizer", "optimizer", "generator_optimizer", "unlabeled_optimizer", "scheduler",
           "task._target_")  # fmt: skip
@@ -155,10 +153,20 @@ def _looks(part: Part) -> list[str]:
         return []
     at = f"looks at {numbers(part.looks)}"
     if part.planned:
-        how = f"seeds are added until every comparison is decided: {at}"
+        how = f"{part.unit_plural} are added until every comparison is decided: {at}"
         return [f"{how}; p accounts for all looks, and an interval is at the level of the last look"]
-    how = f"the number of seeds was changed by hand when results could be seen: {at}"
+    how = f"the number of {part.unit_plural} was changed by hand when results could be seen: {at}"
     return [f"{how}; p accounts for these looks, not for others that might have followed"]
+
+
+def _family(result: PartResult) -> list[str]:
+    """A note on the comparisons that are corrected together, where there are several data sets."""
+    part = result.part
+    if not part.group or not result.family:
+        return []
+    if part.family == EACH:
+        return [f"p: Holm over the {result.family} comparisons of this data set alone (family: each)"]
+    return [f"p: Holm over all {result.family} comparisons of {part.group}, its data sets together"]
 
 
 def _margin(part: Part) -> list[str]:
@@ -168,38 +176,6 @@ def _margin(part: Part) -> list[str]:
     return [
         f"a difference below {value:g}{' points' if unit == 'points' else ''} is not worth having (margin)"
     ]
-
-
-def tuned(result: ArmResult) -> str:
-    """The tuning in words: trials, the winner, whether it lies at an end, and how much of it was luck."""
-    found = result.tuning
-    if not found:
-        return ""
-    if not found.whole:
-        over = sum(trial.whole for trial in found.trials)
-        left = Counter(run.status for trial in found.trials for run in trial.runs if run.status not in OVER)
-        words = f"tuning is not over: {over} of {found.planned} trials, nothing is chosen yet"
-        each = [", ".join(f"{n} {status}" for status, n in left.items()), result.arm.broken]
-        return "; ".join(filter(None, [words, *each]))
-    if not found.winner:
-        return f"all {len(found.trials)} trials of tuning failed"
-    words = f"best of {len(found.trials)} trials on {found.key}: {_values(found.winner.values)}"
-    if not math.isnan(found.luck):
-        fresh = sum(found.fresh) / len(found.fresh)
-        words += f" ({number(found.winner.mean, found.metric)} there, {number(fresh, found.metric)} on these"
-        words += f" seeds: luck {number(found.luck, found.metric, '+')})"
-    edges = found.edges()
-    return words + (f"; at an end of its range: {', '.join(edges)}" if edges else "")
-
-
-def best_three(tuning: TuningResult) -> str:
-    """`97.30 (optimizer.lr=0.003); ...`: means over the tuning seeds, so that a near tie is seen."""
-    best = [trial for trial in tuning.trials if trial.scores][:3]
-    return "; ".join(f"{number(trial.mean, tuning.metric)} ({_values(trial.values)})" for trial in best)
-
-
-def _values(values: Row) -> str:
-    return printable(", ".join(f"{key}={value}" for key, value in values.items()))
 
 
 def numbers(found: Sequence[int]) -> str:

@@ -70,11 +70,11 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def seeds_in_words(seeds: list[int]) -> str:
+def seeds_in_words(seeds: list[int], one: str = "seed", several: str = "seeds") -> str:
     """`seed 3`, `seeds 3, 4` or `seeds 0 to 9`."""
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"seeds {seeds[0]} to {seeds[-1]}"
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        return f"{several} {seeds[0]} to {seeds[-1]}"
+    return f"{several if len(seeds) > 1 else one} {', '.join(map(str, seeds))}"
 
 
 def sign(verdict: str) -> str:

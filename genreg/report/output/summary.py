@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from genreg.report.judge.result import ArmResult, Matrix, MatrixRow, PartResult, matrices, plotted_arms
+from genreg.report.judge.tuning import TuningResult
 from genreg.report.output import tables
-from genreg.report.output.columns import COLUMNS
+from genreg.report.output.columns import COLUMNS, about
 from genreg.report.output.numbers import SIGNS, as_table, finite, number, sign, titled
 from genreg.run.folder import printable
 from genreg.run.read import Run, short_commit
@@ -68,7 +69,10 @@ def as_json(results: Sequence[PartResult]) -> str:
 def _part_rows(result: PartResult) -> dict[str, Any]:
     part, claims = result.part, result.claims
     arms = [
-        {**_plain_value(result, a), "varied": a.arm.values, "tuning": _tuning(a), "runs": _run_rows(a)}
+        _plain_value(result, a)
+        | {"varied": a.arm.values, "tuning": _tuning(a)}
+        | _studies(a)
+        | {"runs": _run_rows(a)}
         for a in result.arms
     ]
     return {
@@ -81,11 +85,26 @@ def _part_rows(result: PartResult) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _studies(arm: ArmResult) -> dict[str, Any]:
+    """The value and the tuning of each study, where there are several."""
+    if not arm.arm.again:
+        return {}
+    both = zip(arm.arm.studies, arm.tunings, strict=True)
+    return {
+        "studies": [
+            {"seeds": list(one.seeds), "value": arm.values.get((k, None)), "tuning": _trials(found)}
+            for k, (one, found) in enumerate(both)
+        ]
+    }
+
+
 def _tuning(arm: ArmResult) -> dict[str, Any] | None:
+    """The trials, of the first study."""
+    return _trials(arm.tuning) if arm.tuning else None
+
+
+def _trials(found: TuningResult) -> dict[str, Any]:
     """Every trial, best first."""
-    found = arm.tuning
-    if not found:
-        return None
     return {
         "metric": found.key, "planned": found.planned, "space": found.space, "whole": found.whole,
         "luck": found.luck, "edges": found.edges(), "expected_best": found.expected_best(),
@@ -96,7 +115,7 @@ def _tuning(arm: ArmResult) -> dict[str, Any] | None:
 
 def _run_rows(arm: ArmResult) -> list[dict[str, Any]]:
     values: dict[int, Any] = {}
-    for (seed, replica), value in arm.values.items():
+    for (seed, replica), value in arm.of_runs.values.items():
         values[seed] = value if replica is None else [*values.get(seed, []), value]
     return [
         {"seed": run.seed, "status": run.status, "reason": run.summary.get("reason"), "folder": str(run.path),
@@ -181,10 +200,12 @@ def _hours(seconds: float) -> str:
 
 
 def _average(found: Matrix, row: MatrixRow) -> str:
-    """`+0.37 [-0.43, +1.17], mean rank 1.4`; nothing of the baseline."""
-    mean = tables.average(row.average, found.results[0].metric)[0] if row.average else ""
-    rank = number(row.rank)
-    return f"{mean}, mean rank {rank}" if mean and rank else mean
+    """`+0.37 [-0.43, +1.17], over such data sets [-1.1, +1.9], mean rank 1.4`; nothing of the baseline."""
+    if not row.average:
+        return ""
+    mean, wide = tables.average(row.average, found.results[0].metric)
+    words = (mean, wide and f"over such data sets {wide}", (rank := number(row.rank)) and f"mean rank {rank}")
+    return ", ".join(filter(None, words))
 
 
 def _part(result: PartResult) -> Iterator[str]:
@@ -192,9 +213,8 @@ def _part(result: PartResult) -> Iterator[str]:
     yield f"## {_escaped(part.name)}"
     yield ""
     chosen = f" at the step that {part.select} chose" if part.select else ""
-    yield _escaped(
-        f"{titled(part.metric, result.metric)}{chosen}, mean (sd), minus {part.baseline} [interval]:"
-    )
+    words = f"{titled(part.metric, result.metric)}{chosen}, mean (sd), minus {part.baseline} [interval]"
+    yield _escaped("; ".join(filter(None, [words, about(result)])) + ":")
     yield ""
     shown = [arm for _, arm in plotted_arms(result)][:ARMS]
     yield from (_line(result, arm) for arm in shown)

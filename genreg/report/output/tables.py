@@ -81,8 +81,11 @@ def matrix_caption(matrix: Matrix) -> str:
     """The words above the matrix: its metric, and the meaning of both intervals."""
     part, metric = matrix.results[0].part, matrix.results[0].metric
     words = f"{matrix.group}: {titled(part.metric, metric)} of {part.baseline}, and minus it"
-    words += "; average: each data set counted once, [95 % over training seeds, for these data sets]"
+    over = f"{part.unit_plural if part.fresh else 'training seeds'}"
+    words += f"; average: each data set counted once, [95 % over {over}, for these data sets]"
     words += "; over such data sets: [95 %, if these are a sample of more]"
+    if part.looks:
+        words += f"; both are of the first {part.looks[0]} {part.unit_plural} alone, which no look has chosen"
     friedman = "" if math.isnan(matrix.friedman) else f"; Friedman's p of the ranks {number(matrix.friedman)}"
     return words + friedman
 
@@ -108,6 +111,8 @@ def average(of: Average, metric: Metric) -> list[str]:
 
 
 REMARK = 24  # columns that a remark has at least
+BROKEN = ("text", "verdict")
+"""Kinds of columns that are broken into lines."""
 STYLES = {"better": "green", "reproduced": "green", "worse": "red", "not reproduced": "red"}
 LATEX = {ord(c): "\\" + c for c in "&%$#_{}"} | {ord(c): f"${c}$" for c in "<>"}
 LATEX |= {
@@ -133,9 +138,9 @@ def layout(found: Sequence[Shown], console: Console) -> list[RenderableType]:
 
 
 def _width(shown: Sequence[Shown]) -> int:
-    """The least width of a table; only texts are broken into lines."""
+    """The least width of a table; only texts and verdicts with a condition are broken into lines."""
     longest = ((one.column.kind, max(map(cell_len, (one.title, *one.texts)))) for one in shown)
-    return 1 + sum(3 + (min(width, REMARK) if kind == "text" else width) for kind, width in longest)
+    return 1 + sum(3 + (min(width, REMARK) if kind in BROKEN else width) for kind, width in longest)
 
 
 def _table(shown: Sequence[Shown]) -> Table:
@@ -143,7 +148,8 @@ def _table(shown: Sequence[Shown]) -> Table:
     table = Table()
     for one in shown:
         side: Literal["left", "right"] = "right" if one.numeric else "left"
-        table.add_column(Text(one.title), justify=side, overflow="fold", no_wrap=one.column.kind != "text")
+        whole = one.column.kind not in BROKEN
+        table.add_column(Text(one.title), justify=side, overflow="fold", no_wrap=whole)
     for texts in zip(*(one.texts for one in shown), strict=True):
         table.add_row(*map(_styled, texts))
     return table
@@ -161,7 +167,7 @@ def _list(shown: Sequence[Shown], k: int) -> Table:
 
 
 def _styled(text: str) -> Text:
-    return Text(text, style=STYLES.get(text, ""))
+    return Text(text, style=STYLES.get(text.partition(",")[0], ""))
 
 
 def _md_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

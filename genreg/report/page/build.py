@@ -63,8 +63,9 @@ def effects(results: Sequence[PartResult]) -> Forest | None:
     groups = [_group(n, result, arms) for n, result, arms in found if arms]
     if not groups:
         return None
+    one = "one run (or study)" if any(result.part.fresh for result in results) else "one run"
     caption = (
-        "Each arm minus its baseline, in standard deviations of one run of its part (pooled over its arms), "
+        f"Each arm minus its baseline, in standard deviations of {one} of its part (pooled over its arms), "
         "with its interval; right is better. An arrow: beyond the scale."
     )
     left = sum(bool(a.comparison) for r in results for a in r.arms) - sum(len(g.effects) for g in groups)

@@ -14,8 +14,9 @@ from genreg.report.judge.pairs import is_judged
 from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
 from genreg.report.judge.statistics import Comparison
 from genreg.report.output.columns import COLUMNS, Column, columns, p_is
-from genreg.report.output.notes import best_three, numbers, tuned
+from genreg.report.output.notes import numbers
 from genreg.report.output.numbers import number
+from genreg.report.output.tuned import best_three, tuned
 from genreg.run.folder import printable
 from genreg.run.read import Run
 
@@ -48,7 +49,10 @@ class RunLine:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts."""
+    """One arm. cells: those of ALWAYS, by key. more: what opens, as terms with their texts.
+
+    condition: what the verdict rests on, if on more than usual.
+    """
 
     id: str
     color: int | None
@@ -56,6 +60,8 @@ class TableRow:
     picture: Markup | None
     more: list[tuple[str, str]]
     runs: list[RunLine]
+    verdict: str
+    condition: str
 
 
 def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
@@ -68,7 +74,7 @@ def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
             {column.key: _cell(column, result, arm) for column in COLUMNS if column.key in ALWAYS},
             _picture(result, arm, reach),
             [*((one.title, one.texts[k]) for one in hidden if one.texts[k]), *tests(result, arm)],
-            runs(result, arm, base))
+            runs(result, arm, base), arm.verdict, arm.condition)
         for k, arm in enumerate(result.arms)
     ]  # fmt: skip
 
@@ -101,7 +107,8 @@ def tests(result: PartResult, arm: ArmResult) -> Iterator[tuple[str, str]]:
         yield from _compared(result, arm, found)
     if arm.tuning:
         yield "tuning", tuned(arm)
-        yield "best three trials", best_three(arm.tuning)
+        of = " of the first study" if arm.arm.again else ""
+        yield f"best three trials{of}", best_three(arm.tuning)
 
 
 def _compared(result: PartResult, arm: ArmResult, found: Comparison) -> Iterator[tuple[str, str]]:
@@ -112,12 +119,16 @@ def _compared(result: PartResult, arm: ArmResult, found: Comparison) -> Iterator
     yield "pairs", words
     yield "test", _test(arm, found)
     if found.looks:
-        yield "looks", f"at {numbers(found.looks)} seeds; the last at level {found.level:.2g}"
+        yield (
+            "looks",
+            f"at {numbers(found.looks)} {result.part.unit_plural}; the last at level {found.level:.2g}",
+        )
     if not math.isnan(found.equivalent):
         within = f"{number(result.rule.margin, metric)}{' points' if metric.percent else ''}"
         yield "equivalent", f"within {within}: {p_is(found.equivalent)}"
     if math.isfinite(found.low):
-        yield "interval", f"of training seeds, {100 * (1 - found.level):.3g} %"
+        of = "studies: tuning and training seeds" if result.part.fresh else "training seeds"
+        yield "interval", f"of {of}, {100 * (1 - found.level):.3g} %"
         half = of_items(result, arm)
         if not math.isnan(half):
             yield (
@@ -172,7 +183,7 @@ def _items(result: PartResult) -> int:
 def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
     """The runs of an arm, by seed; links are relative to `base`."""
     values: dict[int, list[float]] = {}
-    for (seed, _), value in arm.values.items():
+    for (seed, _), value in arm.of_runs.values.items():
         values.setdefault(seed, []).append(value)
     return [
         _line(run, values.get(run.seed, []), result, arm.arm.command_of(run.seed), base)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from genreg.errors import InputError
 from genreg.run.folder import Row
@@ -95,6 +96,22 @@ class Outcomes:
 
     def knows(self, key: Key) -> bool:
         return key in self.values or self.lost(key)
+
+
+def by_unit(part: Part, arm: Arm, found: Outcomes) -> Outcomes:
+    """The same of each study: the mean over its seeds once all are over, a failure if one of them failed."""
+    if not part.fresh:
+        return found
+    studies = Outcomes()
+    for number, one in enumerate(arm.studies):
+        keys: list[Key] = [(seed, None) for seed in one.seeds]
+        if not one.folder or not keys or not all(map(found.knows, keys)):
+            continue
+        if any(map(found.lost, keys)):
+            studies.failed.add((number, None))
+        else:
+            studies.values[number, None] = fmean(found.values[key] for key in keys)
+    return studies
 
 
 def outcomes(part: Part, arm: Arm, metric: str, replicas: bool) -> Outcomes:
