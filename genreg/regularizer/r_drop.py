@@ -34,9 +34,7 @@ class RDrop(Regularizer):
         return frozenset({self.of, "again", "classes"})
 
     def attach(self, model: nn.Module) -> None:
-        if not any(map(may_draw, model.modules())):
-            expected = "dropout or another noise inside the model (model.dropout=, regularizer=dropout)"
-            raise InputError(f"regularizer.{self.name}", expected, "a model whose passes agree")
+        check_noise(model, self.name)
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
         if self.of == "unlabeled":
@@ -48,6 +46,13 @@ class RDrop(Regularizer):
         p, q = clean.logits, clean.again()
         both = (clean.mean(kl_divergence(a, b, "none")) for a, b in ((p, q), (q, p)))
         return (next(both) + next(both)) / 2
+
+
+def check_noise(model: nn.Module, method: str) -> None:
+    """InputError for a method that compares passes of a model without noise inside."""
+    if not any(map(may_draw, model.modules())):
+        expected = "dropout or another noise inside the model (model.dropout=, regularizer=dropout)"
+        raise InputError(f"regularizer.{method}", expected, "a model whose passes agree")
 
 
 def may_draw(layer: nn.Module) -> bool:
