@@ -58,4 +58,5 @@ def check_noise(model: nn.Module, method: str) -> None:
 def may_draw(layer: nn.Module) -> bool:
     """True if a layer is one of dropout, or has what methods attach to draw."""
     shares = (getattr(layer, name, 0) for name in ("p", "dropout"))
-    return any(isinstance(s, int | float) and s for s in shares) or bool(layer._forward_hooks)
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return any(isinstance(s, int | float) and s for s in shares) or bool(hooks)
