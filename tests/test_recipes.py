@@ -1,5 +1,6 @@
 """Options that published recipes ask for, against loops written by hand."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,11 @@ from test_examples import SEED, Weights, agrees, noise, of_layer
 from torch import Tensor
 
 from genreg import streams
+from genreg.dataset import digits
 from genreg.errors import InputError
 from genreg.model import MLP
-from genreg.regularizer import HiddenNoise, NoiseConsistency, PiModel, RDrop
+from genreg.regularizer import L2, VAT, HiddenNoise, NoiseConsistency, PiModel, RDrop
+from genreg.task.collapse import Collapse
 
 
 @pytest.mark.parametrize("layers", [None, "layers.1"])
@@ -92,6 +95,39 @@ def test_normalized_logits_by_hand() -> None:
     assert net.output is net.layers[-1]
     plain = classifier(widths=[6]).state_dict()
     assert [*plain] == ["layers.0.weight", "layers.0.bias", "layers.2.weight", "layers.2.bias"]
+
+
+def rows(watch: Collapse, terms: list[float], accuracies: list[float]) -> list[str]:
+    pairs = zip(terms, accuracies, strict=True)
+    return [watch.remark({"train/vat": term, "validation/accuracy": accuracy}) for term, accuracy in pairs]
+
+
+def test_a_term_near_zero_while_validation_falls_is_said_once_with_the_remedy() -> None:
+    data = digits(labeled=50)  # 300 items of validation: a fall of 0.12 is three standard errors
+    watch = partial(Collapse, {"vat": VAT(), "l2": L2()}, data, "validation/accuracy")
+    said = rows(watch(), [0.2, 0.05, 0.015, 0.006, 0.004], [0.78, 0.69, 0.52, 0.39, 0.36])
+    assert [bool(line) for line in said] == [False, False, True, False, False]
+    assert said[2].startswith("train/vat is 0.015, of 0.2 at its largest, while validation/accuracy fell")
+    assert said[2].endswith("(regularizer=hidden_noise, model.dropout) and another regularizer.vat.epsilon")
+    assert not any(rows(watch(), [0.2, 0.05, 0.015, 0.006], [0.78, 0.75, 0.70, 0.67]))  # chance
+    assert not any(rows(watch(), [0.2, 0.3, 0.1, 0.1], [0.78, 0.69, 0.52, 0.39]))  # another reason
+    assert not any(rows(Collapse({"l2": L2()}, data, "validation/accuracy"), [1.0, 0.0], [0.9, 0.1]))
+    split = watch()
+    assert not split.remark({"train/vat": 0.2})
+    assert not split.remark({"validation/accuracy": 0.9})
+    assert not split.remark({"train/vat": 0.001})
+    assert split.remark({"validation/accuracy": 0.5})
+
+
+def test_predictions_of_one_class_are_said_once_and_only_of_methods_that_read_the_pool(genreg: Any) -> None:
+    small = ["model.widths=[8]", "steps=50", "eval_every=10", "log_every=10", "logger=none", "device=cpu"]
+    collapsed = genreg("train", "regularizer=entropy", "regularizer.entropy.weight=100", *small)
+    (line,) = [line for line in (collapsed.out + collapsed.err).splitlines() if "one class" in line]
+    assert re.match(r"step \d0: one class is predicted for (9[6-9]|100)% of 200 unlabeled items", line)
+    assert line.endswith("another regularizer.entropy.weight")
+    drawn = genreg("train", "optimizer.lr=1e-9", *small)
+    assert drawn.code == 0
+    assert "one class" not in drawn.out + drawn.err
 
 
 @pytest.mark.parametrize("moving", ["both", "labeled"])

@@ -22,8 +22,10 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
 from genreg.regularizer import Regularizer
+from genreg.run.folder import Row
 from genreg.run.metric import GAP, VALIDATION, Metric
 from genreg.run.task import Task
+from genreg.task.collapse import Collapse
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
 from genreg.task.objective import Moving, Objective, reads_pool
@@ -97,6 +99,7 @@ class Classify(Task):
         )
         self._set_measures(measure or {})
         self._describe()
+        self.collapse = Collapse(self.methods, self.dataset, "validation/accuracy")
         self.objective = self._objective(self.methods)
         self._make_batches(batch_size, unlabeled_batch_size)
 
@@ -223,7 +226,11 @@ class Classify(Task):
     def evaluate(self) -> dict[str, float]:
         """The row of `evaluation.evaluate`, of the weights that are judged."""
         with self.trainer.judged():
+            self.collapse.look(self.model)
             return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure, self.undefined)
+
+    def remark(self, row: Row) -> str:
+        return self.collapse.remark(row)
 
     def images(self) -> dict[str, np.ndarray]:
         """The plane as the model sees it with the weights that are judged."""
