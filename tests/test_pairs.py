@@ -35,6 +35,7 @@ from torch import Tensor
 from genreg.errors import InputError
 from genreg.forward.base import Draws
 from genreg.regularizer.base import overrides
+from genreg.task.classify import Classify
 
 TOGETHER = [(task, a, b) for task, (a, b) in product(TASKS, PAIRS) if fits(task, a, b)]
 
@@ -213,4 +214,5 @@ def baseline(task: str, other: str) -> tuple[dict[str, Tensor], dict[str, Tensor
 
 def reads(task: Any) -> frozenset[str]:
     """What else of a step its methods read: an unlabeled batch moves running statistics."""
-    return frozenset[str]().union(*(chosen.reads for chosen in task.methods.values()))
+    methods = task.objective.together if isinstance(task, Classify) else {}
+    return frozenset[str]().union(*(chosen.reads for chosen in methods.values()))

@@ -130,6 +130,13 @@ def test_predictions_of_one_class_are_said_once_and_only_of_methods_that_read_th
     assert "one class" not in drawn.out + drawn.err
 
 
+@pytest.mark.full
+def test_the_comparison_of_oliver_can_be_made(genreg: Any) -> None:
+    planned = genreg("train", "sweep=oliver", "--dry-run")
+    assert planned.code == 0, planned.err
+    assert "280 jobs: 0 finished" in planned.out + planned.err
+
+
 @pytest.mark.parametrize("moving", ["both", "labeled"])
 def test_running_statistics_of_the_labeled_batch_alone(moving: Any) -> None:
     """They are those of a run without an unlabeled batch, whose weights they leave alone."""

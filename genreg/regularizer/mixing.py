@@ -32,7 +32,8 @@ class Mixup(Regularizer):
         return not self.alpha
 
     def batch(self, batch: Batch, draw: Draw) -> Batch:
-        share = symmetric_beta(batch.factor(self.alpha, u := uniform(batch, 2, draw)), *u.split(1, 1))
+        u = uniform(batch, 2, draw)
+        share = symmetric_beta(batch.factor(self.alpha, u), u[:, :1], u[:, 1:])
         j = streams.permutation(len(batch.e), draw, batch.e.device)
         e, y = (
             batch.factor(share, t) * t + batch.factor(1 - share, t) * t[j]
