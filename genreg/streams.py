@@ -113,18 +113,25 @@ def of_method(name: str) -> str:
     return "noise" if name == "vat" else f"noise/{name}"
 
 
-_masks = 0  # of the pass that is being made
+_masks, _number = 0, 0  # of the pass that is being made, and how many of its masks were made before
+_passes: dict[int, int] = {}  # of an update so far, by their masks
 _pass: list[torch.Generator] = []  # of replicas: what dropout draws from, each in place of the default
 _begun: tuple[tuple[int, ...], torch.device] | None = (
     None  # a pass of replicas in which nothing was drawn yet
 )
 
 
+def begin_update() -> None:
+    """Count passes anew."""
+    _passes.clear()
+
+
 def begin_pass(masks: Seed, device: torch.device) -> None:
     """Put whatever draws inside a pass at its start: dropout, and the layers that methods attached."""
-    global _masks, _begun
+    global _masks, _number, _begun
     if isinstance(masks, int):
-        _masks = masks
+        _masks, _number = masks, _passes.get(masks, 0)
+        _passes[masks] = _number + 1
         reseed_default(masks, device)
     else:
         _begun = masks, device
@@ -139,21 +146,24 @@ def of_replicas() -> Sequence[torch.Generator]:
     return _pass
 
 
-def of_layer(name: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """The generator of an attached layer called `name`: the same draws at every pass of equal masks."""
-    return generator(_masks, f"layer/{name}", device=device)
+def of_layer(name: str, device: torch.device | str = "cpu", each_pass: bool = False) -> torch.Generator:
+    """The generator of an attached layer called `name`.
+
+    Its draws are the same at every pass of equal masks, or other ones at `each_pass` of an update.
+    """
+    return generator(_masks, f"layer/{name}", _number if each_pass else 0, device)
 
 
 def replayed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """Let attached layers draw the same when a part of a pass is made again on the way back."""
-    return nullcontext(), _masked(_masks)
+    return nullcontext(), _masked(_masks, _number)
 
 
 @contextmanager
-def _masked(masks: int) -> Iterator[None]:
-    global _masks
-    before, _masks = _masks, masks
+def _masked(masks: int, number: int) -> Iterator[None]:
+    global _masks, _number
+    before, (_masks, _number) = (_masks, _number), (masks, number)
     try:
         yield
     finally:
-        _masks = before
+        _masks, _number = before

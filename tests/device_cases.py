@@ -27,8 +27,8 @@ NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "rt_p
                "text_csv", "zh_sentiment", "zh_sentiment_ngram", "image_folder", "none")  # fmt: skip
 OF_A_CRITIC = ("dropout", "frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty",
                "hidden_noise", "l1", "l2", "orthogonal", "spectral_normalization", "spectral_penalty",
-               "spectral_projection", "weight_clipping", "weight_noise")  # fmt: skip
-ON_PICTURES = ("mirror", "random_affine", "random_crop")
+               "spectral_projection", "weight_average", "weight_clipping", "weight_noise")  # fmt: skip
+ON_PICTURES = ("cutmix", "mirror", "random_affine", "random_crop")
 OF_A_GENERATOR = ("conditional_wasserstein", "critic_wasserstein", "fid", "gradient_norm", "kid",
                   "lipschitz", "modes", "precision_recall", "sliced_wasserstein", "wasserstein")  # fmt: skip
 OF_PICTURES = ("fid", "kid", "precision_recall")

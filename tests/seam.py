@@ -1,7 +1,7 @@
 """Every method and optimizer of configs/, toy methods for hooks that they leave alone, tasks of a few ms."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import combinations
@@ -195,14 +195,16 @@ def _anatomy(model: nn.Module) -> list[Any]:
     return [(name, type(m), *(len(getattr(m, h)) for h in hooks)) for name, m in model.named_modules()]
 
 
-def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """Equal names, and tensors or lists of them equal bit for bit, all finite."""
+def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Equal names, and tensors, lists or mappings of them equal bit for bit, all finite."""
     return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
 
 
 def alike(a: Any, b: Any) -> bool:
     if isinstance(a, list):
         return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, Mapping):
+        return same(a, b)
     return torch.equal(a, b) and bool(a.isfinite().all())
 
 

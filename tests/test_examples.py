@@ -5,13 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
 import torch
 import torch.nn.functional as F
 from focal_loss import FocalLoss
-from mean_teacher import MeanTeacher
-from mixup import Mixup, symmetric_beta
-from scipy import stats
 from torch import Tensor
 
 from genreg import streams
@@ -23,7 +19,6 @@ from genreg.regularizer import (
     InputNoise,
     LabelSmoothing,
     NoiseConsistency,
-    Ramp,
     RDrop,
     Regularizer,
     WeightNoise,
@@ -96,34 +91,6 @@ def of_layer(batch: str, step: int, layer: str, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=draw, dtype=torch.float64)
 
 
-def test_mixup_by_hand() -> None:
-    alpha = 0.4
-
-    def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
-        draw = noise("noise/mixup", step)
-        u, v = torch.rand(2, generator=draw, dtype=torch.float64).tolist()
-        t = math.sqrt((1 - u) ** (-1 / alpha) - 1) * math.cos(2 * math.pi * v)
-        share = 0.5 + 0.5 * t / math.sqrt(1 + t * t)
-        order = torch.randperm(8, generator=draw)
-        log_p = net(w, share * x + (1 - share) * x[order]).log_softmax(1)
-        first, second = (log_p[torch.arange(8), c] for c in (y, y[order]))
-        return -(share * first + (1 - share) * second).mean()
-
-    agrees({"mixup": Mixup(alpha=alpha)}, objective)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("alpha", [1e-4, 0.2, 0.5, 1.0, 7.0])
-def test_the_share_of_mixup_is_beta_distributed(alpha: float) -> None:
-    draw = torch.Generator().manual_seed(0)
-    shares = [float(symmetric_beta(alpha, draw)) for _ in range(4000)]
-    if alpha < 0.01:  # nearly all mass is closer to 0 and 1 than floats can tell
-        assert sum(1e-3 < share < 1 - 1e-3 for share in shares) < 20
-        assert abs(sum(shares) / 4000 - 0.5) < 0.03
-    else:
-        assert stats.kstest(shares, stats.beta(alpha, alpha).cdf).pvalue > 0.01
-
-
 def test_input_noise_by_hand() -> None:
     def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
         draw = torch.randn(3, 8, 2, generator=noise("noise/a", step), dtype=torch.float64)
@@ -156,22 +123,6 @@ def test_r_drop_by_hand() -> None:
         return (F.cross_entropy(a, y) + F.cross_entropy(b, y)) / 2 + 0.7 * symmetric
 
     agrees({"a": RDrop(weight=0.7)}, objective, DROPOUT)
-
-
-def test_mean_teacher_with_a_ramp_by_hand() -> None:
-    teacher: Weights = []
-
-    def objective(step: int, w: Weights, x: Tensor, y: Tensor, pool: Tensor) -> Tensor:
-        now = [v.detach().clone() for v in w]
-        teacher[:] = [0.8 * t + 0.2 * v for t, v in zip(teacher, now, strict=True)] if step else now
-        labeled, seed = (streams.derive(SEED, f"dropout/{b}", step) for b in ("labeled", "unlabeled"))
-        target = dropped(teacher, pool, streams.derive(seed, "again", 1)).softmax(1)
-        distance = ((dropped(w, pool, seed).softmax(1) - target) ** 2).sum() / 12
-        return F.cross_entropy(dropped(w, x, labeled), y) + step / 4 * 3.0 * distance
-
-    ramp: Any = {"start": 0, "end": 3, "steps": 4}
-    agrees({"a": MeanTeacher(weight=ramp, decay=0.8)}, objective, DROPOUT)
-    assert MeanTeacher(weight=ramp).weight == Ramp(start=0.0, end=3.0, steps=4)
 
 
 def test_hidden_noise_of_all_passes_by_hand() -> None:

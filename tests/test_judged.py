@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from mean_teacher import MeanTeacher
 from reviews import pretrain
 from seam import OPTIMIZERS, Methods, build, method, optimizer, player, same
 from torch import Tensor
 
 from genreg.errors import InputError
 from genreg.model.landscape import WideningValley
-from genreg.regularizer import Entropy, Regularizer
+from genreg.regularizer import Entropy, MeanTeacher, Regularizer
 from genreg.regularizer.matrices import linear_layers
 from genreg.task.landscape import Minimize
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import classifier, draw, forward_of, normal, small_task
-from mean_teacher import MeanTeacher
 from scipy.ndimage import map_coordinates
 from test_examples import SEED, Weights, agrees, dropped, net, noise, of_layer
 from torch import Tensor, nn
@@ -30,6 +29,7 @@ from genreg.regularizer import (
     HiddenNoise,
     InputNoise,
     LabelSmoothing,
+    MeanTeacher,
     RandomAffine,
     RDrop,
     Regularizer,

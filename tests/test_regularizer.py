@@ -39,7 +39,8 @@ def test_every_method_has_a_yaml() -> None:
 
 @pytest.mark.parametrize(
     ("name", "values"),
-    [*((name, {"weight": 0.5}) for name in PENALTIES), ("weight_clipping", {"bound": 0.05}),
+    [*((name, {"weight": 0.5}) for name in PENALTIES if name != "pseudo_label"),
+     ("pseudo_label", {"threshold": 0.0}), ("weight_clipping", {"bound": 0.05}),
      ("frobenius_projection", {"bound": 0.05})],
 )  # fmt: skip
 def test_it_changes_how_weights_move(name: str, values: dict[str, float]) -> None:

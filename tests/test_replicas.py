@@ -107,7 +107,7 @@ def test_replicas_of_all_options(chosen: dict[str, dict[str, Any]], replicas: in
             tasks, chosen, replicas, batch_norm=replicas == 2, widths=[64, 128] if replicas == 2 else [20, 13]
         )
     )
-    if "r_drop" not in chosen:
+    if not {"r_drop", "pi_model"} & chosen.keys():  # which need dropout
         same(partial(tasks, chosen, replicas, dropout=0.0, widths=[64, 30]), steps=30)
 
 

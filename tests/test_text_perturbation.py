@@ -100,8 +100,9 @@ def test_a_random_direction_has_its_whole_length_at_tokens(scope: Any) -> None:
 
 
 SCOPED = ("vat", "noise_consistency", "fgm")
-ELSEWHERE = ("none", "mirror", "random_affine", "random_crop", "gradient_penalty")
-"""Methods of pictures, and one that goes between two items, whose texts are of two lengths."""
+OF_PICTURES = ("cutmix", "mirror", "random_affine", "random_crop")
+ELSEWHERE = ("none", *OF_PICTURES, "gradient_penalty", "mixup")
+"""Methods of pictures, and those that go between two items, whose texts are of two lengths."""
 MOVING: list[tuple[str, dict[str, Any]]] = [
     *((name, {"scope": scope}) for name in SCOPED for scope in SCOPES),
     *((name, {}) for name in yaml_options("regularizer") if name not in (*SCOPED, *ELSEWHERE)),
@@ -187,15 +188,15 @@ def test_fgm_moves_along_the_gradient_of_what_its_scope_says(scope: Any) -> None
 
 def refuses(name: str, chosen: str) -> bool:
     """Methods of pictures; and a recurrent model has no layer that is an activation."""
-    on_layers = name == "gru" and chosen in ("dropout", "hidden_noise", "r_drop")
-    return on_layers or chosen in ("mirror", "random_affine", "random_crop")
+    on_layers = name == "gru" and chosen in ("dropout", "hidden_noise", "r_drop", "pi_model")
+    return on_layers or chosen in OF_PICTURES
 
 
 @pytest.mark.pairs
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("chosen", [n for n in yaml_options("regularizer") if n != "none"])
 def test_every_method_trains_on_texts_or_says_why_not(chosen: str, name: str) -> None:
-    names = ["r_drop", "dropout"] if chosen == "r_drop" else [chosen]
+    names = [chosen, "dropout"] if chosen in ("r_drop", "pi_model") else [chosen]
     if refuses(name, chosen):
         with pytest.raises(InputError, match=r"pictures|no activation is one by itself"):
             classify(name, methods(names))

@@ -12,6 +12,7 @@ from conftest import REPOSITORY, classifier, draw, normal, yaml_options
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from translations import B, Pair, X, Y, ce, ours, weights
 
 from genreg import regularizer as r
@@ -48,6 +49,29 @@ def input_noise() -> Pair:
 def mirror() -> Pair:
     batch = Batch(normal(6, 2, 4, 4), Y[:6])
     return r.Mirror(p=1.0).batch(batch, draw()).e, batch.e[..., [3, 2, 1, 0]]
+
+
+def cutmix() -> Pair:
+    """torchvision's and clovaai's: targets by the pixels that are another picture's."""
+    batch = Batch(torch.arange(6.0).double().view(6, 1, 1, 1).expand(6, 1, 8, 8), torch.arange(6), classes=6)
+    mixed = r.CutMix().batch(batch, draw())
+    counts = torch.stack([(mixed.e[:, 0] == k).double().mean((1, 2)) for k in range(6)], 1)
+    assert ((counts > 0) & (counts < 1)).any()
+    return mixed.y, counts
+
+
+def weight_average() -> Pair:
+    """torch's AveragedModel, whose first update copies."""
+    net, method = classifier(), r.WeightAverage(decay=0.8)
+    method.attach(net)
+    theirs = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.8))
+    theirs.update_parameters(net)
+    for _ in range(3):
+        with torch.no_grad():
+            [p.mul_(1.5) for p in net.parameters()]
+        method.project(net)
+        theirs.update_parameters(net)
+    return list(method.average.parameters()), list(theirs.module.parameters())
 
 
 def random_affine() -> Pair:
@@ -192,9 +216,9 @@ def weight_noise() -> Pair:
 
 
 CASES: dict[str, Callable[[], Pair]] = {case.__name__: case for case in (
-    *translations.CASES, dropout, hidden_noise, input_noise, mirror, random_affine, random_crop, l1, l2,
-    frobenius, frobenius_normalization, frobenius_projection, orthogonal, spectral_normalization,
-    spectral_penalty, spectral_projection, weight_clipping, weight_noise,
+    *translations.CASES, cutmix, weight_average, dropout, hidden_noise, input_noise, mirror, random_affine,
+    random_crop, l1, l2, frobenius, frobenius_normalization, frobenius_projection, orthogonal,
+    spectral_normalization, spectral_penalty, spectral_projection, weight_clipping, weight_noise,
 )}  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from reviews import clean, model, reviews
 from torch import Tensor, nn
 
 from genreg import regularizer as r
+from genreg import streams
 from genreg.dataset import Batch
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward
@@ -19,6 +20,7 @@ from genreg.forward.critic import CriticForward
 from genreg.model import MLPGan
 from genreg.model.statistics import RunningStatistics
 from genreg.regularizer.matrices import linear_layers
+from genreg.regularizer.mixing import symmetric_beta
 
 X, Y, POOL = normal(8, 5), torch.arange(8) % 3, normal(12, 5, seed=1)
 B, K = len(X), 3
@@ -189,7 +191,76 @@ def r_drop() -> Pair:
     return torch.stack(found), torch.stack([paper / 2, kexue, bert / 2])
 
 
+def of_oliver(student: Tensor, target: Tensor, net: nn.Module, multiplier: float, mode: str) -> Tensor:
+    """brain-research/realistic-ssl-evaluation: sums over both batches, divided by all of their items."""
+    if mode == "mean_squared_error":
+        term = (student.softmax(1) - target.softmax(1)).square().mean(1)
+    else:
+        term = kl(target, student)
+    return (ce(net(X)) * B + multiplier * term.sum()) / (B + len(POOL))
+
+
+def pi_model() -> Pair:
+    net, multiplier = classifier(dropout=0.5), 20.0
+    seen, weight = passes(net), multiplier * len(POOL) / (B * K)
+    p, q = seen.unlabeled.logits, seen.unlabeled.again()
+    found = ours(r.PiModel(weight=weight, target="stop"), net, seen=seen)
+    streams.begin_pass(1, X.device)  # the labeled pass under its mask
+    return found * B / (B + len(POOL)), of_oliver(p, q.detach(), net, multiplier, "mean_squared_error")
+
+
+def mean_teacher() -> Pair:
+    net, multiplier = classifier(), 8.0
+    method = r.MeanTeacher(weight=multiplier * len(POOL) / (B * K), decay=0.95)
+    method.attach(net)
+    start = [p.detach().clone() for p in net.parameters()]
+    with torch.no_grad():
+        [p.add_(1.0) for p in net.parameters()]
+    method.project(net)
+    averaged = [0.95 * s + 0.05 * p for s, p in zip(start, net.parameters(), strict=True)]
+    names = [name for name, _ in net.named_parameters()]
+    teacher = torch.func.functional_call(net, dict(zip(names, averaged, strict=True)), POOL)
+    theirs = of_oliver(net(POOL), teacher, net, multiplier, "mean_squared_error")
+    return ours(method, net) * B / (B + len(POOL)), theirs
+
+
+def pseudo_label() -> Pair:
+    """The gradient of Oliver's divergence from almost one-hot targets, and Lee's mean over both batches."""
+    net, multiplier, threshold = classifier(), 0.6, 0.4
+    logits = net(POOL)
+    sure = (logits.softmax(1).amax(1, keepdim=True) > threshold).double()
+    assert 0 < sure.sum() < len(POOL)
+    hard = F.one_hot(logits.argmax(1), K).double()
+    target = (sure * 1e3 * hard + (1 - sure) * logits).detach()  # 10 there: one-hot but for 4e-4
+    theirs = of_oliver(logits, target, net, multiplier, "reverse_kl")
+    method = r.PseudoLabel(weight=multiplier * len(POOL) / B, threshold=threshold)
+    lee = ce(net(X)) + 0.3 * -(hard * net(POOL).log_softmax(1)).sum(1).mean()
+    found = ours(r.PseudoLabel(weight=0.3, threshold=0.0), net)
+    slopes = [torch.autograd.grad(loss, weights(net)[0])[0] for loss in (
+        ours(method, net) * B / (B + len(POOL)), theirs, found, lee)]  # fmt: skip
+    return [slopes[0], slopes[2], found], [slopes[1], slopes[3], lee]
+
+
+def mixup() -> Pair:
+    """facebookresearch/mixup-cifar10: the loss against both targets."""
+    net, draw = classifier(), Draws(0, 0, X.device)["m"]
+    u, v = torch.rand(2, 1, dtype=X.dtype, generator=draw)
+    lam, index = float(symmetric_beta(0.3, u, v)), torch.randperm(B, generator=draw)
+    outputs = net(lam * X + (1 - lam) * X[index])
+    return ours(r.Mixup(alpha=0.3), net), lam * ce(outputs) + (1 - lam) * ce(outputs, Y[index])
+
+
+def flooding() -> Pair:
+    """takashiishida/flooding, above the level and below it."""
+    net, theirs = classifier(), []
+    for b in (0.5, 2.0):
+        loss = ce(net(X))
+        theirs.append((loss - b).abs() + b)
+    return torch.stack([ours(r.Flooding(level=b), net) for b in (0.5, 2.0)]), torch.stack(theirs)
+
+
 CASES = (
-    adversarial, entropy, fgm, fgsm, gradient_penalty, jacobian_penalty, label_smoothing,
-    laplacian_penalty, loss_gradient_penalty, noise_consistency, vat, r_drop,
+    mixup, flooding, pi_model, mean_teacher, pseudo_label, adversarial, entropy, fgm, fgsm, gradient_penalty,
+    jacobian_penalty, label_smoothing, laplacian_penalty, loss_gradient_penalty, noise_consistency, vat,
+    r_drop,
 )  # fmt: skip

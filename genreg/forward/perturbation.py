@@ -63,7 +63,8 @@ def divergence_along(
 
     With `mse` it is the squared distance of the outputs.
     """
-    outputs = clean.logits if target == "flow" else clean.logits.detach()
+    # a view, in which parts of the gradient that cancel meet before those of other terms are added
+    outputs = clean.logits.view_as(clean.logits) if target == "flow" else clean.logits.detach()
     compare = kl_divergence if divergence == "kl" else squared_distance
     moved = clean.at(clean.embedding + lengthen(d, clean.factor(epsilon, d), norm))
     return clean.mean(compare(outputs, moved, "none"))

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from torch import Tensor
 from torch.nn.utils import parametrize
 
+from genreg import streams
+
 _counts = True
 
 
@@ -35,6 +37,7 @@ def update(optimizer: Steps, objective: Callable[[], dict[str, Tensor]]) -> dict
         # The cache is of one call: between two SAM moves the weights, and those of before would go into the
         # second gradient. Inside, a weight is first read with gradients on: what is cached under no_grad has
         # no history, and would train nothing.
+        streams.begin_update()
         with parametrize.cached(), uncounted() if first else nullcontext():
             found = objective()
         first.update({} if first else found)

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
 from genreg.model.base import Classifier
-from genreg.parameters import Count, Fraction, checked
+from genreg.parameters import Count, Fraction, Neutral, checked
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -24,6 +24,7 @@ class MLP(Classifier):
     widths: units of each hidden layer; `[]` makes it softmax regression.
     batch_norm: normalize every hidden layer before its activation.
     dropout: share of hidden units dropped.
+    output_norm: normalize the outputs over the batch too, with a scale and a shift that are trained.
     """
 
     replicas = ("dropout",)
@@ -38,6 +39,7 @@ class MLP(Classifier):
         activation: Literal["relu", "leaky_relu", "tanh", "gelu", "softplus"] = "relu",
         batch_norm: bool = False,
         dropout: Fraction = 0.0,
+        output_norm: Annotated[bool, Neutral(False)] = False,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -49,6 +51,7 @@ class MLP(Classifier):
             layers += [nn.Dropout(dropout)] if dropout else []
             fan_in = width
         self.layers = nn.Sequential(*layers, nn.Linear(fan_in, outputs))
+        self.norm = nn.BatchNorm1d(outputs) if output_norm else None
 
     @property
     def output(self) -> nn.Linear:  # type: ignore[override]
@@ -56,4 +59,4 @@ class MLP(Classifier):
 
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
         outputs: Tensor = self.layers(embedding.flatten(1))
-        return outputs
+        return outputs if self.norm is None else self.norm(outputs)

@@ -6,11 +6,14 @@ from genreg.regularizer.adversarial import Adversarial as Adversarial
 from genreg.regularizer.augmentation import Mirror as Mirror
 from genreg.regularizer.augmentation import RandomAffine as RandomAffine
 from genreg.regularizer.augmentation import RandomCrop as RandomCrop
+from genreg.regularizer.average import MeanTeacher as MeanTeacher
+from genreg.regularizer.average import WeightAverage as WeightAverage
 from genreg.regularizer.base import Ramp as Ramp
 from genreg.regularizer.base import Regularizer as Regularizer
 from genreg.regularizer.base import Weight as Weight
 from genreg.regularizer.base import penalized as penalized
 from genreg.regularizer.entropy import Entropy as Entropy
+from genreg.regularizer.flooding import Flooding as Flooding
 from genreg.regularizer.frobenius import Frobenius as Frobenius
 from genreg.regularizer.frobenius import FrobeniusNormalization as FrobeniusNormalization
 from genreg.regularizer.frobenius import FrobeniusProjection as FrobeniusProjection
@@ -24,8 +27,12 @@ from genreg.regularizer.laplacian_penalty import LaplacianPenalty as LaplacianPe
 from genreg.regularizer.loss_gradient_penalty import LossGradientPenalty as LossGradientPenalty
 from genreg.regularizer.lp_norms import L1 as L1
 from genreg.regularizer.lp_norms import L2 as L2
+from genreg.regularizer.mixing import CutMix as CutMix
+from genreg.regularizer.mixing import Mixup as Mixup
 from genreg.regularizer.noise_consistency import NoiseConsistency as NoiseConsistency
 from genreg.regularizer.orthogonal import Orthogonal as Orthogonal
+from genreg.regularizer.pi_model import PiModel as PiModel
+from genreg.regularizer.pseudo_label import PseudoLabel as PseudoLabel
 from genreg.regularizer.r_drop import RDrop as RDrop
 from genreg.regularizer.spectral_normalization import SpectralNormalization as SpectralNormalization
 from genreg.regularizer.spectral_penalty import SpectralPenalty as SpectralPenalty

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import Annotated, Literal
 
 import torch
 from pydantic.dataclasses import dataclass
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from genreg import streams
 from genreg.errors import InputError, nearest
 from genreg.model.mlp import ACTIVATIONS
-from genreg.parameters import STRICT, Fraction, NonNegative
+from genreg.parameters import STRICT, Fraction, Neutral, NonNegative
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.input_noise import Mode
 
@@ -19,15 +20,25 @@ Noise = Callable[[Tensor, torch.Generator], Tensor]
 """A function of activations and a generator that returns noisy activations."""
 
 
-def attach_noise(model: nn.Module, layers: str | None, method: str, noise: Noise) -> None:
-    """Let `noise` act on the output of each chosen layer, in training only.
+Side = Literal["after", "before"]
+
+
+def attach_noise(
+    model: nn.Module, layers: str | None, method: str, noise: Noise,
+    side: Side = "after", each_pass: bool = False,
+) -> None:  # fmt: skip
+    """Let `noise` act on the output of each chosen layer, or on its input, in training only.
 
     layers: a pattern of names as `*.2`, or None: every activation that is a module of its own. Each layer
-    draws from a stream of the method's and its own name, the same in all passes of equal masks. Raises
-    InputError where nothing matches.
+    draws from a stream of the method's and its own name: the same in all passes of equal masks, or others in
+    `each_pass`. Raises InputError where nothing matches.
     """
     for name, layer in chosen(model, layers, f"regularizer.{method}.layers").items():
-        layer.register_forward_hook(partial(_noisy, f"{method}/{name}", noise))
+        noisy = partial(_noisy, f"{method}/{name}", noise, each_pass)
+        if side == "after":
+            layer.register_forward_hook(noisy)
+        else:
+            layer.register_forward_pre_hook(partial(_before, noisy))
 
 
 def chosen(model: nn.Module, pattern: str | None, key: str) -> dict[str, nn.Module]:
@@ -44,9 +55,16 @@ def chosen(model: nn.Module, pattern: str | None, key: str) -> dict[str, nn.Modu
     return found
 
 
-def _noisy(stream: str, noise: Noise, layer: nn.Module, inputs: tuple[Tensor, ...], h: Tensor) -> Tensor:
+def _noisy(
+    stream: str, noise: Noise, each_pass: bool, layer: nn.Module, inputs: tuple[Tensor, ...], h: Tensor
+) -> Tensor:
     """A forward hook: h with noise in training, h itself in evaluation."""
-    return noise(h, streams.of_layer(stream, h.device)) if layer.training else h
+    return noise(h, streams.of_layer(stream, h.device, each_pass)) if layer.training else h
+
+
+def _before(noisy: Callable[..., Tensor], layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    """A hook before the layer: its input as `noisy` makes it."""
+    return noisy(layer, inputs, *inputs)
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -54,22 +72,27 @@ class HiddenNoise(Regularizer):
     """Each chosen layer's output in training is h + sigma n, or h (1 + sigma n), with n ~ N(0, I).
 
     Poole, Sohl-Dickstein and Ganguli, arXiv:1406.1831; multiplicative: Srivastava et al., JMLR 15
-    (2014), section 10. All passes of an update over one batch share n.
+    (2014), section 10. All passes of an update over one batch share n, unless each has its own.
 
     sigma: standard deviation; additive, in units of h.
     layers: pattern of the names of layers, as in `Dropout`. Raises InputError where nothing matches.
+    side: `before` adds the noise to what enters each of them.
+    each_pass: n is drawn anew in each pass of an update, so that the divergence of a perturbation of length
+        zero is not zero.
     """
 
     sigma: NonNegative = 0.1
     mode: Mode = "additive"
     layers: str | None = None
+    side: Annotated[Side, Neutral("after")] = "after"
+    each_pass: Annotated[bool, Neutral(False)] = False
 
     @property
     def idle(self) -> bool:
         return not self.sigma
 
     def attach(self, model: nn.Module) -> None:
-        attach_noise(model, self.layers, self.name, self.noisy)
+        attach_noise(model, self.layers, self.name, self.noisy, self.side, self.each_pass)
 
     def noisy(self, h: Tensor, draw: torch.Generator) -> Tensor:
         """h with noise."""

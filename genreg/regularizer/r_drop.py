@@ -34,9 +34,7 @@ class RDrop(Regularizer):
         return frozenset({self.of, "again", "classes"})
 
     def attach(self, model: nn.Module) -> None:
-        if not any(map(may_draw, model.modules())):
-            expected = "dropout or another noise inside the model (model.dropout=, regularizer=dropout)"
-            raise InputError(f"regularizer.{self.name}", expected, "a model whose passes agree")
+        check_noise(model, self.name)
 
     def losses(self, forward: ClassifierForward, losses: Tensor) -> Tensor:
         if self.of == "unlabeled":
@@ -50,7 +48,15 @@ class RDrop(Regularizer):
         return (next(both) + next(both)) / 2
 
 
+def check_noise(model: nn.Module, method: str) -> None:
+    """InputError for a method that compares passes of a model without noise inside."""
+    if not any(map(may_draw, model.modules())):
+        expected = "dropout or another noise inside the model (model.dropout=, regularizer=dropout)"
+        raise InputError(f"regularizer.{method}", expected, "a model whose passes agree")
+
+
 def may_draw(layer: nn.Module) -> bool:
     """True if a layer is one of dropout, or has what methods attach to draw."""
     shares = (getattr(layer, name, 0) for name in ("p", "dropout"))
-    return any(isinstance(s, int | float) and s for s in shares) or bool(layer._forward_hooks)
+    hooks = layer._forward_hooks or layer._forward_pre_hooks
+    return any(isinstance(s, int | float) and s for s in shares) or bool(hooks)

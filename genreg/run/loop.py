@@ -1,5 +1,6 @@
 """The loop of every task: step, log, evaluate, save, stop; loggers are views that may fail."""
 
+import logging
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from genreg.run.folder import Row, RunFolder
 from genreg.run.logger import View
 from genreg.run.state import State
 from genreg.run.task import Task
+
+log = logging.getLogger("genreg")
 
 
 @checked
@@ -109,6 +112,8 @@ class Training:
         if evaluates:
             row |= self.state.evaluated(self.task.evaluate())
         self.state.write(row)
+        if remark := self.task.remark(row):
+            log.warning("step %d: %s", self.state.step, remark)
         for view in self.views:
             view.show({"step": self.state.step, **row}, pictures)
 

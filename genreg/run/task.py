@@ -88,6 +88,10 @@ class Task(ABC):
     def evaluate(self) -> dict[str, float]:
         """Metrics of the model as it stands. Raises GenregError if the run is not worth going on with."""
 
+    def remark(self, row: dict[str, Any]) -> str:
+        """One line that warns of what a row of the run shows, at the first such row; else empty."""
+        return ""
+
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """A copy of what a trained model is."""

@@ -22,11 +22,13 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
 from genreg.regularizer import Regularizer
+from genreg.run.folder import Row
 from genreg.run.metric import GAP, VALIDATION, Metric
 from genreg.run.task import Task
+from genreg.task.collapse import Collapse
 from genreg.task.evaluation import Undefined, check_frames, evaluate, picture, reported, sample
 from genreg.task.fit import check_items, check_measures, check_methods, check_normalization, fitting
-from genreg.task.objective import Objective, reads_pool
+from genreg.task.objective import Moving, Objective, reads_pool
 from genreg.task.replicas import Replicas, most
 from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
@@ -39,10 +41,11 @@ class Classify(Task):
     dataset, model, optimizer and scheduler are factories: `dataset(seed=)`, `model(input_shape=,
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
-    choose the step, drawn by `seed`; None: all of the data set's. frames: steps at which what a classifier of
-    points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled items whose class
-    is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the test items
-    (`dataset.corrupted`). Everything random follows from `seed`.
+    choose the step, drawn by `seed`; None: all of the data set's. statistics: the batches that move running
+    statistics, `both` in proportion to their sizes or the `labeled` one. frames: steps at which what a
+    classifier of points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled
+    items whose class is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the
+    test items (`dataset.corrupted`). Everything random follows from `seed`.
     """
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
@@ -68,6 +71,7 @@ class Classify(Task):
         batch_size: Count = 32,
         unlabeled_batch_size: Count = 128,
         validation_items: Annotated[Count | None, Neutral(None)] = None,
+        statistics: Annotated[Moving, Neutral("both")] = "both",
         frames: Annotated[list[CountOrZero] | None, Neutral(None)] = None,
         label_noise: Annotated[Fraction, Neutral(0)] = 0.0,
         corruption: Annotated[
@@ -81,6 +85,7 @@ class Classify(Task):
         self.seed, self.device = seed, device
         self.sizes = {"task.batch_size": batch_size, "task.unlabeled_batch_size": unlabeled_batch_size}
         self.autocast = torch.bfloat16 if precision == "bf16" else None
+        self.moving = statistics
         self.loss = loss or CrossEntropy()
         self.dataset = self._read(dataset, validation_items, label_noise, corruption or {})
         self._check(regularizer, measure or {})
@@ -94,6 +99,7 @@ class Classify(Task):
         )
         self._set_measures(measure or {})
         self._describe()
+        self.collapse = Collapse(self.methods, self.dataset, "validation/accuracy")
         self.objective = self._objective(self.methods)
         self._make_batches(batch_size, unlabeled_batch_size)
 
@@ -104,7 +110,7 @@ class Classify(Task):
             self.model, self.methods, self.loss, self.statistics, together=together, seed=self.seed,
             device=self.device,
             labeled=self.labeled, unlabeled=self.unlabeled, classes=data.classes,
-            vocabulary=len(data.vocabulary or ()), dtype=self.autocast,
+            vocabulary=len(data.vocabulary or ()), dtype=self.autocast, moving=self.moving,
         )  # fmt: skip
 
     def _check(self, regularizer: Mapping[str, Regularizer], measure: Mapping[str, Any]) -> None:
@@ -220,7 +226,11 @@ class Classify(Task):
     def evaluate(self) -> dict[str, float]:
         """The row of `evaluation.evaluate`, of the weights that are judged."""
         with self.trainer.judged():
+            self.collapse.look(self.model)
             return evaluate(self.model, self.dataset, self.sample, self.loss, self.measure, self.undefined)
+
+    def remark(self, row: Row) -> str:
+        return self.collapse.remark(row)
 
     def images(self) -> dict[str, np.ndarray]:
         """The plane as the model sees it with the weights that are judged."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from genreg.regularizer import Regularizer, penalized
 from genreg.streams import Seed
 from genreg.task.trainer import with_hook
 
+Moving = Literal["both", "labeled"]
+"""The batches that move running statistics, where an update passes both."""
+
 
 class Objective:
     """Makes the passes, the terms and the gradients of an update: of one run, or of replicas as one program.
@@ -27,7 +31,7 @@ class Objective:
     methods: whose hooks act on the labeled batch. together: those whose penalties are minimized here. seed:
     of replicas, that of each. labeled, unlabeled: the inputs and targets, and the inputs, of the batch of an
     update; of replicas, the items of each after those of the one before. classes, vocabulary: of the data.
-    dtype: of autocast, or None.
+    dtype: of autocast, or None. moving: the batches that move running statistics.
     """
 
     def __init__(
@@ -45,10 +49,11 @@ class Objective:
         classes: int,
         vocabulary: int = 0,
         dtype: torch.dtype | None = None,
+        moving: Moving = "both",
     ) -> None:
         self.model, self.together, self.loss, self.statistics = model, together, loss, statistics
         self.mixing, self.weighing = (with_hook(dict(methods), hook) for hook in ("batch", "losses"))
-        self.seed, self.device, self.dtype = seed, device, dtype
+        self.seed, self.device, self.dtype, self.moving = seed, device, dtype, moving
         self.labeled, self.unlabeled = labeled, unlabeled
         self.classes, self.vocabulary = classes, vocabulary
         self.parameters = trainable(model)
@@ -77,18 +82,19 @@ class Objective:
     def forward(self, step: int) -> ClassifierForward:
         """The clean passes of one update, over batches and with masks that depend on `step` and seed only.
 
-        Running statistics move by both batches in proportion to their sizes.
+        Running statistics move by the labeled batch, or by both in proportion to their sizes.
         """
         draws, moves = Draws(self.seed, step, self.device), counts()
         batch, shown = self.batch(step, draws)
         pool = self.pool(step) if reads_pool(self.together) else None
-        if pool and moves:
+        joins = moves and self.moving == "both"
+        if pool and joins:
             self.statistics.begin()
         with nullcontext() if moves else self.statistics.frozen():
             labeled = self.clean_pass(batch, "labeled", draws)
         if pool:
             share = len(pool.e) / (shown + len(pool.e))
-            with self.statistics.second(share) if moves else self.statistics.frozen():
+            with self.statistics.second(share) if joins else self.statistics.frozen():
                 labeled.unlabeled_pass = self.clean_pass(pool, "unlabeled", draws, self.together)
         return labeled
 

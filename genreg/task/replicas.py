@@ -54,6 +54,7 @@ class Replicas:
             labeled=self.labeled,
             unlabeled=self.unlabeled,
             classes=first.dataset.classes,
+            moving=first.moving,
         )
         self.optimizer = Joint([task.optimizer for task in tasks], self.objective.parameters)
         self.projecting = _projecting(methods, self.optimizer)
