@@ -1,19 +1,23 @@
 """Makes objects of plain configuration values; an error names the key of the value that is wrong."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from genreg.dataset import Dataset
 from genreg.download import data_dir_of
-from genreg.errors import InputError
+from genreg.errors import InputError, nearest
 from genreg.run.factory import GROUPS, KEYED, factory, find_target, is_own
 from genreg.run.metric import Family, Metric
+
+PAGE = "docs/bring_your_own.md"
+"""The page that an error names where what a user has written does not fit."""
 
 
 def build_task(config: dict[str, Any], device: torch.device) -> Any:
@@ -68,10 +72,64 @@ def _part(config: dict[str, Any], group: str) -> Any:
         return None
     if group == "dataset":
         return dataset_of(config)
+    if group == "model":
+        return model_of(config["model"])
     make = factory(config[group], group)
     if group == "features":
         return make(output_dir=Path(config["output_dir"]))
     return make() if group == "loss" else make
+
+
+class OwnModel:
+    """The factory of a model that a user has written.
+
+    Its signature has what the node leaves open, which the data then fill in. embedding, latent: keys of the
+    node that say how modules are read; they are the factory's own where it takes them, `latent` is both.
+    """
+
+    def __init__(self, node: dict[str, Any]) -> None:
+        takes = _signature(node).parameters
+        ours = {"embedding", "latent"} - takes.keys()
+        values = {name: value for name, value in node.items() if name not in ours | {"_target_"}}
+        self.make = factory({"_target_": node["_target_"], **values}, "model")
+        self.embedding = node.get("embedding") if "embedding" in ours else None
+        self.latent = node.get("latent")
+        self.__signature__ = _left_open(takes, values)
+
+    def __call__(self, **given: Any) -> Any:
+        for name, p in self.__signature__.parameters.items():
+            needed = p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            if needed and name not in given:
+                raise InputError(f"model.{name}", f"a value, since the data give none ({PAGE})")
+        return self.make(**given)
+
+
+def _left_open(takes: Mapping[str, inspect.Parameter], values: dict[str, Any]) -> inspect.Signature:
+    """The parameters without a value; of a factory of any keywords only those whose value is null, if any is.
+
+    InputError for a key that it does not take.
+    """
+    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    more = [name for name in values if name not in takes]
+    if more and not anything:
+        raise InputError(f"model.{more[0]}", "no such key", values[more[0]], nearest(more[0], takes))
+    named = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in more if values[name] is None]
+    left = [p for p in takes.values() if values.get(p.name) is None]
+    if named:
+        left = [p for p in left if p.kind is not p.VAR_KEYWORD]
+    return inspect.Signature(sorted([*left, *named], key=lambda p: p.kind))
+
+
+def _signature(node: dict[str, Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(find_target(node, "model"))
+    except (TypeError, ValueError) as error:
+        raise InputError("model._target_", f"a class or a function ({PAGE})", node["_target_"]) from error
+
+
+def model_of(node: dict[str, Any]) -> Callable[..., Any]:
+    """The factory of a model: of a user's own, one that knows how it is to be read."""
+    return OwnModel(node) if is_own(node) else factory(node, "model")
 
 
 def dataset_of(config: dict[str, Any]) -> Callable[..., Dataset]:
@@ -108,8 +166,15 @@ def _options(node: Any) -> str:
 def _check_model(model: Any, task: Any) -> None:
     """Refuse a model of another kind than the task trains, where both are classes that say so."""
     kind, words = getattr(task, "trains", (object, ""))
-    if isinstance(model, type) and not issubclass(model, kind):
-        raise InputError("model", f"{words} for this task", model.__name__)
+    if isinstance(model, nn.Module):
+        expected = f"a class or a function, which makes new weights for each seed ({PAGE})"
+        raise InputError("model._target_", expected, f"one {type(model).__name__}")
+    if not isinstance(model, type) or issubclass(model, kind):
+        return
+    genregs = any(base.__module__.startswith("genreg.") for base in model.__mro__)
+    if genregs or not (getattr(task, "wraps", False) and issubclass(model, nn.Module)):
+        more = "" if genregs else f" ({PAGE})"
+        raise InputError("model", f"{words} for this task{more}", model.__name__)
 
 
 def build_each(config: dict[str, Any], group: str) -> dict[str, Any]:

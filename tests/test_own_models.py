@@ -1,0 +1,342 @@
+"""Modules of a user's own: wrapped, trained like genreg's, told the data, refused in one line."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import Result, small_task
+from own_files import write_texts
+from torch import Tensor, nn
+
+from genreg.dataset import digits, gaussian_ring
+from genreg.errors import InputError
+from genreg.model import MLP, Classifier, Wrapped
+from genreg.model.landscape import OwnLandscape, Rosenbrock
+from genreg.regularizer import VAT, GradientPenalty, HiddenNoise, RDrop, SpectralNormalization
+from genreg.run.build import OwnModel, build_task
+from genreg.task.classify import Classify
+from genreg.task.wgan import WGAN
+
+Genreg = Callable[..., Result]
+
+
+class Plain(nn.Module):
+    """The layers of genreg's MLP, as anyone would write them."""
+
+    def __init__(self, in_features: int, num_classes: int, width: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(in_features, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.3),
+            nn.Linear(width, num_classes),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.flatten(1))
+
+
+METHODS: dict[str, Callable[[], dict[str, Any]]] = {
+    "none": dict,
+    "vat": lambda: {"vat": VAT(epsilon=0.5)},
+    "r_drop": lambda: {"r_drop": RDrop()},
+    "spectral": lambda: {"spectral": SpectralNormalization()},
+}
+
+
+@pytest.mark.parametrize("methods", METHODS)
+def test_a_module_is_trained_as_the_same_layers_of_genreg_are(methods: str) -> None:
+    tasks = [small_task(METHODS[methods](), model=model) for model in (Plain, _mlp)]
+    for step in range(4):
+        ours, genregs = (task.step(step) for task in tasks)
+        assert {name: float(v) for name, v in ours.items()} == {name: float(v) for name, v in genregs.items()}
+    assert tasks[0].evaluate() == tasks[1].evaluate()
+    ours, genregs = (task.weights() for task in tasks)
+    assert all(torch.equal(ours[f"module.{name}"], weight) for name, weight in genregs.items())
+    assert tasks[0].model.output is tasks[0].model.module.layers[-1]
+
+
+_mlp = partial(MLP, widths=[16], batch_norm=True, dropout=0.3)
+
+
+def test_a_factory_is_given_what_its_signature_names() -> None:
+    def net(outputs: int, input_shape: list[int], in_channels: int, *, num_labels: int, **more: Any) -> Any:
+        assert (outputs, input_shape, in_channels, num_labels) == (10, [1, 8, 8], 1, 10)
+        assert not more
+        return nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LazyLinear(outputs))
+
+    task = small_task(model=net)
+    assert task.step(0)["loss"].isfinite()
+    assert {p.numel() for p in task.parameters} == {18, 2, 2 * 36 * 10, 10}
+    again = small_task(model=net)
+    again.step(0)
+    assert all(map(torch.equal, task.weights().values(), again.weights().values()))
+    small_task(model=lambda outputs: nn.Sequential(nn.Flatten(), nn.Linear(64, outputs))).step(0)
+
+
+OWN = """
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes, hidden=8):
+        super().__init__()
+        self.first, self.last = nn.Linear(64, hidden), nn.Linear(hidden, num_classes)
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x.flatten(1))))
+
+
+class Output:
+    def __init__(self, logits):
+        self.logits = logits
+
+
+class Library(nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.last = nn.Linear(64, options["num_labels"])
+
+    def forward(self, x):
+        return Output(self.last(x.flatten(1)))
+
+
+short = lambda outputs: nn.Sequential(nn.Flatten(), nn.Linear(64, outputs))
+wide = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+flat = lambda outputs: nn.Linear(64, outputs)
+bare = lambda: 3
+deep = lambda depth: 3
+made = nn.Linear(64, 10)
+
+
+class Nothing:
+    pass
+
+
+def pair(latent, in_features):
+    generator = nn.Sequential(nn.Linear(latent, 8), nn.ReLU(), nn.Linear(8, in_features))
+    return generator, nn.Sequential(nn.Linear(in_features, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+def banana(w, b=100.0):
+    return b * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Callable[..., list[str]]:
+    """Write a folder of options, and return the arguments that choose the model `mine` of it."""
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "models_of_ours.py").write_text(OWN)
+
+    def write(yaml: str) -> list[str]:
+        (tmp_path / "mine" / "model" / "mine.yaml").write_text(yaml)
+        common = ["logger=none", "steps=2", "device=cpu", "quiet=true"]
+        return ["train", "--config-dir", str(tmp_path / "mine"), "model=mine", *common]
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "yaml",
+    [
+        "_target_: models_of_ours.Net\nhidden: 5",
+        "_target_: models_of_ours.Net\nnum_classes: 10",
+        "_target_: models_of_ours.short",
+        "_target_: models_of_ours.Library\nnum_labels: null",
+    ],
+)
+def test_a_module_in_a_file_of_ones_own_trains(genreg: Genreg, mine: Any, yaml: str) -> None:
+    answer = genreg(*mine(yaml), "regularizer=vat")
+    assert answer.code == 0, answer.err
+
+
+PAGE = r"\(docs/bring_your_own.md\)"
+CONTRACT = r"model: expected a module that maps \(B, 1, 8, 8\) to \(B, 10\), as the data have them " + PAGE
+
+
+@pytest.mark.parametrize(
+    ("yaml", "said"),
+    [
+        ("_target_: models_of_ours.wide", CONTRACT + r", got '\(B, 3\)'"),
+        ("_target_: models_of_ours.flat", CONTRACT + ", got 'RuntimeError: mat1 and mat2"),
+        ("_target_: models_of_ours.bare", CONTRACT + ", got 3"),
+        ("_target_: models_of_ours.made", r"model\._target_: expected a class or a function, .*" + PAGE),
+        ("_target_: models_of_ours.Nothing", f"model: expected a classifier for this task {PAGE}, got 'Noth"),
+        (
+            "_target_: models_of_ours.Net\nhiden: 5",
+            r"model\.hiden: expected no such key, got 5\n  nearest: hidden",
+        ),
+        ("_target_: models_of_ours.deep", "model.depth: expected a value, since the data"),
+        (
+            "_target_: models_of_ours.short\nembedding: 0",
+            r"model\.embedding: expected the name of the nn\.Emb",
+        ),
+        ("_target_: models_of_ours.Net\nnum_classes: 4", CONTRACT),
+    ],
+)
+def test_a_wrong_module_is_told_the_contract(genreg: Genreg, mine: Any, yaml: str, said: str) -> None:
+    answer = genreg(*mine(yaml))
+    assert answer.code == 2
+    assert re.match(f"genreg: {said}", answer.err), answer.err
+    assert len(answer.err.splitlines()) <= 2
+
+
+class Embedded(nn.Module):
+    """The mean over the positions of a text that are no padding, which it sees from the tokens."""
+
+    def __init__(self, vocab_size: int, padding_idx: int, outputs: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocab_size, 6, padding_idx=padding_idx)
+        self.last, self.pad = nn.Linear(6, outputs), padding_idx
+
+    def forward(self, x: Tensor) -> Tensor:
+        here = (x != self.pad)[..., None]
+        return self.last((self.words(x) * here).sum(1) / here.sum(1))
+
+
+def texts(**more: Any) -> dict[str, Any]:
+    model = {"_target_": f"{__name__}.Embedded", **more}
+    return {
+        "seed": 0, "precision": "fp32", "data_dir": None, "model": model, "loss": {}, "scheduler": {},
+        "task": {"_target_": "genreg.task.classify.Classify"}, "measure": {},
+        "dataset": {"_target_": "genreg.dataset.text_csv", "path": "texts.csv", "labeled": 10},
+        "regularizer": {"vat": {"_target_": "genreg.regularizer.VAT"}},
+        "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.01},
+    }  # fmt: skip
+
+
+def test_texts_are_perturbed_at_a_table_of_the_modules_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    task = build_task(texts(embedding="words"), torch.device("cpu"))
+    model, (x, _) = task.model, task.labeled(0)
+    assert torch.equal(model(x), model.module(x))
+    e = model.embed(x)
+    assert e.shape == (*x.shape, 6)
+    moved = model(embedding=e + 1, mask=model.mask(x))
+    torch.testing.assert_close(moved - model(x), model.module.last.weight.sum(1).expand_as(moved))
+    (slope,) = torch.autograd.grad(model(embedding=e, mask=model.mask(x)).sum(), e)
+    assert (slope.abs().sum(2) > 0).equal(x != model.pad)
+    assert all(value.isfinite() and value > 0 for value in task.step(0).values())
+    for more, got in (({}, "'None'"), ({"embedding": "wrds"}, "'wrds'")):
+        with pytest.raises(InputError, match=rf"model.embedding: .*got {got}\n  nearest: words"):
+            build_task(texts(**more), torch.device("cpu"))
+
+
+def test_an_attention_mask_is_passed_to_a_module_that_takes_one(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 1}
+    bert = transformers.BertForSequenceClassification(
+        transformers.BertConfig(vocab_size=9, num_labels=3, **sizes)
+    ).eval()
+    model = Wrapped(bert, "bert.embeddings.word_embeddings", pad=0).eval()
+    short = torch.tensor([[4, 5, 6]])
+    padded = F.pad(short, (0, 3))
+    torch.testing.assert_close(model(padded), bert(short).logits)
+    assert model(padded).shape == (1, 3)
+
+
+def pair(latent: int, input_shape: list[int]) -> tuple[nn.Module, nn.Module]:
+    generator = nn.Sequential(nn.Linear(latent, 8), nn.ReLU(), nn.Linear(8, *input_shape))
+    return generator, nn.Sequential(nn.Linear(*input_shape, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+
+
+class Critic(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x.tanh())
+
+
+def adversaries(**model: Any) -> WGAN:
+    adam = partial(torch.optim.Adam, lr=1e-3)
+    make = OwnModel({"_target_": f"{__name__}.pair", **model})
+    penalty = {"gradient_penalty": GradientPenalty()}
+    return WGAN(
+        dataset=gaussian_ring, model=make, optimizer=adam, generator_optimizer=adam, regularizer=penalty
+    )
+
+
+def test_two_modules_are_players(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = adversaries(latent=3)
+    assert all(value.isfinite() for value in task.step(0).values())
+    assert task.generator(torch.zeros(4, 3)).shape == (4, 2)
+    monkeypatch.setitem(globals(), "pair", lambda input_shape: (nn.Linear(3, 2), Critic()))
+    assert all(value.isfinite() for value in adversaries(latent=3).step(0).values())
+    for made, said in (
+        (
+            lambda: nn.Linear(3, 2),
+            "model: expected a generator and a critic: a function that returns two mod",
+        ),
+        (lambda: (nn.Linear(4, 2), Critic()), r"model: expected a generator that maps \(B, 3\) to \(B, 2\)"),
+        (
+            lambda: (nn.Linear(3, 2), nn.Linear(2, 2)),
+            r"a critic that maps \(B, 2\) to \(B, 1\).*got '\(B, 2\)'",
+        ),
+    ):
+        monkeypatch.setitem(globals(), "pair", made)
+        with pytest.raises(InputError, match=said):
+            adversaries(latent=3)
+    with pytest.raises(InputError, match=r"model\.latent: expected the number of dimensions"):
+        adversaries()
+
+
+def banana(w: Tensor, b: float) -> Tensor:
+    return b * (w[1] - w[0] ** 2) ** 2 + (1 - w[0]) ** 2
+
+
+def test_a_function_is_a_landscape() -> None:
+    options: dict[str, Any] = {"start": [-1.2, 1.0], "replicas": 3, "dtype": "float64"}
+    ours = OwnLandscape(function={"_target_": f"{__name__}.banana", "b": 50.0}, **options)
+    theirs = Rosenbrock(b=50.0, **options)
+    for found, exact in (
+        (ours(), theirs()),
+        (ours.value_and_gradient()[1][0], theirs.value_and_gradient()[1][0]),
+        (ours.hessian_trace(), theirs.hessian_trace()),
+        (ours.loss_at(ours.coordinates()), theirs()),
+    ):
+        torch.testing.assert_close(found, exact, rtol=1e-12, atol=0)
+    for wrong, said in (({"c": 1}, "TypeError: .*'c'"), ({"b": [1, 2]}, "TypeError")):
+        with pytest.raises(
+            InputError, match=rf"model.function: expected .* maps \(2,\) to a scalar .*{said}"
+        ):
+            OwnLandscape(function={"_target_": f"{__name__}.banana", **wrong}, **options)
+
+
+def test_methods_say_what_cannot_be_done() -> None:
+    class Functional(nn.Module):
+        def __init__(self, num_classes: int) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(64, 8), nn.Linear(8, num_classes)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(F.relu(self.first(x.flatten(1))))
+
+    with pytest.raises(
+        InputError, match=r"noise\.layers: expected a pattern .*: no activation is one by itself"
+    ):
+        small_task({"noise": HiddenNoise()}, model=Functional)
+    named = small_task({"noise": HiddenNoise(layers="*.first")}, model=Functional)
+    assert named.step(0)["loss"].isfinite()
+
+
+def test_a_classifier_of_ones_own_is_tried_too() -> None:
+    class Mine(Classifier):
+        def __init__(self, **_: Any) -> None:
+            super().__init__()
+            self.output = nn.Linear(64, 7)
+
+        def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
+            return self.output(embedding.flatten(1))
+
+    with pytest.raises(InputError, match=r"\(B, 10\), as the data have them .*, got '\(B, 7\)'"):
+        Classify(dataset=digits, model=Mine, optimizer=torch.optim.SGD, regularizer={})
