@@ -8,6 +8,9 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 
+PAGE = "docs/bring_your_own.md"
+"""The page that an error names where what a user has written does not fit."""
+
 
 class GenregError(Exception):
     """A message for the user; `exit_code` is the process's answer to the shell.

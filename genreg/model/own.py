@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from genreg.dataset.tokenizer import Vocabulary
-from genreg.errors import InputError, cause, of_machine
+from genreg.errors import PAGE, InputError, cause, of_machine
 from genreg.model.base import Classifier
 from genreg.model.gan import Critic, Gan, Generator
 from genreg.model.passes import evaluation_mode
-from genreg.run.build import PAGE, OwnModel
+from genreg.run.build import OwnModel
 
 SHOWN = 2  # items that a module is shown before the first step
 
@@ -81,7 +81,7 @@ def classifier(
 ) -> Classifier:
     """The classifier that a factory makes for the data; a module of another kind comes `Wrapped`."""
     facts: dict[str, Any] = {"input_shape": list(input_shape), "outputs": outputs}
-    more = dict.fromkeys(("num_classes", "num_labels", "out_features"), outputs)
+    more: dict[str, Any] = dict.fromkeys(("num_classes", "num_labels", "out_features"), outputs)
     more |= {"in_features": math.prod(input_shape)}
     if len(input_shape) == 3:
         more["in_channels"] = input_shape[0]

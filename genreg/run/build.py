@@ -1,7 +1,7 @@
 """Makes objects of plain configuration values; an error names the key of the value that is wrong."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from genreg.dataset import Dataset
+from genreg.dataset.own import OPTIONS, own
 from genreg.download import data_dir_of
-from genreg.errors import InputError, nearest
+from genreg.errors import PAGE, InputError, nearest
+from genreg.parameters import blame
 from genreg.run.factory import GROUPS, KEYED, factory, find_target, is_own
 from genreg.run.metric import Family, Metric
 
-PAGE = "docs/bring_your_own.md"
-"""The page that an error names where what a user has written does not fit."""
+Parameters = Mapping[str, inspect.Parameter]
 
 
 def build_task(config: dict[str, Any], device: torch.device) -> Any:
@@ -88,7 +89,8 @@ class OwnModel:
     """
 
     def __init__(self, node: dict[str, Any]) -> None:
-        takes = _signature(node).parameters
+        takes = _signature(node, "model").parameters
+        _check_keys("model", node, takes, ["embedding", "latent"])
         ours = {"embedding", "latent"} - takes.keys()
         values = {name: value for name, value in node.items() if name not in ours | {"_target_"}}
         self.make = factory({"_target_": node["_target_"], **values}, "model")
@@ -104,27 +106,33 @@ class OwnModel:
         return self.make(**given)
 
 
-def _left_open(takes: Mapping[str, inspect.Parameter], values: dict[str, Any]) -> inspect.Signature:
-    """The parameters without a value; of a factory of any keywords only those whose value is null, if any is.
-
-    InputError for a key that it does not take.
-    """
-    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-    more = [name for name in values if name not in takes]
-    if more and not anything:
-        raise InputError(f"model.{more[0]}", "no such key", values[more[0]], nearest(more[0], takes))
-    named = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in more if values[name] is None]
+def _left_open(takes: Parameters, values: dict[str, Any]) -> inspect.Signature:
+    """The parameters without a value; where any keyword is taken, only those that are null, if any is."""
+    more = [name for name in values if name not in takes and values[name] is None]
+    named = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in more]
     left = [p for p in takes.values() if values.get(p.name) is None]
     if named:
         left = [p for p in left if p.kind is not p.VAR_KEYWORD]
     return inspect.Signature(sorted([*left, *named], key=lambda p: p.kind))
 
 
-def _signature(node: dict[str, Any]) -> inspect.Signature:
+def _takes_anything(takes: Parameters) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in takes.values())
+
+
+def _check_keys(group: str, node: dict[str, Any], takes: Parameters, more: Collection[str]) -> None:
+    """InputError for a key of a node that its function does not take, and that is none of `more`."""
+    known = {*takes, *more}
+    for key, value in node.items():
+        if key not in known | {"_target_"} and not _takes_anything(takes):
+            raise InputError(f"{group}.{key}", "no such key", value, nearest(key, known))
+
+
+def _signature(node: dict[str, Any], group: str) -> inspect.Signature:
     try:
-        return inspect.signature(find_target(node, "model"))
+        return inspect.signature(find_target(node, group))
     except (TypeError, ValueError) as error:
-        raise InputError("model._target_", f"a class or a function ({PAGE})", node["_target_"]) from error
+        raise InputError(f"{group}._target_", f"a class or a function ({PAGE})", node["_target_"]) from error
 
 
 def model_of(node: dict[str, Any]) -> Callable[..., Any]:
@@ -133,24 +141,34 @@ def model_of(node: dict[str, Any]) -> Callable[..., Any]:
 
 
 def dataset_of(config: dict[str, Any]) -> Callable[..., Dataset]:
-    """The data set of a configuration, given a seed, and the folder of files if it reads any.
-
-    A user's own gets the checksum that genreg's have.
-    """
+    """The data set of a configuration, given a seed, and the folder of files if it reads any."""
     node, folder = config["dataset"], _data_dir(config["data_dir"])
-    make = factory({key: value for key, value in node.items() if key != "data_dir"}, "dataset")
-    takes = inspect.signature(make).parameters.values()
-    if any(p.name == "data_dir" or p.kind is p.VAR_KEYWORD for p in takes):
-        make = partial(make, data_dir=folder)
-    return partial(_with_checksum, make, node["_target_"]) if is_own(node) else make
+    node = {key: value for key, value in node.items() if key != "data_dir"}
+    if is_own(node):
+        takes = _signature(node, "dataset").parameters
+        _check_keys("dataset", node, takes, OPTIONS)
+        return partial(_own_dataset, node, folder, takes)
+    make = factory(node, "dataset")
+    return partial(make, data_dir=folder) if "data_dir" in inspect.signature(make).parameters else make
 
 
-def _with_checksum(make: Callable[..., Dataset], target: str, *, seed: int) -> Dataset:
-    """Call a user's own function; its arrays, which may be others at another seed, get a checksum."""
-    dataset = make(seed=seed)
-    if not isinstance(dataset, Dataset):
-        raise InputError("dataset._target_", "a function that returns a genreg.dataset.Dataset", dataset)
-    return replace(dataset, checksums={**dataset.checksums, f"{target}(seed={seed})": dataset.digest})
+def _own_dataset(node: dict[str, Any], folder: Path, takes: Parameters, *, seed: int) -> Dataset:
+    """Call a user's own function; its arrays, which may be others at another seed, get a checksum.
+
+    Keys that it does not take say how arrays become a data set.
+    """
+    anything = _takes_anything(takes)
+    options = {} if anything else {key: node[key] for key in node if key in OPTIONS - takes.keys()}
+    make = factory({key: value for key, value in node.items() if key not in options}, "dataset")
+    given = {"seed": seed, "data_dir": folder}
+    made = make(**{key: value for key, value in given.items() if anything or key in takes})
+    if not isinstance(made, Dataset):
+        with blame("dataset", own):
+            made = own(made, name=node["_target_"], seed=seed, **options)
+    elif options:
+        expected = "no such key, as the function returns a genreg.dataset.Dataset as it is"
+        raise InputError(f"dataset.{min(options)}", expected, options[min(options)])
+    return replace(made, checksums={**made.checksums, f"{node['_target_']}(seed={seed})": made.digest})
 
 
 def _data_dir(path: str | None) -> Path:

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value, hessian, vmap
 
-from genreg.errors import InputError, cause, of_machine
+from genreg.errors import PAGE, InputError, cause, of_machine
 from genreg.model.landscape.base import Dtype, Landscape
 from genreg.parameters import Count, CountOrZero, Number, checked
-from genreg.run.build import PAGE
 from genreg.run.factory import factory
 
 
@@ -46,7 +45,8 @@ class OwnLandscape(Landscape):
         raise InputError("model.function", expected, got)
 
     def forward(self) -> Tensor:
-        return vmap(self.function)(self.w)
+        losses: Tensor = vmap(self.function)(self.w)
+        return losses
 
     def value_and_gradient(self) -> tuple[Tensor, list[Tensor]]:
         gradient, value = vmap(grad_and_value(self.function))(self.w)
