@@ -1,5 +1,6 @@
 """Modules of a user's own: wrapped, trained like genreg's, told the data, refused in one line."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ from genreg.model import MLP, Classifier, Wrapped
 from genreg.model.landscape import OwnLandscape, Rosenbrock
 from genreg.regularizer import VAT, GradientPenalty, HiddenNoise, RDrop, SpectralNormalization
 from genreg.run.build import OwnModel, build_task
+from genreg.run.trained import load
 from genreg.task.classify import Classify
 from genreg.task.wgan import WGAN
 
@@ -153,6 +155,11 @@ def mine(tmp_path: Path) -> Callable[..., list[str]]:
 def test_a_module_in_a_file_of_ones_own_trains(genreg: Genreg, mine: Any, yaml: str) -> None:
     answer = genreg(*mine(yaml), "regularizer=vat")
     assert answer.code == 0, answer.err
+    (summary,) = Path("outputs").rglob("summary.json")
+    found = load(summary.parent, "last")
+    assert isinstance(found.model, Wrapped)
+    assert type(found.model.module).__module__ in ("models_of_ours", "torch.nn.modules.container")
+    assert found.task.evaluate().items() <= json.loads(summary.read_text())["last"].items()
 
 
 PAGE = r"\(docs/bring_your_own.md\)"
@@ -230,6 +237,7 @@ def test_texts_are_perturbed_at_a_table_of_the_modules_own(
             build_task(texts(**more), torch.device("cpu"))
 
 
+@pytest.mark.full
 def test_an_attention_mask_is_passed_to_a_module_that_takes_one(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "num_hidden_layers": 1}
