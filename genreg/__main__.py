@@ -1,5 +1,6 @@
 """`genreg`, also `python -m genreg`. Only `train` imports Hydra and torch, and not to print its help."""
 
+import os
 import sys
 
 from genreg.cli import completion, verbs
@@ -17,6 +18,10 @@ def main() -> None:
             completion.answer("".join(arguments[1:2]))
         else:
             verbs.app(arguments, standalone_mode=True)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except GenregError as error:
         report(error)
         sys.exit(error.exit_code)

@@ -26,7 +26,8 @@ from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 
 log = logging.getLogger("genreg")
 
-UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
+UNKNOWN_KEY = r"Could not (?:override|delete from config)[^']*'([^']+)'"
+TWICE = r"(?:Multiple values for )?(\w+)(?:\.| appears more than once)"
 
 FIXED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", "'.': output_dir says where runs lie"),
@@ -193,13 +194,25 @@ def _input_error(error: Any, overrides: list[str]) -> InputError:
     message, kind = str(error), type(error).__name__
     if kind == "MissingConfigException":
         return _missing_option(error, message)
+    if match := re.match(r"Could not append to config[^']*'([^']+)'", message):
+        return InputError(f"+{match[1]}", f"{match[1]}=... without the +, since the key is there")
     if match := re.match(UNKNOWN_KEY, message):
         return _unknown_key(group(match[1]), overrides)
+    if match := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", message):
+        return _several(key(match[1]), value(match[1]))
+    if (match := re.match(TWICE, message)) and f"+{match[1]}" in [o.partition("=")[0] for o in overrides]:
+        return InputError(f"+{match[1]}", f"{match[1]}=... without the +, since there is one")
     if kind == "OverrideParseException":
         return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
     if problem := getattr(error, "problem", None):  # of YAML, with its place in the file
         message = f"{problem} in line {error.problem_mark.line + 1}"
     return InputError("configuration", "a valid one", message.split("\n")[0])
+
+
+def _several(name: str, values: str) -> InputError:
+    """The error of a sweep that was typed without -m, or of a list without its brackets."""
+    a_list = "" if values.endswith((")", "]")) else f", [{values}] is one list"
+    return InputError(name, f"one value (genreg train -m ... trains each of several{a_list})", values)
 
 
 def _missing_option(error: Any, message: str) -> InputError:
@@ -219,7 +232,8 @@ def _unknown_key(wrong: str, overrides: list[str]) -> InputError:
         return InputError(wrong, f"{name} to be chosen: add {root}={name}")
     if wrong in GROUPS:
         return InputError(wrong, f"a task that has {wrong}; genreg train --help says which")
-    return InputError(wrong, "a key of the configuration", None, nearest(wrong, [*known, *GROUPS]))
+    same = [name for name in known if name.rpartition(".")[2] == wrong.rpartition(".")[2]]
+    return InputError(wrong, "a key of the configuration", None, nearest(wrong, same or [*known, *GROUPS]))
 
 
 def _keys(overrides: list[str]) -> list[str]:

@@ -27,6 +27,7 @@ def build_task(config: dict[str, Any], device: torch.device) -> Any:
     parts = {
         group: _part(config, group) for group in GROUPS if group in groups and config.get(group) is not None
     }
+    _check_before_reading(config, groups)
     return factory(config["task"], "task")(
         **parts, seed=config["seed"], device=device, precision=config["precision"]
     )
@@ -133,6 +134,23 @@ def _signature(node: dict[str, Any], group: str) -> inspect.Signature:
         return inspect.signature(find_target(node, group))
     except (TypeError, ValueError) as error:
         raise InputError(f"{group}._target_", f"a class or a function ({PAGE})", node["_target_"]) from error
+
+
+def _check_before_reading(config: dict[str, Any], groups: frozenset[str]) -> None:
+    """Make `check_reads` of genreg's own loader and classifier before data are read, or even downloaded."""
+    if not {"dataset", "model"} <= groups or is_own(config["dataset"]) or is_own(config["model"]):
+        return
+    loader, model = (find_target(config[group], group) for group in ("dataset", "model"))
+    if hasattr(model, "classify"):
+        check_reads(model, "tokenizer" in inspect.signature(loader).parameters)
+
+
+def check_reads(model: Callable[..., Any], texts: bool) -> None:
+    """InputError where a model is of texts and the data are numbers, or the other way round."""
+    if ("vocabulary" in inspect.signature(model).parameters) != texts:
+        words = ("texts (model=transformer)", "numbers (model=mlp)")
+        expected, got = words if texts else words[::-1]
+        raise InputError("model", f"one that reads {expected}, as the data set has them", f"one of {got}")
 
 
 def model_of(node: dict[str, Any]) -> Callable[..., Any]:

@@ -1,6 +1,5 @@
 """Checks before the first step that what was chosen fits the task."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from genreg.model.own import classifier
 from genreg.model.passes import evaluation_mode
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
-from genreg.run.build import OwnModel
+from genreg.run.build import OwnModel, check_reads
 
 NEEDS = {
     "batch": "labeled batch to change",
@@ -34,12 +33,9 @@ def fitting(model: Callable[..., Any], dataset: Dataset, outputs: int | None = N
 
     A module of a user's own says by `model.embedding` where it reads texts.
     """
-    reads, texts = "vocabulary" in inspect.signature(model).parameters, dataset.vocabulary is not None
-    if reads != texts and not (texts and isinstance(model, OwnModel)):
-        words = ("texts (model=transformer)", "numbers (model=mlp)")
-        expected, got = words if texts else words[::-1]
-        raise InputError("model", f"one that reads {expected}, as the data set has them", f"one of {got}")
     shape, vocabulary = dataset.input_shape, dataset.vocabulary
+    if not (vocabulary and isinstance(model, OwnModel)):
+        check_reads(model, vocabulary is not None)
     return classifier(model, input_shape=shape, outputs=outputs or dataset.outputs, vocabulary=vocabulary)
 
 
