@@ -68,7 +68,9 @@ class Wrapped(Classifier):
 
 
 def _logits(outputs: Any) -> Tensor:
-    found: Tensor = getattr(outputs, "logits", outputs)
+    """The outputs, or their `logits`. What torch.fx traces is no tensor yet, and has any attribute."""
+    plain = isinstance(outputs, Tensor) or "logits" not in dir(outputs)
+    found: Tensor = outputs if plain else outputs.logits
     return found
 
 
