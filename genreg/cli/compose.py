@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from genreg.cli.help import GROUPS
-from genreg.errors import GenregError, InputError, nearest
+from genreg.errors import GenregError, InputError, extra, nearest
 from genreg.groups import CONFIGS, options
 from genreg.run.factory import KEYED
 from genreg.run.folder import finished_runs
@@ -28,6 +28,7 @@ log = logging.getLogger("genreg")
 
 UNKNOWN_KEY = r"Could not (?:override|delete from config)[^']*'([^']+)'"
 TWICE = r"(?:Multiple values for )?(\w+)(?:\.| appears more than once)"
+OPTUNA = "hydra/sweeper/optuna"
 
 FIXED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", "'.': output_dir says where runs lie"),
@@ -220,6 +221,8 @@ def _missing_option(error: Any, message: str) -> InputError:
     root, _, option = str(path).removesuffix(".yaml").partition("/")
     if root in GROUPS:
         return InputError(root, f"an option of the group {root}", option, nearest(option, options(root)))
+    if str(path).removesuffix(".yaml") == OPTUNA:
+        return InputError("hydra/sweeper", f"{extra('optuna')} for optuna", "no hydra-optuna-sweeper")
     return InputError("configuration", "a file on the search path", path)
 
 
