@@ -85,6 +85,25 @@ def test_what_a_function_returns_is_what_an_npz_file_of_it_is(tmp_path: Path, wa
             assert mine.checksums == {f"{__name__}.ours(seed={seed})": mine.digest}
 
 
+def told(seed: int, data_dir: Path, labeled: int = 3) -> Any:
+    return X[:90] + seed, Y[:90] * (labeled - 3 + 1) + (data_dir.name == "files")
+
+
+def test_a_function_is_given_what_it_takes(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    node = {"_target_": f"{__name__}.told", "labeled": 3, "test": 30}
+    make = dataset_of({"dataset": node, "data_dir": str(tmp_path / "files")})
+    zero, one = make(seed=0), make(seed=1)
+    torch.testing.assert_close(zero.test.x + 1, one.test.x)  # the same items are held out
+    assert len(zero.labeled) == len(zero.unlabeled) == 90 - 30 - 18  # labeled is the function's own here
+    assert "classes 1: 50, 2: 40" in zero.told
+
+
+def test_a_class_of_torch_needs_no_code() -> None:
+    config = {"dataset": {"_target_": f"{__name__}.Flowers", "labeled": 9}, "data_dir": None}
+    assert dataset_of(config)(seed=0).labeled.y.bincount().tolist() == [3, 3, 3]
+
+
 def test_pictures_and_real_targets() -> None:
     draw = np.random.default_rng(0)
     pictures = [Image.fromarray(draw.integers(256, size=(5, 6, 3), dtype=np.uint8)) for _ in range(20)]
