@@ -1,5 +1,6 @@
 """`genreg`, also `python -m genreg`. Only `train` imports Hydra and torch, and not to print its help."""
 
+import os
 import sys
 from io import TextIOWrapper
 
@@ -20,6 +21,10 @@ def main() -> None:
             completion.answer("".join(arguments[1:2]))
         else:
             _verb(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what is left in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
         failure = explained(error)
         report(failure)

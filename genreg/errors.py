@@ -8,6 +8,17 @@ import sys
 import traceback
 from collections.abc import Iterable, Mapping
 
+PAGE = "docs/bring_your_own.md"
+"""The page that an error names where what a user has written does not fit."""
+
+
+def extra(name: str) -> str:
+    """The command that brings the packages of an extra, as it is typed in a checkout.
+
+    By its name pip would fetch another project's package: genreg is none of the public index.
+    """
+    return f"`pip install -e '.[{name}]'` in the checkout"
+
 
 class GenregError(Exception):
     """A message for the user; `exit_code` is the process's answer to the shell.

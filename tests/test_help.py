@@ -93,6 +93,21 @@ assert not {"torch", "hydra", "pooch", "numpy"} & set(sys.modules), sys.modules.
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["train", "--config-dir", ".", "--help"]]
+)
+def test_a_reader_that_has_read_enough_sees_no_traceback(arguments: list[str], tmp_path: Path) -> None:
+    """In each a pipe that is closed before anything is written."""
+    code = "import sys, time\ntime.sleep(1)\nfrom genreg.__main__ import main\nmain()"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", code, *arguments]
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path, "env": environment}
+    with subprocess.Popen(command, **given) as process:  # type: ignore[call-overload]
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
 def test_values_of_an_option_are_those_that_hydra_reads(tmp_path: Path) -> None:
     (folder := tmp_path / "logger").mkdir()
     (folder / "mine.yaml").write_text("patience: 1e-6\n")

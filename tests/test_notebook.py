@@ -115,7 +115,7 @@ def test_tables_without_runs_or_pandas(recorded: Path, monkeypatch: pytest.Monke
     with pytest.raises(InputError, match="a folder with runs at or below it"):
         package.runs(recorded / "nowhere")
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(InputError, match=re.escape("pip install 'genreg[notebook]'")):
+    with pytest.raises(InputError, match=re.escape("pip install -e '.[notebook]'")):
         package.runs(recorded)
 
 

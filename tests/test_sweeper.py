@@ -73,6 +73,19 @@ def test_optuna_finds_the_best_run(genreg: Genreg, tmp_path: Path, launcher: str
 
 
 @pytest.mark.full
+def test_optuna_that_is_not_there_is_named_with_what_brings_it(
+    genreg: Genreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genreg.cli.compose.OPTUNA", "hydra/sweeper/optunaa")  # which no plugin has
+    answer = genreg("train", "-m", "hydra/sweeper=optunaa", "seed=0,1")
+    assert answer.code == 2
+    assert answer.err.startswith(
+        "genreg: hydra/sweeper: expected `pip install -e '.[optuna]'` in the checkout"
+    )
+    answer = genreg("train", "-m", "hydra/sweeper=optunab", "seed=0,1")
+    assert answer.err.startswith("genreg: configuration: expected a file on the search path")
+
+
 def test_optuna_is_told_which_way_is_better(genreg: Genreg) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     answer = genreg(*OPTUNA, "hydra/sweeper=optuna", "hydra.sweeper.n_jobs=1")

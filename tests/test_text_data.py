@@ -181,8 +181,8 @@ def test_names_of_no_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(InputError, match=f"dataset.tokenizer: expected characters, words or {says}"):
             made(by=str(name))
     monkeypatch.setitem(sys.modules, "transformers", None)
-    says = r"characters, words or transformers, which `pip install 'genreg\[text\]'` brings, got 'wrods'"
-    with pytest.raises(InputError, match=f"dataset.tokenizer: expected {says}"):
+    says = r"words or transformers, which `pip install -e '.\[text\]'` in the checkout brings, got 'wrods'"
+    with pytest.raises(InputError, match=f"dataset.tokenizer: expected characters, {says}"):
         made(by="wrods")
 
 

@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from genreg.cli.help import GROUPS
-from genreg.errors import GenregError, InputError, nearest
+from genreg.errors import GenregError, InputError, extra, nearest
 from genreg.groups import CONFIGS, options
 from genreg.run.factory import KEYED
 from genreg.run.folder import finished_runs
@@ -26,7 +26,9 @@ from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 
 log = logging.getLogger("genreg")
 
-UNKNOWN_KEY = r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'"
+UNKNOWN_KEY = r"Could not (?:override|delete from config)[^']*'([^']+)'"
+TWICE = r"(?:Multiple values for )?(\w+)(?:\.| appears more than once)"
+OPTUNA = "hydra/sweeper/optuna"
 
 FIXED: dict[str, tuple[Any, str]] = {
     "run.dir": (".", "'.': output_dir says where runs lie"),
@@ -227,8 +229,14 @@ def _input_error(error: Any, overrides: list[str]) -> InputError:
     message, kind = str(error), type(error).__name__
     if kind == "MissingConfigException":
         return _missing_option(error, message)
+    if match := re.match(r"Could not append to config[^']*'([^']+)'", message):
+        return InputError(f"+{match[1]}", f"{match[1]}=... without the +, since the key is there")
     if match := re.match(UNKNOWN_KEY, message):
         return _unknown_key(group(match[1]), overrides)
+    if match := re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", message):
+        return _several(key(match[1]), value(match[1]))
+    if (match := re.match(TWICE, message)) and f"+{match[1]}" in [o.partition("=")[0] for o in overrides]:
+        return InputError(f"+{match[1]}", f"{match[1]}=... without the +, since there is one")
     if kind == "OverrideParseException":
         return InputError("override", "key=value", getattr(error, "override", message.splitlines()[0]))
     if problem := getattr(error, "problem", None):  # of YAML, with its place in the file
@@ -236,11 +244,19 @@ def _input_error(error: Any, overrides: list[str]) -> InputError:
     return InputError("configuration", "a valid one", message.split("\n")[0])
 
 
+def _several(name: str, values: str) -> InputError:
+    """The error of a sweep that was typed without -m, or of a list without its brackets."""
+    a_list = "" if values.endswith((")", "]")) else f", [{values}] is one list"
+    return InputError(name, f"one value (genreg train -m ... trains each of several{a_list})", values)
+
+
 def _missing_option(error: Any, message: str) -> InputError:
     path = getattr(error, "missing_cfg_file", None) or message
     root, _, option = str(path).removesuffix(".yaml").partition("/")
     if root in GROUPS:
         return InputError(root, f"an option of the group {root}", option, nearest(option, options(root)))
+    if str(path).removesuffix(".yaml") == OPTUNA:
+        return InputError("hydra/sweeper", f"{extra('optuna')} for optuna", "no hydra-optuna-sweeper")
     return InputError("configuration", "a file on the search path", path)
 
 
@@ -253,7 +269,8 @@ def _unknown_key(wrong: str, overrides: list[str]) -> InputError:
         return InputError(wrong, f"{name} to be chosen: add {root}={name}")
     if wrong in GROUPS:
         return InputError(wrong, f"a task that has {wrong}; genreg train --help says which")
-    return InputError(wrong, "a key of the configuration", None, nearest(wrong, [*known, *GROUPS]))
+    same = [name for name in known if name.rpartition(".")[2] == wrong.rpartition(".")[2]]
+    return InputError(wrong, "a key of the configuration", None, nearest(wrong, same or [*known, *GROUPS]))
 
 
 def _keys(overrides: list[str]) -> list[str]:

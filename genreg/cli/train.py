@@ -16,7 +16,7 @@ from genreg.cli import compose
 from genreg.cli import help as help_page
 from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
-from genreg.errors import GenregError, InputError, explained
+from genreg.errors import GenregError, InputError, explained, nearest
 from genreg.groups import default_of, find_modules_in, option_of, options
 from genreg.run.factory import factory
 from genreg.run.folder import Row, RunFolder
@@ -99,6 +99,11 @@ def _without_dashes(argument: str) -> str:
 
 
 def _bad_flag(message: str) -> Any:
+    _, unknown, flags = message.partition("unrecognized arguments: ")
+    if unknown and flags.startswith("-"):
+        flag = flags.split()[0]
+        near = nearest(flag, make_parser()._option_string_actions)
+        raise InputError(flag, "a flag that `genreg train --help` lists", None, near)
     raise InputError("genreg train", "a flag that `genreg train --help` lists", message)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from genreg import download
 from genreg.dataset.tokenizer import END, MASK, PAD, START, UNKNOWN, Tokenizer, digest
-from genreg.errors import InputError
+from genreg.errors import InputError, extra
 
 
 class EncoderTokenizer(Tokenizer):
@@ -39,9 +39,7 @@ def transformers() -> Any:
     try:
         import transformers as package
     except ImportError as error:
-        raise InputError(
-            "model", "transformers, which `pip install 'genreg[text]'` brings", "none"
-        ) from error
+        raise InputError("model", f"transformers, which {extra('text')} brings", "none") from error
     told: Any = package.logging
     told.set_verbosity_error()
     told.disable_progress_bar()

@@ -3,9 +3,10 @@
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -72,6 +73,20 @@ def npz(
     """
     file = find(path, data_dir)
     arrays, left_out = read(file)
+    return of_arrays(
+        arrays, labeled=labeled, validation=validation, test=test, targets=targets, no_label=no_label,
+        stratify=stratify, subset=subset, seed=seed, read=file.name,
+        checksums={file.name: download.of_file(file)},
+        left_out={f"of other names ({', '.join(left_out)})": len(left_out)},
+    )  # fmt: skip
+
+
+def of_arrays(
+    arrays: Arrays, *, labeled: int | None, validation: Size, test: Size, targets: Targets,
+    no_label: int | str | None, stratify: bool, subset: Subset, seed: int, read: str,
+    checksums: dict[str, str], left_out: Mapping[str, int] = MappingProxyType({}),
+) -> Dataset:  # fmt: skip
+    """A data set of named arrays, as `npz` makes it. read: where they are from, in the line that is said."""
     xs = {name: features(name, array) for name, array in arrays.items() if name[0] in "xX"}
     check_alike(arrays, xs)
     parted = partial(apart, targets=targets, no_label=no_label)
@@ -82,9 +97,8 @@ def npz(
     without = f", {len(more)} without a label ({no_label})" if len(more) else ""
     return array_dataset(
         parts, np.concatenate(pools) if pools else None, targets=targets, labeled=labeled,
-        subset=subset, seed=seed, checksums={file.name: download.of_file(file)},
-        read=f"{file.name}: {rows} rows of {parts[0].x.shape[1:]}{without}",
-        left_out={f"of other names ({', '.join(left_out)})": len(left_out)},
+        subset=subset, seed=seed, checksums=checksums, left_out=left_out,
+        read=f"{read}: {rows} rows of {parts[0].x.shape[1:]}{without}",
     )  # fmt: skip
 
 
@@ -116,7 +130,7 @@ def chosen(names: list[str]) -> tuple[list[str], list[str]]:
     if found & set(VALIDATION) and wanted == set(SPLIT):
         wanted |= set(VALIDATION)
     if missing := sorted(wanted - found):
-        raise wrong(f"a file with the array {missing[0]} ({', '.join(SPLIT)}; or X, y)", sorted(names))
+        raise wrong(f"the array {missing[0]} ({', '.join(SPLIT)}; or X, y)", sorted(names))
     if wanted == set(WHOLE) and found & {*SPLIT, *VALIDATION}:
         raise wrong(f"either X and y or {', '.join(SPLIT)}", sorted(names))
     if other := sorted(found - wanted - {UNLABELED}):

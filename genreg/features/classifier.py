@@ -1,5 +1,6 @@
 """Features of a classifier that genreg itself has trained."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 from genreg import download
 from genreg.errors import InputError
 from genreg.model import Classifier as Model
+from genreg.model.own import classifier
 from genreg.model.passes import evaluation_mode
 from genreg.parameters import CountOrZero, Neutral, checked
-from genreg.run.factory import factory
+from genreg.run.build import model_of
 from genreg.run.folder import RunFolder, finished_runs, weights_of
 from genreg.run.trust import check
 
@@ -55,8 +57,8 @@ class Classifier:
         """The classifier, built when the first pictures come, whose shape it needs."""
         if self.model is None:
             trained = self.config["dataset"].get("size", shape[-1])
-            make = factory(self.config["model"], "model")
-            model: Model = make(input_shape=shape, outputs=self._outputs(make(input_shape=shape, outputs=1)))
+            make = partial(classifier, model_of(self.config["model"]), input_shape=shape)
+            model = make(outputs=self._outputs(make(outputs=1)))
             try:
                 model.load_state_dict(self.state)
             except RuntimeError as error:

@@ -7,6 +7,7 @@ from genreg.model.gan import Gan as Gan
 from genreg.model.gan import MLPGan as MLPGan
 from genreg.model.gan import ResNetGan as ResNetGan
 from genreg.model.mlp import MLP as MLP
+from genreg.model.own import Wrapped as Wrapped
 from genreg.model.resnet import ResNet as ResNet
 from genreg.model.text import GRU as GRU
 from genreg.model.text import Bert as Bert

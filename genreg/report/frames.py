@@ -5,7 +5,7 @@ from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genreg.errors import InputError
+from genreg.errors import InputError, extra
 from genreg.report.read.find import plain_parts
 from genreg.report.where import as_typed
 from genreg.run.folder import Row, some_runs
@@ -92,5 +92,5 @@ def _frame(table: list[Row]) -> Any:
     try:
         from pandas import DataFrame
     except ImportError as error:
-        raise InputError("genreg", "`pip install 'genreg[notebook]'` for tables", "no pandas") from error
+        raise InputError("genreg", f"{extra('notebook')} for tables", "no pandas") from error
     return DataFrame(table)

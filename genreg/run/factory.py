@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, BeforeValidator, create_model
 from pydantic_core import PydanticCustomError
 
-from genreg.errors import InputError
+from genreg.errors import PAGE, InputError
 from genreg.parameters import STRICT, Count, Fraction, NonNegative, Number, Positive, blame, parameters_of
 from genreg.run.sources import FOREIGN
 
@@ -27,8 +27,8 @@ KEYED = ("regularizer", "measure", "logger")
 
 KINDS: dict[str, tuple[str, ...]] = {
     "task": ("genreg.run.task.Task",),
-    "dataset": ("genreg.dataset.Dataset",),
-    "model": ("torch.nn.Module",),
+    "dataset": ("genreg.dataset.Dataset", "torch.utils.data.Dataset", "builtins.tuple", "builtins.dict"),
+    "model": ("torch.nn.Module", "builtins.tuple"),
     "loss": ("genreg.loss.base.Loss",),
     "regularizer": ("genreg.regularizer.Regularizer",),
     **dict.fromkeys(("optimizer", "generator_optimizer", "unlabeled_optimizer"), ("torch.optim.Optimizer",)),
@@ -111,8 +111,10 @@ def find_target(node: Any, key: str) -> Any:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"{key}._target_", f"a module {module} that can be imported", reason) from error
     if key.count(".") <= (group in KEYED) and not makes(target, group):
-        kinds = " or ".join(KINDS.get(group, ())) or f"an object with {', '.join(MEMBERS.get(group, ()))}"
-        raise InputError(f"{key}._target_", f"a class or function that makes {kinds}", name)
+        named = (kind for kind in KINDS.get(group, ()) if not kind.startswith("builtins."))
+        kinds = " or ".join(named) or f"an object with {', '.join(MEMBERS.get(group, ()))}"
+        page = f" ({PAGE})" if group in ("model", "dataset") else ""
+        raise InputError(f"{key}._target_", f"a class or function that makes {kinds}{page}", name)
     return target
 
 
@@ -124,7 +126,10 @@ def makes(target: Any, group: str) -> bool:
     if isinstance(target, type) and group in MEMBERS:
         own = {name for above in target.__mro__ for name in vars(above)}
         return own >= {*MEMBERS[group]}
-    kinds = tuple(map(resolve_name, KINDS.get(group, ())))
+    ours = str(getattr(target, "__module__", "")).startswith(
+        "genreg."
+    )  # tuples and the like are a user's way
+    kinds = tuple(resolve_name(k) for k in KINDS.get(group, ()) if not (ours and k.startswith("builtins.")))
     if isinstance(target, type):
         usable = target not in kinds and not inspect.isabstract(target)
         return not kinds or (issubclass(target, kinds) and usable)

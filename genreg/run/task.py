@@ -26,8 +26,9 @@ class Task(ABC):
     """Owns what is trained and how one update is made.
 
     groups: the configuration groups that it is built from; every other one must be empty. trains: the kind
-    of its model, and what to call one. metrics: what each number of an evaluation is. families: what
-    the first word of a number's key says of it, where that is more than a name. baselines: names of arms
+    of its model, and what to call one. wraps: true if a module of no such kind is made one. metrics: what
+    each number of an evaluation is. families: what the first word of a number's key says of it, where that
+    is more than a name. baselines: names of arms
     without a method, with which others are compared. selection: the metric that chooses the best step, and
     `max` or `min`; None keeps the last. progress: the metrics worth showing while it runs. checksums: sha256
     of the files it read. conditions: what every evaluation's row must name for its metrics to mean anything.
@@ -40,6 +41,7 @@ class Task(ABC):
 
     groups: ClassVar[frozenset[str]]
     trains: ClassVar[tuple[type, str]]
+    wraps: ClassVar[bool] = False
     suggests: ClassVar[tuple[str, ...]] = ()
     replicas: ClassVar[tuple[str, ...] | None] = None
     metrics: Sequence[Metric] = ()

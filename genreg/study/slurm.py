@@ -19,7 +19,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from genreg import groups
-from genreg.errors import InputError
+from genreg.errors import InputError, extra
 from genreg.files import write_atomic
 from genreg.parameters import STRICT, Count, CountOrZero
 from genreg.study.job import Job, Outcome, finished, run
@@ -96,7 +96,7 @@ def _submit(jobs: list[Job], options: Options, records: Path) -> dict[str, str]:
     try:
         from submitit import SlurmExecutor
     except ImportError as error:
-        raise InputError("hydra/launcher", "`pip install -e '.[slurm]'` for slurm", "no submitit") from error
+        raise InputError("hydra/launcher", f"{extra('slurm')} for slurm", "no submitit") from error
     try:
         executor = SlurmExecutor(folder=records)
     except RuntimeError as error:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from genreg.errors import InputError, nearest
+from genreg.errors import InputError, extra, nearest
 from genreg.parameters import STRICT, Count, CountOrZero, Number, blame
 from genreg.study.check import check_select
 from genreg.study.model import Tuning
@@ -237,7 +237,7 @@ def check_sampler(key: str, name: str) -> None:
     try:
         import optuna
     except ImportError as error:
-        raise InputError(key, "sobol or grid, or pip install '.[optuna]'", name) from error
+        raise InputError(key, f"sobol or grid, or {extra('optuna')}", name) from error
     if not hasattr(optuna.samplers, name):
         raise InputError(key, f"a sampler of optuna {optuna.__version__}, which is installed", name)
     if name in NEEDS and find_spec(NEEDS[name]) is None:

@@ -18,6 +18,7 @@ from genreg.forward.classifier import ClassifierForward
 from genreg.loss import CrossEntropy, Loss
 from genreg.measure import ClassifierMeasure
 from genreg.model import Classifier
+from genreg.model.own import check_classifier
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
@@ -50,6 +51,7 @@ class Classify(Task):
 
     groups = frozenset({"dataset", "model", "loss", "optimizer", "scheduler", "regularizer", "measure"})
     trains = (Classifier, "a classifier")
+    wraps = True
     measures = (ClassifierMeasure, "a measure of a classifier")
     families = (VALIDATION, replace(VALIDATION, name="validation_clean"))
     model: Classifier
@@ -173,6 +175,7 @@ class Classify(Task):
         made: Classifier = fitting(model, self.dataset)
         self.checksums = {**self.checksums, **made.checksums}
         self.model = made.to(self.device)
+        check_classifier(self.model, self.dataset.labeled.x, self.dataset.outputs)
         self.methods = attach(regularizer, self.model)
         self.statistics = RunningStatistics(self.model)
         self.parameters = trainable(self.model)

@@ -1,6 +1,5 @@
 """Checks before the first step that what was chosen fits the task."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,9 +9,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from genreg.dataset import Dataset
 from genreg.errors import InputError
+from genreg.model.own import classifier
 from genreg.model.passes import evaluation_mode
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
+from genreg.run.build import OwnModel, check_reads
 
 NEEDS = {
     "batch": "labeled batch to change",
@@ -28,14 +29,14 @@ NEEDS = {
 
 
 def fitting(model: Callable[..., Any], dataset: Dataset, outputs: int | None = None) -> Any:
-    """The model of a factory, made for the data; InputError where one is of texts and the other is not."""
-    given = {"input_shape": dataset.input_shape, "outputs": outputs or dataset.outputs}
-    reads = "vocabulary" in inspect.signature(model).parameters
-    if reads != (dataset.vocabulary is not None):
-        words = ("texts (model=transformer)", "numbers (model=mlp)")
-        expected, got = words if dataset.vocabulary else words[::-1]
-        raise InputError("model", f"one that reads {expected}, as the data set has them", f"one of {got}")
-    return model(**given, vocabulary=dataset.vocabulary) if reads else model(**given)
+    """The model of a factory, made for the data; InputError where one is of texts and the other is not.
+
+    A module of a user's own says by `model.embedding` where it reads texts.
+    """
+    shape, vocabulary = dataset.input_shape, dataset.vocabulary
+    if not (vocabulary and isinstance(model, OwnModel)):
+        check_reads(model, vocabulary is not None)
+    return classifier(model, input_shape=shape, outputs=outputs or dataset.outputs, vocabulary=vocabulary)
 
 
 def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], task: str) -> None:

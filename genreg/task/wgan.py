@@ -16,6 +16,7 @@ from genreg.dataset.sampler import Sampler
 from genreg.errors import InputError
 from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
+from genreg.model.own import gan
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
@@ -121,7 +122,7 @@ class WGAN(Task):
         self, model: Callable[..., Gan], data: Dataset, regularizer: Mapping[str, Regularizer], classes: int
     ) -> None:
         streams.reseed_default(streams.derive(self.seed, "model"), CPU)
-        self.model = model(input_shape=data.input_shape, classes=classes).to(self.device)
+        self.model = gan(model, input_shape=data.input_shape, classes=classes).to(self.device)
         self.generator, self.critic = self.model.generator, self.model.critic
         self.methods = attach(regularizer, self.critic)
         self.average = self.generator
