@@ -13,7 +13,7 @@ from genreg.regularizer.base import Regularizer
 class Flooding(Regularizer):
     """The labeled loss L of a batch becomes |L - level| + level: below the level it is climbed.
 
-    Ishida et al., arXiv:2002.08709, section 3; L is the loss as methods of earlier names leave it.
+    Ishida et al., arXiv:2002.08709; L is the loss as methods of earlier names leave it.
 
     level: in units of the loss; 0 leaves the method out.
     """

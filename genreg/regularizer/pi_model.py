@@ -14,7 +14,7 @@ from genreg.regularizer.r_drop import check_noise
 class PiModel(Regularizer):
     """Squared distance of the predictions of unlabeled items in two passes of different noise.
 
-    Laine and Aila, arXiv:1610.02242, algorithm 1; summed over classes, of which that averages. Raises
+    Laine and Aila, arXiv:1610.02242; summed over classes, of which that averages. Raises
     InputError for a model without noise inside, whose passes agree.
 
     target: `flow` trains both passes, as there; `stop` makes the second one a constant, as Oliver et al.,
