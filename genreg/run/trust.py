@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from genreg.errors import InputError
-from genreg.groups import OWN, nodes
+from genreg.groups import OWN
 from genreg.run.factory import GROUPS
 from genreg.run.sources import home_of, module_file
 
 KNOWN = ("genreg", "torch.optim")
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+TARGET = re.compile(r"_target_['\"]?\s*:\s*['\"]?([\w.]+)")
 
 
 def check(config: Any, place: Path, allow: str) -> None:
@@ -37,19 +38,20 @@ def is_known(target: str) -> bool:
     """True if a target is genreg's, one of torch's optimizers, or the user's own; nothing is imported."""
     if not NAME.fullmatch(target):
         return False
-    if target in _named_by_own_files():
-        return True
     module, _ = home_of(*target.rpartition(".")[::2])
-    if (file := module_file(module)) is None:
-        return False
-    known = any(module == name or module.startswith(f"{name}.") for name in KNOWN)
-    return known or any(file.resolve().is_relative_to(folder) for folder in OWN)
+    file = module_file(module)
+    if file and any(module == name or module.startswith(f"{name}.") for name in KNOWN):
+        return True
+    if file and any(file.resolve().is_relative_to(folder) for folder in OWN):
+        return True
+    return any(target in _named_in(folder) for folder in OWN)
 
 
-def _named_by_own_files() -> set[Any]:
-    """Every `_target_` of the YAML files of --config-dir."""
-    found = (nodes(group, folder) for folder in OWN for group in (*GROUPS, "experiment"))
-    return {value for each in found for key, value in _leaves(each) if key.endswith("._target_")}
+def _named_in(folder: Path) -> set[str]:
+    """Every `_target_` of the YAML files of a --config-dir: those of a group lie in its folder."""
+    files = (path for group in (*GROUPS, "experiment") for path in (folder / group).rglob("*.yaml"))
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in files)
+    return {name for text in texts for name in TARGET.findall(text)}
 
 
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
