@@ -140,10 +140,10 @@ class Grouped(MLP):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(widths=[], **given)
-        self.norm = nn.GroupNorm(1, 1)
+        self.norm = nn.GroupNorm(1, 2)
 
     def classify(self, embedding: Tensor, mask: Tensor | None = None) -> Tensor:
-        return super().classify(self.norm(embedding))
+        return super().classify(self.norm(embedding.flatten(1)))
 
 
 class Squared(MLP):
