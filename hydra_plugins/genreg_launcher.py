@@ -94,7 +94,7 @@ class LocalLauncher(GenregLauncher):
     def remarks(self, jobs: list[Any]) -> list[str]:
         from genreg.study.groups import remarks
 
-        return remarks(jobs, self.checked.replicas, self.workers(jobs))
+        return remarks(jobs, self.checked.replicas)
 
 
 class SlurmLauncher(GenregLauncher):

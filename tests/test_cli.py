@@ -97,9 +97,12 @@ def test_a_finished_run_needs_no_torch(genreg: Genreg, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_a_dry_run_needs_no_torch(tmp_path: Path) -> None:
+def test_a_dry_run_of_finished_jobs_needs_no_torch(tmp_path: Path) -> None:
+    """Of jobs that are left the values are checked, by the classes that they are for."""
+    small = ["train", "-m", "experiment=smoke/none", "steps=2", "seed=0,1", "logger=none", "quiet=true"]
+    subprocess.run([sys.executable, "-m", "genreg", *small], cwd=tmp_path, check=True)
     code = "import sys; from genreg.__main__ import main; main(); assert 'torch' not in sys.modules"
-    command = [sys.executable, "-c", code, "train", "sweep=smoke", "--dry-run"]
+    command = [sys.executable, "-c", code, *small, "--dry-run"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr.decode()

@@ -135,5 +135,5 @@ def test_jobs_are_grouped_by_all_but_seed_and_strengths() -> None:
 def test_others_stay_alone_with_a_word_why(override: str, why: str) -> None:
     made = jobs(Path("outputs"), *([override, f"seed={n}"] for n in range(4)))
     assert {groups.reason(job.config) for job in made} == {why}
-    assert groups.remarks(made, "auto", 1) == [f"4 jobs alone: {why} is not grouped"]
+    assert groups.remarks(made, "auto") == [f"4 jobs alone: {why} is not grouped"]
     assert groups.grouped(made, "auto", 1) == [[0], [1], [2], [3]]

@@ -46,14 +46,18 @@ def _parts(numbers: list[int], least: int, most: int, workers: int) -> Iterator[
         start = end
 
 
-def remarks(jobs: Sequence[Job], replicas: Replicas, workers: int) -> list[str]:
-    """Lines that say how many jobs are trained as one program, and why others are not."""
+def remarks(jobs: Sequence[Job], replicas: Replicas) -> list[str]:
+    """Lines that say how many jobs are trained as one program, and why others are not.
+
+    For one worker: to count workers would take torch, without which a dry run does.
+    """
     if replicas == 1:
         return []
-    groups = [part for part in grouped(jobs, replicas, workers) if len(part) > 1]
+    groups = [part for part in grouped(jobs, replicas, workers=1) if len(part) > 1]
     why = Counter(filter(None, (reason(job.config) for job in jobs)))
     together = sum(map(len, groups))
-    lines = [f"{together} jobs in {len(groups)} groups, each trained as one program"] if groups else []
+    largest = max(map(len, groups), default=0)
+    lines = [f"{together} jobs in groups of up to {largest}, each trained as one program"] if groups else []
     few = len(jobs) - together - why.total()
     lines += [f"{few} jobs alone: too few that differ only in seed and strengths"] if few else []
     return lines + [f"{count} jobs alone: {word} is not grouped" for word, count in why.items()]
