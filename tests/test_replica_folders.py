@@ -126,6 +126,16 @@ def test_jobs_are_grouped_by_all_but_seed_and_strengths() -> None:
     assert parts(*strengths) == [[0, 1, 2, 3]]
 
 
+def test_players_are_grouped_by_both_optimizers() -> None:
+    made = ["task=wgan", "dataset=gaussian_ring", "model=mlp_gan", "logger=none"]
+    rates = [[*made, f"optimizer.lr={r}", f"generator_optimizer.lr={r}"] for r in (1e-4, 3e-4, 1e-3, 3e-3)]
+    sharp = [[*rate[:-1], "optimizer@generator_optimizer=sam"] for rate in rates]
+    with configs():
+        alike, asking_twice = (Composer().jobs(each) for each in (rates, sharp))
+    assert groups.grouped(alike, "auto", 1) == [[0, 1, 2, 3]]
+    assert groups.grouped(asking_twice, "auto", 1) == [[0], [1], [2], [3]]
+
+
 @pytest.mark.parametrize(("override", "why"), [
     ("precision=bf16", "precision=bf16"), ("regularizer=l2", "regularizer.l2 (L2)"),
     ("optimizer=sam", "optimizer (sam)"),

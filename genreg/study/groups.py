@@ -78,7 +78,7 @@ def reason(config: Config) -> str:
 
 def _nodes(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
     """The nodes of which classes are made that must declare that they may be grouped, by key."""
-    for group in ("task", "model", "loss", "optimizer", "regularizer"):
+    for group in ("task", "model", "loss", "optimizer", "generator_optimizer", "regularizer"):
         nodes = (
             config[group].items() if group in KEYED else [("", config[group])] if config.get(group) else []
         )
