@@ -44,12 +44,22 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+IRREGULAR = "is no regular file"
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open a regular file to read; OSError for a pipe or a device, which may never end."""
+    # without O_NONBLOCK, to open a pipe waits for a writer
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, IRREGULAR)
+    return file
+
+
 def read_bytes(path: Path) -> bytes:
-    """The content of a regular file; OSError for a pipe or a device, which may never end."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without it, to open a pipe waits for a writer
-    with naming(path), os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file")
+    """The content of a regular file, as `opened`."""
+    with naming(path), opened(path) as file:
         return file.read()
 
 

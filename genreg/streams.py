@@ -28,6 +28,11 @@ Draw = torch.Generator | Sequence[torch.Generator]
 """The generator of a draw; of replicas, one each: a replica draws what its run would draw alone."""
 
 
+def replicas_of(seed: "Seed | Draw") -> int:
+    """The number of runs of which these are the seeds or the generators: 1 of a single run."""
+    return 1 if isinstance(seed, int | torch.Generator) else len(seed)
+
+
 def derive(seed: int, stream: str, counter: int = 0) -> int:
     """A 63-bit seed for one draw of one stream."""
     digest = hashlib.blake2b(f"{seed}/{stream}/{counter}".encode(), digest_size=8).digest()

@@ -9,6 +9,7 @@ effects. With one tuning, seeds are added until decided; with studies, whole stu
 
 import argparse
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import scipy
@@ -141,13 +142,11 @@ def false_positives(sweeps: int) -> None:
     print()
     print("| trials x seeds | optimum | arms | seeds | more seeds | studies |")
     print("|---|---|---|---|---|---|")
-    for trials, seeds in BUDGETS:
-        for name, sharp in OPTIMA.items():
-            for arms in (1, 3, 8):
-                setting = Setting(trials, seeds, sharp, arms)
-                ends = [simulated(setting, plan, anew, sweeps) for plan, anew in rules(setting)]
-                cells = [f"{(end.way != 0).any(-1).mean():.1%}" for end in ends]
-                print(f"| {trials} x {seeds} | {name} | {arms} | {' | '.join(cells)} |", flush=True)
+    for (trials, seeds), (name, sharp), arms in product(BUDGETS, OPTIMA.items(), (1, 3, 8)):
+        setting = Setting(trials, seeds, sharp, arms)
+        ends = [simulated(setting, plan, anew, sweeps) for plan, anew in rules(setting)]
+        cells = [f"{(end.way != 0).any(-1).mean():.1%}" for end in ends]
+        print(f"| {trials} x {seeds} | {name} | {arms} | {' | '.join(cells)} |", flush=True)
 
 
 def power(sweeps: int) -> None:
@@ -155,12 +154,10 @@ def power(sweeps: int) -> None:
     print()
     print("| trials x seeds | optimum | effect | seeds | more seeds | studies |")
     print("|---|---|---|---|---|---|")
-    for trials, seeds in BUDGETS:
-        for name, sharp in OPTIMA.items():
-            for gain in (1.0, 2.0):
-                setting = Setting(trials, seeds, sharp, gain=gain)
-                cells = [shown(setting, plan, anew, sweeps) for plan, anew in rules(setting)]
-                print(f"| {trials} x {seeds} | {name} | {gain:g} | {' | '.join(cells)} |", flush=True)
+    for (trials, seeds), (name, sharp), gain in product(BUDGETS, OPTIMA.items(), (1.0, 2.0)):
+        setting = Setting(trials, seeds, sharp, gain=gain)
+        cells = [shown(setting, plan, anew, sweeps) for plan, anew in rules(setting)]
+        print(f"| {trials} x {seeds} | {name} | {gain:g} | {' | '.join(cells)} |", flush=True)
 
 
 def shown(setting: Setting, plan: Plan, anew: bool, sweeps: int) -> str:

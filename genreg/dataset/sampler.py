@@ -71,7 +71,7 @@ class Rows:
     MOST = 64 << 20  # bytes of a tensor of all
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
-        alike = all(torch.equal(parts[0], part) for part in parts[1:])
+        alike = all(part is parts[0] or torch.equal(parts[0], part) for part in parts[1:])
         self.parts, self.starts = [parts[0]] if alike else list(parts), parts[0].new_zeros(1, 1).long()
         if not alike and sum(part.nbytes for part in parts) <= self.MOST:
             self.parts = [torch.cat(list(parts))]

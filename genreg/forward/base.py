@@ -16,7 +16,7 @@ class Draws(dict[str, Draw]):
 
     def __init__(self, seed: Seed, step: int, device: torch.device) -> None:
         self.seed, self.step, self.device = seed, step, device
-        self.replicas = 1 if isinstance(seed, int) else len(seed)
+        self.replicas = streams.replicas_of(seed)
 
     def __missing__(self, method: str) -> Draw:
         self[method] = streams.draw_of(self.seed, streams.of_method(method), self.step, self.device)

@@ -102,7 +102,7 @@ def classifier(
 
 
 def _taken(make: Callable[..., Any], facts: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """Those facts of the data that a factory's signature names; all `facts` where it takes any keyword."""
+    """The facts of the data that a factory's signature names; all `facts` where it takes any keyword."""
     parameters = inspect.signature(make).parameters
     anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     named = {name: fact for name, fact in {**facts, **more}.items() if name in parameters}

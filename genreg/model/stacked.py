@@ -41,7 +41,7 @@ def stack(models: Sequence[Model]) -> Model:
     return joint
 
 
-def part(model: nn.Module) -> None:
+def unstack(model: nn.Module) -> None:
     """Let a model that was stacked count its batches by itself again."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm1d) and layer.num_batches_tracked is not None:
@@ -267,7 +267,7 @@ class StackedDropout(nn.Module):
         return x * torch.cat(masks)
 
 
-def draws(model: nn.Module) -> bool:
+def draws_masks(model: nn.Module) -> bool:
     """True if a pass of a stacked model draws masks."""
     return any(isinstance(layer, StackedDropout) for layer in model.modules())
 

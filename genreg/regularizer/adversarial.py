@@ -141,6 +141,6 @@ class Adversarial(Regularizer):
         d = streams.normal_like(e, draw)
         u = streams.uniform_of_items(e, draw)
         power = 1 / e[0].numel()  # so that volumes are equally likely
-        parts = 1 if isinstance(draw, torch.Generator) else len(draw)
-        share = torch.cat([part**power for part in u.chunk(parts)])  # powers round by where numbers stand
+        # replica by replica: powers round by where in a tensor a number stands
+        share = torch.cat([part**power for part in u.chunk(streams.replicas_of(draw))])
         return epsilon * share * unit(d, "example")

@@ -122,7 +122,7 @@ class RunFolder:
         except Timeout as error:
             message = f"{self.path}: in use by another process; wait for it to end, or stop it"
             raise FolderInUseError(message) from error
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # the second of filelock, for ENOSYS
             self._unmake(made)
             if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
                 raise

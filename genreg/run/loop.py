@@ -59,7 +59,7 @@ def run(
 
 @dataclass(frozen=True)
 class Pace:
-    """How many steps a run has, and how many lie between its logs, evaluations and checkpoints."""
+    """The number of steps of a run, and of those between its logs, evaluations and checkpoints."""
 
     steps: int
     log_every: int

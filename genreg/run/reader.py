@@ -2,13 +2,12 @@
 
 import errno
 import json
-import os
-import stat
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
+from genreg import files
 from genreg.errors import printable
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C where PyYAML has it
@@ -19,7 +18,7 @@ DIGITS = 300  # of an integer, beyond which it is no float
 BITS = 1000
 
 
-OF_ITSELF = {errno.EISDIR, errno.ELOOP, errno.ENXIO}
+OF_ITSELF = {errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL}
 """Reasons for which a file cannot be opened that say nothing of the machine."""
 
 
@@ -30,15 +29,11 @@ class DamagedError(ValueError):
 def opened(path: Path) -> IO[bytes]:
     """Open a regular file to read. OSError where there is none, or the machine fails; else DamagedError."""
     try:
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+        return files.opened(path)
     except OSError as error:
         if error.errno not in OF_ITSELF:
             raise
-        raise DamagedError(str(error.strerror)) from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise DamagedError("no regular file")
-    return file
+        raise DamagedError(str(error.strerror).removeprefix("is ")) from error
 
 
 def read_bytes(path: Path, most: int = LARGEST) -> bytes:

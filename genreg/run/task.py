@@ -73,6 +73,7 @@ class Task(ABC):
 
         All stand at the same step. From here on only it makes their steps.
         """
+        # never reached: what a task declares is read before its runs are grouped
         raise NotImplementedError(f"{cls.__name__} declares no replicas")
 
     def join(self, other: Self) -> int:

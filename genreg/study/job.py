@@ -152,7 +152,7 @@ def run_together(jobs: Sequence[Job], retry_failed: bool, turn: Callable[[Job], 
 
 
 def outcome(end: Row | BaseException) -> Outcome:
-    """How a job ended, by the summary of its folder or by what was raised, which is reported."""
+    """The outcome of a job, by the summary of its folder or by what was raised, which is reported."""
     if isinstance(end, FolderInUseError):
         return Outcome("in use", str(end))
     if isinstance(end, Exception):

@@ -94,16 +94,22 @@ class Classify(Task):
         check_frames(frames, self.dataset)
         self.frames = frames or ()
         self._make_model(model, regularizer)
-        self.optimizer = build_optimizer(optimizer, self.parameters, seed=seed)
-        self.scheduler = scheduler(self.optimizer) if scheduler else None
-        self.trainer = Trainer(
-            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics
-        )
+        self._make_trainer(optimizer, scheduler)
         self._set_measures(measure or {})
         self._describe()
         self.collapse = Collapse(self.methods, self.dataset, "validation/accuracy")
         self.objective = self._objective(self.methods)
         self._make_batches(batch_size, unlabeled_batch_size)
+
+    def _make_trainer(
+        self, optimizer: Callable[..., torch.optim.Optimizer], scheduler: Callable[..., Any] | None
+    ) -> None:
+        """Make the optimizer, its scheduler, and what follows its steps."""
+        self.optimizer = build_optimizer(optimizer, self.parameters, seed=self.seed)
+        self.scheduler = scheduler(self.optimizer) if scheduler else None
+        self.trainer = Trainer(
+            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics
+        )
 
     def _objective(self, together: Mapping[str, Regularizer]) -> Objective:
         """Return the objective with the penalties of these methods."""

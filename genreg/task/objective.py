@@ -14,7 +14,7 @@ from genreg.forward.classifier import ClassifierForward, embedded
 from genreg.forward.update import backward, counts
 from genreg.loss import Loss
 from genreg.model import Classifier
-from genreg.model.stacked import draws
+from genreg.model.stacked import draws_masks
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import trainable
 from genreg.regularizer import Regularizer, penalized
@@ -57,7 +57,7 @@ class Objective:
         self.labeled, self.unlabeled = labeled, unlabeled
         self.classes, self.vocabulary = classes, vocabulary
         self.parameters = trainable(model)
-        self.draws_inside = isinstance(seed, int) or draws(model)
+        self.draws_inside = isinstance(seed, int) or draws_masks(model)
 
     def gradients(self, step: int) -> dict[str, Tensor]:
         """Make the gradients of update `step`; the loss, each method's unweighted penalty, their sum.
@@ -123,7 +123,7 @@ class Objective:
         return self._embedded(x, x.new_empty(0))
 
     def _embedded(self, x: Tensor, y: Tensor) -> Batch:
-        replicas = 1 if isinstance(self.seed, int) else len(self.seed)
+        replicas = streams.replicas_of(self.seed)
         return embedded(self.model, x, y, self.classes, self.vocabulary, replicas)
 
 

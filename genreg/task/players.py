@@ -45,7 +45,7 @@ class Players:
     ) -> None:
         self.generator, self.critic, self.methods, self.loss = generator, critic, methods, loss
         self.seed, self.device, self.shown, self.autocast = seed, device, shown, autocast
-        self.critic_steps, self.replicas = critic_steps, 1 if isinstance(seed, int) else len(seed)
+        self.critic_steps, self.replicas = critic_steps, streams.replicas_of(seed)
         self.critic_statistics, self.generator_statistics = statistics
         self.critic_parameters, self.generator_parameters = map(trainable, (critic, generator))
 

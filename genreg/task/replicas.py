@@ -1,7 +1,7 @@
 """Runs that differ in their seed and in some numbers, trained as one tensor program."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,15 +9,14 @@ import torch
 from torch import Tensor
 
 from genreg.dataset.sampler import Rows, Samplers
-from genreg.forward.update import update
-from genreg.model.stacked import Unstackable, part, stack
+from genreg.model.stacked import Unstackable, stack, unstack
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer.joint import Joint
 from genreg.regularizer import Regularizer
 from genreg.task.generation import LOSSES
 from genreg.task.objective import Objective
 from genreg.task.players import Players
-from genreg.task.trainer import with_hook
+from genreg.task.trainer import Trainer
 
 LARGEST = 5_000_000
 """Parameters of a stacked model; beyond, the gain over single runs falls (scripts/benchmark_replicas.py)."""
@@ -56,8 +55,9 @@ class Replicas:
             classes=first.dataset.classes,
             moving=first.moving,
         )
-        self.optimizer = Joint([task.optimizer for task in tasks], self.objective.parameters)
-        self.projecting = _projecting(methods, self.optimizer)
+        self.optimizers: list[Any] = [Joint([task.optimizer for task in tasks], self.objective.parameters)]
+        self.trainer = Trainer(model, self.optimizers[0], methods=methods, statistics=self.statistics)
+        _check_projecting(self.trainer)
         self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
         self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
         self.pool = Rows([task.dataset.unlabeled for task in tasks])
@@ -65,19 +65,16 @@ class Replicas:
 
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all; the terms of each, as its own task would return them."""
-        terms = update(self.optimizer, partial(self.objective.gradients, step))
-        self.statistics.settle()
-        for method in self.projecting.values():
-            method.project(self.objective.model)
+        terms = self.trainer.update(partial(self.objective.gradients, step))
         for task in self.tasks:
             if task.scheduler:
                 task.scheduler.step()
         return _of_each(terms)
 
     def release(self) -> None:
-        self.optimizer.release()
+        self.optimizers[0].release()
         for task in self.tasks:
-            part(task.model)
+            unstack(task.model)
 
     def labeled(self, step: int) -> tuple[Tensor, Tensor]:
         """The inputs and targets of the labeled batches of all."""
@@ -101,6 +98,7 @@ class PlayersReplicas:
         if first.loss is LOSSES["nonsaturating"]:
             raise Unstackable("softplus, which rounds by where numbers stand,")
         model = stack([task.model for task in tasks])
+        statistics = RunningStatistics(model.critic), RunningStatistics(model.generator)
         self.players = Players(
             model.generator,
             model.critic,
@@ -111,13 +109,16 @@ class PlayersReplicas:
             shown=self.shown,
             critic_steps=first.critic_steps,
             autocast=first.autocast,
-            statistics=(RunningStatistics(model.critic), RunningStatistics(model.generator)),
+            statistics=statistics,
         )
-        self.optimizer = Joint([task.optimizer for task in tasks], self.players.critic_parameters)
-        self.generator_optimizer = Joint(
-            [task.generator_optimizer for task in tasks], self.players.generator_parameters
+        critic = [task.optimizer for task in tasks], self.players.critic_parameters
+        generator = [task.generator_optimizer for task in tasks], self.players.generator_parameters
+        self.optimizers: list[Any] = [Joint(*critic), Joint(*generator)]
+        self.critic_trainer = Trainer(
+            model.critic, self.optimizers[0], methods=self.players.methods, statistics=statistics[0]
         )
-        self.projecting = _projecting(self.players.methods, self.optimizer)
+        self.generator_trainer = Trainer(model.generator, self.optimizers[1], statistics=statistics[1])
+        _check_projecting(self.critic_trainer)
         self.batches = Samplers([task.batch for task in tasks])
         self.real = Rows([task.real for task in tasks])
         self.y = None if first.y is None else Rows([task.y for task in tasks])
@@ -126,17 +127,15 @@ class PlayersReplicas:
         """Make update `step` of all generators, after those of their critics; the terms of each."""
         steps = self.players.critic_steps
         for number in range(step * steps, (step + 1) * steps):
-            terms = update(self.optimizer, self.players.critic_objective(number))
-            for method in self.projecting.values():
-                method.project(self.players.critic)
-        terms |= update(self.generator_optimizer, partial(self.players.generator_gradients, step))
+            terms = self.critic_trainer.update(self.players.critic_objective(number))
+        terms |= self.generator_trainer.update(partial(self.players.generator_gradients, step))
         for task in self.tasks:
             task.follow()
         return _of_each(terms)
 
     def release(self) -> None:
-        self.optimizer.release()
-        self.generator_optimizer.release()
+        for optimizer in self.optimizers:
+            optimizer.release()
 
     def shown(self, number: int) -> tuple[Tensor, Tensor | None]:
         """The real items of all, and their labels where players see them."""
@@ -144,17 +143,15 @@ class PlayersReplicas:
         return self.real.take(chosen), self.y.take(chosen) if self.y else None
 
 
-def _projecting(methods: Mapping[str, Regularizer], optimizer: Joint) -> dict[str, Regularizer]:
-    """The methods that project. Raises Unstackable where they would see the noise of Anti-PGD."""
-    found = with_hook(dict(methods), "project")
-    if found and optimizer.perturbs:
+def _check_projecting(trainer: Trainer) -> None:
+    """Raise Unstackable for methods that project where they would see the noise of Anti-PGD."""
+    if trainer.projecting and trainer.optimizer.perturbs:  # type: ignore[attr-defined]
         raise Unstackable("a projection beside noise on the weights")
-    return found
 
 
 def _of_each(terms: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """The terms of each replica, of (R,) each."""
-    columns = (term.detach().unbind() for term in terms.values())
+    columns = (term.unbind() for term in terms.values())
     return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
 
 

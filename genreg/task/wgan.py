@@ -21,6 +21,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer
+from genreg.regularizer.average import follow
 from genreg.run.metric import VALIDATION, Family, Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
@@ -183,7 +184,7 @@ class WGAN(Task):
         """Do what follows both players' updates: the average and the learning rates move."""
         if self.ema_decay:
             with self.generator_trainer.noise_free():
-                self._move_average()
+                follow(self.average, self.generator, self.ema_decay)
         for scheduler in self.schedulers:
             scheduler.step()
 
@@ -199,14 +200,6 @@ class WGAN(Task):
         """The real items of the critic's update `number`, and their labels where players see them."""
         index = self.batch(number)
         return self.real[index], None if self.y is None else self.y[index]
-
-    @torch.no_grad()
-    def _move_average(self) -> None:
-        averages: list[Tensor] = list(self.average.parameters())
-        weights: list[Tensor] = list(self.generator.parameters())
-        torch._foreach_lerp_(averages, weights, 1 - self.ema_decay)
-        for ours, theirs in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            ours.copy_(theirs)
 
     def evaluate(self) -> dict[str, float]:
         """Every measure of the (averaged) generator and the critic; raises as `GanEvaluation.row` does."""
