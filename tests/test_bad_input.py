@@ -275,7 +275,7 @@ LATER: list[tuple[list[str], str, str]] = [
     (["-m", "optimizer.lr=0.1,x"], "optimizer.lr", "a number, got 'x'"),
     (["model._target_=subprocess.check_output"], "model._target_", "that makes torch.nn.Module"),
     (["dataset._target_=genreg.model.MLP"], "dataset._target_", "that makes genreg.dataset.Dataset"),
-    (["model._target_=torch.nn.Linear"], "model", "a classifier"),
+    (["model._target_=torch.nn.Linear"], "model.widths", "no such key"),
     (["dataset._target_=3"], "dataset._target_", "the dotted name"),
 ]  # fmt: skip
 

@@ -117,7 +117,7 @@ VERBS = {
 }
 
 
-MADE = {"report.html": "</html>", "table.csv": ","}  # the files, and how they end
+MADE = {"report.html": "</html>", "table.csv": "\n"}  # the files, and how they end
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_a_verb(
         answer, struck = strike(monkeypatch, study, kind, at, lambda: genreg(*VERBS[verb]))
         assert content(study, (*MADE, *(path.name for path in parts(study)))) == before, struck.struck
         for path in made:  # with a remark on what could not be read, but to its end
-            assert not path.exists() or path.read_text().rstrip().endswith(MADE[path.name]), struck.struck
+            assert not path.exists() or path.read_text().endswith(MADE[path.name]), struck.struck
         if answer:
             assert "Traceback" not in answer.err
             assert len(answer.err.splitlines()) <= 2, (struck.struck, answer)
@@ -192,13 +192,14 @@ def test_a_sync(
         for path in runs.rglob("synced.json"):
             path.unlink()
         answer, struck = strike(monkeypatch, runs, kind, at, lambda: genreg(*sync))
-        assert len(answer.err.splitlines()) <= 1, (struck.struck, answer)
-        assert answer.code or answer.out == plain.out, (struck.struck, answer)
+        assert len(answer.err.splitlines()) <= 2, (struck.struck, answer)
+        passed_over = "genreg: passed over: " in answer.err
+        assert answer.code or answer.out == plain.out or passed_over, (struck.struck, answer)
         read_whole(runs)
         assert genreg(*sync).code == 0
         said()
         for run in (runs / "a").iterdir():
             assert (run / "synced.json").read_bytes() == synced, struck.struck
-            assert len(list((run / "tensorboard").iterdir())) == 1
+            assert len(list((run / "tensorboard").iterdir())) == 1, struck.struck
         assert content(runs).items() >= before.items()
         assert not parts(runs)

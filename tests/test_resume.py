@@ -132,7 +132,9 @@ def test_damaged_checkpoints(undisturbed: RunFolder, tmp_path: Path, damage: str
 
 
 @pytest.mark.full
-def test_a_full_disk_fails_with_its_reason_and_can_go_on(undisturbed: RunFolder, tmp_path: Path) -> None:
+def test_a_full_disk_breaks_a_run_with_its_reason_and_it_can_go_on(
+    undisturbed: RunFolder, tmp_path: Path
+) -> None:
     """Files may not outgrow 12 KiB: rows fit, a checkpoint does not (the kernel's answer to a full quota)."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (12_288, 12_288))  # noqa: E731
     process = start(tmp_path, preexec_fn=limit)
@@ -140,7 +142,7 @@ def test_a_full_disk_fails_with_its_reason_and_can_go_on(undisturbed: RunFolder,
     assert process.returncode == 1
     assert b"File too large" in err
     assert len(err.splitlines()) <= 3
-    assert run_folder(tmp_path).summary()["status"] == "failed"
+    assert run_folder(tmp_path).summary()["status"] == "broken"
     assert not list(tmp_path.rglob("*.unfinished"))
     check_equal(finish(tmp_path), undisturbed)
 

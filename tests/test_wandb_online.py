@@ -139,14 +139,14 @@ def test_a_process_of_wandb_that_is_stuck_holds_nothing(
     genreg: Genreg, tmp_path: Path, here: Server, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     """It is ended, and the next run has another one."""
-    monkeypatch.setattr(protocol, "GRACE", 0.5)
 
     def stop() -> None:
         service: Any = wandb_setup.singleton()._connection
         os.kill(service._proc._process.pid, signal.SIGSTOP)
 
     folder = write(tmp_path / "arm/seed=3")
-    with caplog.at_level(logging.WARNING, "genreg"):
+    with caplog.at_level(logging.WARNING, "genreg"), monkeypatch.context() as short:
+        short.setattr(protocol, "GRACE", 0.5)
         trained(folder, patience=0.5, meanwhile=stop)
     assert "no answer within 1 s" in caplog.text
     assert genreg("sync", ".").code == 0

@@ -34,8 +34,10 @@ class TensorBoard(Logger):
 
     def clear(self, folder: RunFolder) -> None:
         """Remove what was shown before: of a step written twice, TensorBoard would show both."""
-        for path in (folder.path / "tensorboard").glob("events.out.tfevents.*"):
-            path.unlink()
+        place = folder.path / "tensorboard"
+        for path in place.iterdir() if place.is_dir() else ():  # glob sees nothing where it may not look
+            if path.name.startswith("events.out.tfevents."):
+                path.unlink()
 
     def show(self, row: Row, pictures: dict[str, Path]) -> None:
         from tensorboardX.summary import image, scalar

@@ -51,10 +51,14 @@ NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 def is_run(path: Path) -> bool:
     """True for a run folder: it is called seed=N, or it holds summary.json or metrics.jsonl."""
     try:
-        marked = SEED.fullmatch(path.name) or any((path / mark).is_file() for mark in MARKS)
-        return bool(marked) and path.is_dir()
+        return _is_run(path)
     except OSError:  # it may not be ours to look into
         return False
+
+
+def _is_run(path: Path) -> bool:
+    marked = SEED.fullmatch(path.name) or any((path / mark).is_file() for mark in MARKS)
+    return bool(marked) and path.is_dir()
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -67,10 +71,14 @@ def find_runs(folder: Path) -> Iterator[Path]:
         return
     unseen: list[OSError] = []
     for root, names, _ in os.walk(folder, onerror=unseen.append):
-        names[:] = [name for name in names if not ASIDE.fullmatch(name)]
-        runs = sorted(filter(is_run, (Path(root, name) for name in names)), key=_by_seed)
-        yield from runs
-        names[:] = sorted(set(names) - {run.name for run in runs})
+        runs, others = [], []
+        for path in (Path(root, name) for name in names if not ASIDE.fullmatch(name)):
+            try:
+                (runs if _is_run(path) else others).append(path)
+            except OSError as error:
+                unseen.append(error)
+        yield from sorted(runs, key=_by_seed)
+        names[:] = sorted(path.name for path in others)
     unseen = [error for error in unseen if not isinstance(error, MISSING)]  # what is gone has no runs
     if unseen:
         more = f" and {len(unseen) - 1} more folders" if len(unseen) > 1 else ""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from genreg.errors import InputError, explained, unwritable
+from genreg.errors import InputError, unwritable
 from genreg.files import write_atomic
 from genreg.run.folder import Row, printable
 from genreg.run.reader import clean_json, read_bytes
@@ -175,7 +175,7 @@ def seen_before(root: Path) -> dict[str, Part]:
     except FileNotFoundError:
         return {}
     except OSError as error:  # it may say which looks were taken by hand: not to be written over
-        raise explained(error) from error
+        raise unwritable("output_dir", error) from error
     except (InputError, *WRONG):  # it is written anew
         return {}
     return {part.name: part for part in found if any(run.status == "done" for run in part.runs())}

@@ -118,6 +118,8 @@ def read_tune(key: str, node: Any) -> Tune:
         given = read_until(f"{key}.studies", given)
     with blame(key, Tune):
         tune = Tune(**{**node, "space": read, "studies": given})
+    if len(set(tune.own_seeds)) < len(tune.own_seeds) or not tune.own_seeds:
+        raise InputError(f"{key}.seeds", "at least one seed, and none twice", tune.own_seeds)
     if tune.fresh is not None and tune.studies is None:
         raise InputError(f"{key}.fresh", "none without studies: seeds of the part say it", tune.fresh)
     return tune
@@ -152,8 +154,6 @@ def check_tune(key: str, tune: Tune, arms: Sequence[str], seeds: Sequence[int]) 
     check_select(tune.metric, f"{key}.metric")
     if tune.sampler not in OWN:
         check_sampler(f"{key}.sampler", tune.sampler)
-    if len(set(tune.own_seeds)) < len(tune.own_seeds) or not tune.own_seeds:
-        raise InputError(f"{key}.seeds", "at least one seed, and none twice", tune.own_seeds)
     own = {seed for study in range(tune.most) for seed in tune.seeds_in(study)}
     if both := sorted(own & set(seeds)):
         what = (
