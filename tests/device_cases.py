@@ -23,8 +23,8 @@ TEXTS = ["dataset=text_csv", "dataset.min_count=1", "dataset.max_length=8", "mod
 POOL = ["task.unlabeled_batch_size=8"]
 VALLEY = ["task=landscape", "model.replicas=3"]
 
-NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "rt_polarity", "svhn",
-               "text_csv", "zh_sentiment", "zh_sentiment_ngram", "image_folder", "none")  # fmt: skip
+NEEDS_FILES = ("cifar10", "cifar100", "emoji32", "fashion_mnist", "mnist", "rt_polarity", "rt_polarity_ngram",
+               "svhn", "text_csv", "zh_sentiment", "zh_sentiment_ngram", "image_folder", "none")  # fmt: skip
 OF_A_CRITIC = ("dropout", "frobenius", "frobenius_normalization", "frobenius_projection", "gradient_penalty",
                "hidden_noise", "l1", "l2", "orthogonal", "spectral_normalization", "spectral_penalty",
                "spectral_projection", "weight_average", "weight_clipping", "weight_noise")  # fmt: skip

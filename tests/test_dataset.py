@@ -14,10 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from genreg.dataset import (
     Dataset,
     Split,
+    breast_cancer,
     digits,
     gaussian_grid,
     gaussian_ring,
     mnist,
+    rt_polarity_ngram,
     swiss_roll,
     two_moons,
     zh_sentiment_ngram,
@@ -228,3 +230,25 @@ def anything(**given: Any) -> Dataset:
     """A loader of one's own that takes whatever it is given."""
     assert given["data_dir"].is_dir()
     return digits(seed=given["seed"])
+
+
+def test_rt_polarity_vectors_carry_the_class(data_dir: Path) -> None:
+    dataset = rt_polarity_ngram(data_dir=data_dir, labeled=8_530, subset="first")
+    assert [len(dataset.unlabeled), len(dataset.validation), len(dataset.test)] == [8_530, 1_066, 1_066]
+    lengths = dataset.unlabeled.norm(dim=1)
+    torch.testing.assert_close(lengths[lengths > 0.5], torch.ones(int((lengths > 0.5).sum())))
+    model = LogisticRegression(max_iter=1000).fit(dataset.labeled.x.numpy(), dataset.labeled.y.numpy())
+    assert 0.67 < model.score(dataset.test.x.numpy(), dataset.test.y.numpy()) < 0.8
+
+
+def test_breast_cancer_is_standardized_in_the_pool_and_can_be_learned() -> None:
+    dataset = breast_cancer(labeled=20, seed=3)
+    assert [len(dataset.unlabeled), len(dataset.validation), len(dataset.test)] == [269, 100, 200]
+    torch.testing.assert_close(dataset.unlabeled.mean(0), torch.zeros(30), atol=1e-5, rtol=0)
+    torch.testing.assert_close(dataset.unlabeled.std(0, correction=0), torch.ones(30), atol=1e-5, rtol=0)
+    everything = torch.cat((dataset.unlabeled, dataset.validation.x, dataset.test.x))
+    assert len(everything.unique(dim=0)) == 569  # no item twice, in a split or across
+    assert dataset.labeled.y.bincount().tolist() == [10, 10]
+    whole = breast_cancer(labeled=269, subset="first")
+    model = LogisticRegression(max_iter=1000).fit(whole.labeled.x.numpy(), whole.labeled.y.numpy())
+    assert model.score(whole.test.x.numpy(), whole.test.y.numpy()) > 0.94

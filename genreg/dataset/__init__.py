@@ -5,6 +5,7 @@ from genreg.dataset.base import Dataset as Dataset
 from genreg.dataset.base import Modes as Modes
 from genreg.dataset.base import Split as Split
 from genreg.dataset.base import drawn as drawn
+from genreg.dataset.breast_cancer import breast_cancer as breast_cancer
 from genreg.dataset.cifar import cifar10 as cifar10
 from genreg.dataset.cifar import cifar100 as cifar100
 from genreg.dataset.corruption import Kind as Kind
@@ -19,6 +20,7 @@ from genreg.dataset.images import digits as digits
 from genreg.dataset.images import mnist as mnist
 from genreg.dataset.npz import npz as npz
 from genreg.dataset.rt_polarity import rt_polarity as rt_polarity
+from genreg.dataset.rt_polarity_ngram import rt_polarity_ngram as rt_polarity_ngram
 from genreg.dataset.svhn import svhn as svhn
 from genreg.dataset.swiss_roll import swiss_roll as swiss_roll
 from genreg.dataset.table import table as table

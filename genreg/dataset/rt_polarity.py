@@ -39,15 +39,20 @@ def rt_polarity(
     Classes alternate in each split.
     tokenizer, min_count, max_length: as in `text_dataset`.
     """
-    classes = [path.read_text("utf-8").splitlines() for path in fetch(SOURCE, data_dir)]
-    pool, validation, test = (
-        alternating([[lines[i] for i in rows] for lines in classes])
-        for rows in shuffled(len(classes[0]), HELD_OUT, HELD_OUT)
-    )
+    pool, validation, test = read_texts(data_dir)
     return text_dataset(
         pool, validation, test, by=tokenizer, min_count=min_count, max_length=max_length,
         labeled=labeled, subset=subset, seed=seed, checksums=SOURCE.files,
     )  # fmt: skip
+
+
+def read_texts(data_dir: Path) -> list[Texts]:
+    """The sentences of the pool, of validation and of test."""
+    classes = [path.read_text("utf-8").splitlines() for path in fetch(SOURCE, data_dir)]
+    return [
+        alternating([[lines[i] for i in rows] for lines in classes])
+        for rows in shuffled(len(classes[0]), HELD_OUT, HELD_OUT)
+    ]
 
 
 def alternating(classes: list[list[str]]) -> Texts:

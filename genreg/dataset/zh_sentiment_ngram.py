@@ -12,7 +12,7 @@ from genreg.dataset.base import Dataset, Split, Subset, assemble, not_in
 from genreg.dataset.cache import Arrays, kept
 from genreg.dataset.texts import Texts
 from genreg.dataset.zh_sentiment import SOURCE, read_texts
-from genreg.download import fetch
+from genreg.download import Source, fetch
 from genreg.parameters import Count, CountOrZero, checked
 
 
@@ -33,6 +33,13 @@ def zh_sentiment_ngram(
     (path,) = fetch(SOURCE, data_dir)
     texts = read_texts(path)
     vectors = cached_vectors(texts, dimensions, SOURCE.files["sentiment.zip"])
+    return ngram_dataset(texts, vectors, labeled, subset, seed, SOURCE)
+
+
+def ngram_dataset(
+    texts: dict[str, Texts], vectors: Arrays, labeled: int, subset: Subset, seed: int, source: Source
+) -> Dataset:
+    """A data set of the vectors of the texts; `clean` are those whose text does not stand in the pool."""
     pool = [text.strip() for text in texts["train"].texts]
 
     def split(name: str) -> Split:
@@ -41,24 +48,30 @@ def zh_sentiment_ngram(
 
     train = split("train")
     return assemble((train.x, train.y), split("valid"), split("test"),
-                    labeled=labeled, subset=subset, seed=seed, checksums=SOURCE.files)  # fmt: skip
+                    labeled=labeled, subset=subset, seed=seed, checksums=source.files)  # fmt: skip
 
 
-def cached_vectors(texts: dict[str, Texts], dimensions: int, checksum: str) -> Arrays:
+def cached_vectors(
+    texts: dict[str, Texts],
+    dimensions: int,
+    checksum: str,
+    analyzer: str = "char",
+    name: str = "zh_sentiment",
+) -> Arrays:
     """The vectors of every text, computed once for each (file, recipe) and kept in the user's cache."""
-    recipe = {"file": checksum, "analyzer": "char", "ngram_range": [1, 2], "min_df": 2,
+    recipe = {"file": checksum, "analyzer": analyzer, "ngram_range": [1, 2], "min_df": 2,
               "sublinear_tf": True, "dimensions": dimensions, "version": 1}  # fmt: skip
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
-    return kept(f"features/zh_sentiment_ngram-{key}", partial(vectorize, texts, dimensions))
+    return kept(f"features/{name}_ngram-{key}", partial(vectorize, texts, dimensions, analyzer))
 
 
-def vectorize(texts: dict[str, Texts], dimensions: int) -> Arrays:
-    """TF-IDF of characters and pairs of characters, fitted on train; truncated SVD; unit l2 length."""
+def vectorize(texts: dict[str, Texts], dimensions: int, analyzer: str = "char") -> Arrays:
+    """TF-IDF of units (char or word) and pairs of them, fitted on train; truncated SVD; unit length."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    tfidf = TfidfVectorizer(analyzer="char", ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    tfidf = TfidfVectorizer(analyzer=analyzer, ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     pool = tfidf.fit_transform(texts["train"].texts)
     svd = TruncatedSVD(dimensions, random_state=0).fit(pool)
     return {

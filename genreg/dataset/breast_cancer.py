@@ -1,0 +1,35 @@
+"""A small table of measurements, two classes."""
+
+import numpy as np
+import torch
+
+from genreg.dataset.base import Dataset, Split, Subset, assemble
+from genreg.download import Source
+from genreg.parameters import CountOrZero, checked
+
+SOURCE = Source("breast_cancer", 0.0, "BSD-3-Clause, with scikit-learn", "bundled with scikit-learn")
+
+
+@checked
+def breast_cancer(
+    *, labeled: CountOrZero = 20, subset: Subset = "balanced", seed: CountOrZero = 0
+) -> Dataset:
+    """Malignant and benign tumours by thirty measurements: 269 in the pool, 100 validation, 200 test.
+
+    Bundled with scikit-learn (`load_breast_cancer`; Street, Wolberg and Mangasarian, 1993). Inputs have
+    mean 0 and standard deviation 1 in the pool. The split is fixed, stratified by class.
+    """
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.model_selection import train_test_split
+
+    values, y = load_breast_cancer(return_X_y=True)
+    rest, test = train_test_split(np.arange(len(y)), test_size=200, stratify=y, random_state=0)
+    pool, validation = train_test_split(rest, test_size=100, stratify=y[rest], random_state=0)
+    x = torch.from_numpy((values - values[pool].mean(0)) / values[pool].std(0)).float()
+    target = torch.from_numpy(y.astype(np.int64))
+
+    def split(index: np.ndarray) -> Split:
+        return Split(x[index], target[index], torch.ones(len(index), dtype=torch.bool))
+
+    return assemble((x[pool], target[pool]), split(validation), split(test),
+                    labeled=labeled, subset=subset, seed=seed)  # fmt: skip
