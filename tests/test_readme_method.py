@@ -1,4 +1,4 @@
-"""The method that README shows, as it stands there: from a folder of one's own, and inside the package."""
+"""The method that docs/your_method.md shows, as it stands there: from a folder of one's own, and inside the package."""
 
 import os
 import re
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text()
+PAGE = (REPOSITORY / "docs/your_method.md").read_text()
 CODE, YAML = (
-    re.search(rf"```{language}\n(.*?)```", README.partition("## Add a method")[2], re.DOTALL)[1]  # type: ignore[index]
+    re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
     for language in ("python", "yaml")
 )
 TRAIN = ["train", "regularizer=[vat,mine]", "steps=20", "eval_every=10", "logger=none", "device=cpu"]

@@ -84,11 +84,11 @@ def test_a_report_inside_of_a_run_folder_is_of_that_run(
 
 @pytest.mark.full
 def test_a_page_is_made_from_the_results_in_docs(tmp_path: Path) -> None:
-    """Its differences, seeds and verdicts are those that README has from the runs themselves."""
+    """Its differences, seeds and verdicts are those that docs/findings.md has from the runs themselves."""
     script = [sys.executable, "scripts/page_of_results.py", "docs/findings.json", str(tmp_path)]
     subprocess.run(script, check=True, cwd=REPOSITORY)
     cells = r"(\+|-)(\d+\.\d+) \[.*?\], (\d+) \| (better|worse|not decided)"
-    table = re.findall(cells, (REPOSITORY / "README.md").read_text())[:5]
+    table = re.findall(cells, (REPOSITORY / "docs/findings.md").read_text())[:5]
     for part, (sign, size, seeds, verdict) in zip(read_parts([tmp_path]), table, strict=False):
         vat = evaluate(part).find("vat")
         assert vat
