@@ -32,7 +32,7 @@ def test_nothing_tells_pip_to_fetch_the_name_of_another_project() -> None:
         for command in re.findall(r"pip install [^`&\n]*", path.read_text()):
             assert not re.search(r"(^|[\s'\"])genreg\b", command), f"{path}: {command}"
     names = {name for path in TEXTS for name in re.findall(r"\bextra\(['\"](\w+)['\"]\)", path.read_text())}
-    assert names == {"text", "notebook", "slurm", "optuna"}
+    assert names == {"text", "notebook", "slurm", "optuna", "trackio", "mlflow"}
     assert names < PROJECT["optional-dependencies"].keys()
     assert extra("text") == "`pip install -e '.[text]'` in the checkout"
 

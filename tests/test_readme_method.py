@@ -1,4 +1,4 @@
-"""The method of docs/your_method.md, as it stands there: from a folder of one's own, and inside the package."""
+"""The method of docs/your_method.md, as it stands there: from a folder of one's own, and in the package."""
 
 import os
 import re
