@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from genreg.errors import InputError
@@ -14,7 +16,7 @@ from genreg.report.output.numbers import finite
 from genreg.report.read.find import read_parts, sweep_files
 from genreg.run import reader
 from genreg.run.code import file_of, recorded
-from genreg.run.folder import Row, some_runs
+from genreg.run.folder import Row, find_runs, is_run, some_runs
 from genreg.run.read import Run, read_run
 from genreg.study import archive
 
@@ -26,23 +28,30 @@ def pack(folder: Path, path: Path, force: bool = False) -> None:
     """
     if path.suffix != archive.SUFFIX:
         raise InputError("ARCHIVE", f"a name that ends in {archive.SUFFIX}", str(path))
-    results = evaluate_with_claims(read_parts([folder]))
-    found = [read_run(run) for run in some_runs(folder)]
-    verdicts = {"genreg": __version__, "sweeps": _sweeps(folder), "verdicts": verdicts_of(results)}
-    archive.write(path, folder, [run.path for run in found], verdicts, force)
+    runs, sweeps = some_runs(folder), _sweeps(folder)
+    with TemporaryDirectory(prefix="genreg-") as place:
+        root = archive.copy(folder, runs, sweeps, Path(place))
+        with chdir(place):  # verdicts are of what is packed, also while runs go on
+            results = evaluate_with_claims(read_parts([Path(root.name)]))
+            found = [read_run(run) for run in find_runs(Path(root.name))]
+            remarks = _remarks(found)
+        names = [sweep.relative_to(folder).as_posix() for sweep in sweeps]
+        verdicts = {"genreg": __version__, "sweeps": names, "verdicts": verdicts_of(results)}
+        archive.write(path, root, verdicts, force)
     size = path.stat().st_size
     print(f"{path}: {len(found)} runs, {size / 1e3:.1f} kB, {size / 1e3 / len(found):.1f} a run")
-    print(*_remarks(found), sep="\n", end="")
+    print(*remarks, sep="\n", end="")
 
 
-def _sweeps(folder: Path) -> list[str]:
-    """The sweep files of a folder, relative to it; InputError where the study lies around it."""
-    found = sweep_files(folder)
-    root = folder.resolve()
+def _sweeps(folder: Path) -> list[Path]:
+    """The sweep files of a folder; InputError where the study lies around it."""
+    if is_run(folder):
+        raise InputError("FOLDER", "a folder with runs below it", str(folder), [str(folder.parent)])
+    found, root = sweep_files(folder), folder.resolve()
     if outside := [path for path in found if not path.parent.resolve().is_relative_to(root)]:
         study = str(outside[0].parent)
         raise InputError("FOLDER", f"the folder of the study, which {outside[0]} is of", str(folder), [study])
-    return [path.relative_to(folder).as_posix() for path in found]
+    return found
 
 
 def _remarks(runs: Sequence[Run]) -> list[str]:

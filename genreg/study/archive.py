@@ -46,20 +46,41 @@ WRONG = (BadZipFile, LargeZipFile, zlib.error, StructError, EOFError, NotImpleme
 """What zipfile raises for a file that is none of ours."""
 
 
-def write(path: Path, root: Path, runs: Iterable[Path], verdicts: Row, force: bool) -> None:
-    """Pack the sweep files and runs of a folder, whole or not at all; the same folder gives the same bytes.
+def copy(folder: Path, runs: Iterable[Path], sweeps: Iterable[Path], place: Path) -> Path:
+    """Copy what an archive holds of a folder below `place`, and return that copy, of the folder's own name.
+
+    InputError for a file that is there and is none that genreg writes; MachineError where it cannot be read.
+    """
+    root = place / folder.resolve().name
+    files = [run / name for run in runs for name in OF_A_RUN if os.path.lexists(run / name)]
+    for file in (*sweeps, *files):
+        to = root / file.relative_to(folder)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(_content(file))
+    return root
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return reader.read_bytes(file, MEMBER)
+    except DamagedError as error:
+        raise InputError("FOLDER", "files that genreg wrote", f"{file}: {error}") from error
+    except OSError as error:
+        raise unwritable("FOLDER", error, "files that can be read") from error
+
+
+def write(path: Path, root: Path, verdicts: Row, force: bool) -> None:
+    """Pack a copy of a folder, whole or not at all; the same content gives the same bytes.
 
     verdicts: what `VERDICTS` holds. InputError for another file of that name, unless force replaces it.
     """
-    places = [root / name for name in verdicts["sweeps"]]
-    places += [run / name for run in runs for name in OF_A_RUN if os.path.lexists(run / name)]
-    named = {f"{root.resolve().name}/{place.relative_to(root).as_posix()}": place for place in places}
+    files = {file.relative_to(root.parent).as_posix(): file for file in root.rglob("*") if file.is_file()}
     try:
         with write_atomic(path) as file:
             with ZipFile(file, "w") as archive:
                 _add(archive, VERDICTS, json.dumps(verdicts, indent=1, allow_nan=False).encode() + b"\n")
-                for name, place in sorted(named.items()):
-                    _add(archive, name, _content(place))
+                for name in sorted(files):
+                    _add(archive, name, files[name].read_bytes())
                 _check(archive.infolist(), file.tell())
             file.flush()
             if path.is_file() and not force and not filecmp.cmp(path, file.name, shallow=False):
@@ -78,15 +99,6 @@ def _add(archive: ZipFile, name: str, content: bytes) -> None:
         archive.writestr(info, content, compresslevel=9)
     except UnicodeEncodeError as error:
         raise DamagedError(f"a name that is no text: {printable(name)}") from error
-
-
-def _content(place: Path) -> bytes:
-    try:
-        return reader.read_bytes(place, MEMBER)
-    except DamagedError as error:
-        raise DamagedError(f"{place}: {error}") from error
-    except OSError as error:
-        raise unwritable("FOLDER", error, "files that can be read") from error
 
 
 @contextmanager
