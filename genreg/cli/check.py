@@ -70,7 +70,7 @@ def check(path: Path, rerun: int, seed: int | None, trust: bool, config_dir: Pat
     if originals:
         seconds = sum(run.summary.get("seconds", 0) for run in drawn)
         print(f"made again: {len(drawn)} of {len(runs)} runs, drawn by --seed {seed}; "
-              f"they took {seconds:.0f} s", flush=True)  # fmt: skip
+              f"they took {seconds:.1f} s", flush=True)  # fmt: skip
         try:
             right = _all_again(originals, config_dir) and right
         except Interrupted as error:

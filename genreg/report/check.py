@@ -101,13 +101,17 @@ def differences(recorded: Mapping[str, Row], now: Mapping[str, Row]) -> Iterator
             yield about, "is recorded, and not found"
             continue
         keys = sorted((key for key in before if key in now[about]), key=lambda key: key != "verdict")
-        words = [f"{key} was {before[key]}, is {now[about][key]}"
+        words = [f"{key} was {_short(before[key])}, is {_short(now[about][key])}"
                  for key in keys if not is_near(before[key], now[about][key])]  # fmt: skip
         if words:
             yield about, printable("; ".join(words[:3]))
     for about in now.keys() - recorded.keys():
         if len(now[about]) > 1:  # an arm
             yield about, "is found, and not recorded"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def is_near(one: Any, other: Any) -> bool:
