@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from genreg.cli import compose, like
-from genreg.errors import GenregError, InputError, Interrupted, printable
+from genreg.errors import InputError, Interrupted, explained, printable
 from genreg.files import read_bytes
 from genreg.groups import find_modules_in
 from genreg.report.check import judged
@@ -67,7 +67,7 @@ def check(path: Path, rerun: int, seed: int | None, trust: bool, config_dir: Pat
         seed = random.SystemRandom().randrange(10**6) if seed is None else seed
         drawn = random.Random(seed).sample(runs, min(rerun, len(runs)))
         originals = [_original(run, root, trust) for run in sorted(drawn, key=lambda run: run.path)]
-    if originals:
+    if rerun:
         seconds = sum(run.summary.get("seconds", 0) for run in drawn)
         print(f"made again: {len(drawn)} of {len(runs)} runs, drawn by --seed {seed}; "
               f"they took {seconds:.1f} s", flush=True)  # fmt: skip
@@ -108,8 +108,9 @@ def _all_again(originals: Sequence[Original], config_dir: Path | None) -> bool:
             right = right and verdict in (EQUAL, NEAR)
             if not reason:
                 changed |= dict.fromkeys(like.differences(one.environment, like.environment(folder.path)))
-    print("code, data, versions, device and threads are as recorded" if not changed else "not as recorded:",
-          *(f"  {printable(line)}" for line in changed), sep="\n", flush=True)  # fmt: skip
+    if originals:
+        print("not as recorded:" if changed else "code, data, versions, device and threads are as recorded",
+              *(f"  {printable(line)}" for line in changed), sep="\n", flush=True)  # fmt: skip
     return right
 
 
@@ -124,9 +125,9 @@ def _again(one: Original, place: str, config_dir: Path | None) -> tuple[RunFolde
             (job,) = compose.with_needs([Job([], config)], about)
             train_needed(job)
             train(config, in_sweep=True)
-    except GenregError as error:
+    except Exception as error:
         if folder.summary().get("status") != "failed":  # as it did in the archive, perhaps
-            return folder, str(error).partition("\n")[0]
+            return folder, str(explained(error)).partition("\n")[0]
     return folder, ""
 
 
