@@ -176,7 +176,7 @@ PLACES = (
     "~",
 )
 VERBS: dict[str, list[str]] = {"report": [], "ls": [], "show": [], "plan": ["--difference", "1"], "sync": [],
-                               "export": ["new"]}  # fmt: skip
+                               "export": ["new"], "pack": ["new.zip"], "check": ["--rerun", "1"]}  # fmt: skip
 
 
 def of_verbs() -> Iterator[Line]:
@@ -209,6 +209,10 @@ def of_verbs() -> Iterator[Line]:
         ["--baseline", "x"], ["--select", "test/accuracy"], ["--select", "x"], ["--select", ""],
         ["--output", "empty"],
         ["--metric", LONG], ["--output", LONG + ".md"]))  # fmt: skip
+    yield from (("pack", "runs", name) for name in (
+        "x", "empty", "nowhere/x.zip", "file/x.zip", "/proc/x.zip", LONG + ".zip", "empty/."))  # fmt: skip
+    for flags in (["--rerun", "-1"], ["--rerun", "x"], ["--seed", "-1"], ["--config-dir", "file"]):
+        yield ("check", "file", *flags)
     yield from (("sync", "runs", *words) for words in (
         ["--to", "nothing"], ["--to", ""], ["--to", "tensorboard", "--mode", "x"], ["--to", "wandb",
         "--mode", "x"],

@@ -168,6 +168,29 @@ def test_a_verb(
         assert content(study) == whole
 
 
+@pytest.mark.full
+@pytest.mark.parametrize(("kind", "every"), [("EIO", 11), ("kill", 29), ("ENOSPC", 29)])
+def test_an_archive(
+    genreg: Genreg, study: Path, monkeypatch: pytest.MonkeyPatch, said: Say, kind: str, every: int
+) -> None:
+    """Whole or absent, and never without a file that could not be read; folders are passed over as ever."""
+    before, path, typed = content(study), study / "x.zip", ("pack", "study", "study/x.zip")
+    plain, faults = strike(monkeypatch, study, "EIO", 0, lambda: genreg(*typed))
+    whole = path.read_bytes()
+    for at in points(faults.count, every, kind):
+        path.unlink(missing_ok=True)
+        answer, struck = strike(monkeypatch, study, kind, at, lambda: genreg(*typed))
+        looked = struck.struck.startswith(("stat ", "scandir "))
+        assert not path.exists() or path.read_bytes() == whole or looked, struck.struck
+        if answer and answer.code:
+            assert len(answer.err.splitlines()) == 1, (struck.struck, answer)
+            assert not path.exists()
+        said()  # of a killed one
+        assert genreg(*typed, "--force") == plain
+        assert content(study, ("x.zip",)) == before
+        assert path.read_bytes() == whole
+
+
 # Runs shown to a logger afterwards. tensorboardX writes its files in a thread, and is left alone here.
 
 

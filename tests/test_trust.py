@@ -104,6 +104,22 @@ def test_reading_calls_nothing(genreg: Genreg, run: Path, name: str) -> None:
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["_target_"] == "genreg.model.MLP"
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["python", "a method", "in a list"])
+def test_an_archive_calls_nothing(genreg: Genreg, run: Path, name: str) -> None:
+    """Its verdicts are checked, and its runs are not made again."""
+    change(run, *NODES[name])
+    assert genreg("pack", "outputs", "theirs.zip").code == 0
+    for verb in (["report", "theirs.zip"], ["ls", "theirs.zip"], ["check", "theirs.zip"]):
+        assert genreg(*verb).code == 0
+    place = f"theirs.zip/{run.relative_to(Path.cwd())}"
+    for verb in (["check", "theirs.zip", "--rerun", "1"], ["train", "--like", place]):
+        answer = genreg(*verb)
+        is_refused(answer)
+        assert answer.err.startswith(f"genreg: {place}: "), answer.err
+        assert "(--trust calls module" in answer.err
+
+
 @pytest.mark.every(2)
 @pytest.mark.parametrize("target", ["evil_of_theirs.anything", "torch.load", "genreg.dataset.digits"])
 def test_features_of_a_foreign_classifier(genreg: Genreg, run: Path, target: str) -> None:
@@ -146,6 +162,16 @@ def test_the_user_says_whom_to_trust(genreg: Genreg, run: Path, tmp_path: Path) 
     assert package.load(run, trust=True).model.embed
     assert genreg("train", "--trust", "--like", str(run), "seed=3").code == 0
     assert genreg("train", "--trust", *TINY).code == 2
+    starts = json.loads((run / "environment.json").read_text())
+    starts[-1]["code"]["model"] = {"module": "nets_of_ours", "digest": "abcdef0123"}
+    (run / "environment.json").write_text(json.dumps(starts))
+    packed = genreg("pack", "outputs/two_moons", "ours.zip").out
+    assert "not in it, and read to make its runs again: nets_of_ours.py abcdef01" in packed
+    for words in (["--trust"], ["--config-dir", str(mine)]):
+        groups.OWN.clear()
+        is_refused(genreg("check", "ours.zip", "--rerun", "9"))
+        answer = genreg("check", "ours.zip", "--rerun", "9", *words)
+        assert "  code of model is not what it was\n" in answer.out, answer
 
 
 @pytest.mark.full

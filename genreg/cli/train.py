@@ -23,6 +23,7 @@ from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.sources import attribute_of
 from genreg.run.train import train
+from genreg.study import archive
 from genreg.study.job import Job, group, key, of_hydra, train_needed
 
 log = logging.getLogger("genreg")
@@ -150,13 +151,14 @@ def _repeat(flags: Namespace) -> None:
 
     if flags.multirun or flags.cfg or flags.dry_run:
         raise InputError("--like", "one run: no -m, --cfg or --dry-run")
-    cfg = like.config_of(flags.like, flags.overrides, compose.about_hydra(flags), flags.trust)
-    config = compose.plain(cfg)
+    about = compose.about_hydra(flags)
+    with archive.opened([flags.like]) as (folder,):
+        config = compose.plain(like.config_of(folder, flags.overrides, about, flags.trust))
+        before = like.environment(folder)
     like.check_elsewhere(flags.like, config)
     logging.basicConfig(format="[%(asctime)s][%(levelname)s] - %(message)s", level=logging.INFO)
-    before = like.environment(flags.like)
     with compose.configs():
-        (job,) = with_needs([Job(flags.overrides, config)], compose.about_hydra(flags))
+        (job,) = with_needs([Job(flags.overrides, config)], about)
     train_needed(job)
     train(config, again=flags.again)
     _print_next(config, flags)

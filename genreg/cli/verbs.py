@@ -1,4 +1,4 @@
-"""The verbs report, ls, show, plan, sync and export: the options of each, which imports the file of its work.
+"""The verbs from report to export: the options of each, which imports the file of its work.
 
 `genreg train` is cli/train.py, with `sweep=` cli/sweep.py; `genreg data` is cli/data.py.
 """
@@ -36,7 +36,9 @@ def version(
 
 @app.command("report")
 def report_runs(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER|ARCHIVE...", help="of runs, or what `pack` wrote of them")
+    ],
     format: Annotated[str | None, typer.Option(help="html, markdown, csv, json, latex or summary")] = None,
     output: Annotated[
         Path | None, typer.Option(help="a file; default: FOLDER/report.html, or stdout")
@@ -53,7 +55,9 @@ def report_runs(
 
 @app.command()
 def ls(
-    folder: Annotated[Path, typer.Argument(help="a folder with runs below it")] = Path("outputs"),
+    folder: Annotated[
+        Path, typer.Argument(help="a folder with runs below it, or an archive of `pack`")
+    ] = Path("outputs"),
     where: Annotated[
         list[str], typer.Option(metavar="KEY=VALUE", help="only runs like regularizer=vat or status=failed")
     ] = [],  # noqa: B006
@@ -65,16 +69,20 @@ def ls(
 ) -> None:
     """List what there is: a line for each arm, with its runs, seeds, metrics and code."""
     from genreg.report.ls import ls as list_arms
+    from genreg.study import archive
 
-    list_arms(folder, where, sort, format)
+    with archive.opened([folder]) as (place,):
+        list_arms(place, where, sort, format)
 
 
 @app.command()
 def show(folder: Annotated[Path, typer.Argument(metavar="RUN_FOLDER", help="a folder seed=N")]) -> None:
     """Show one run: status, result, configuration, environments, and how to repeat it."""
     from genreg.report.show import show as show_run
+    from genreg.study import archive
 
-    show_run(folder)
+    with archive.opened([folder]) as (place,):
+        show_run(place)
 
 
 @app.command("plan")
@@ -87,9 +95,41 @@ def plan_seeds(
 ) -> None:
     """Say how many seeds and minutes a wanted difference takes, from the runs that have finished."""
     from genreg.report.plan import plan
+    from genreg.study import archive
 
     name = sweep.removeprefix("sweep=")
-    plan(Path(sweep) if name == sweep else Path("outputs") / name, difference)
+    with archive.opened([Path(sweep) if name == sweep else Path("outputs") / name]) as (place,):
+        plan(place, difference)
+
+
+@app.command("pack")
+def pack_study(
+    folder: Annotated[Path, typer.Argument(help="of a study: with sweep.json, or with runs below it")],
+    path: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="a file .zip")],
+    force: Annotated[bool, typer.Option("--force", help="replace a file of other content")] = False,
+) -> None:
+    """Write what a study's verdicts rest on into one small file: configurations, rows, environments."""
+    from genreg.report.pack import pack
+
+    pack(folder, path, force)
+
+
+@app.command("check")
+def check_archive(
+    path: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="a file that `pack` wrote")],
+    rerun: Annotated[int, typer.Option(min=0, help="runs that are made again and compared")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="draws these runs", show_default="another each time")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="also call code of ARCHIVE that is none of genreg or torch")
+    ] = False,
+    config_dir: data.ConfigDir = None,
+) -> None:
+    """Recompute an archive's verdicts from its rows, and make runs again: equal, within rounding, or not."""
+    from genreg.cli.check import check
+
+    raise typer.Exit(check(path, rerun, seed, trust, config_dir))
 
 
 @app.command("sync")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from genreg.errors import GenregError, InputError, nearest, unwritable
 from genreg.files import write_atomic
-from genreg.report.evaluate import evaluate_all
+from genreg.report.evaluate import evaluate_with_claims
 from genreg.report.judge.result import PartResult
-from genreg.report.output.claims import judge
 from genreg.report.output.summary import as_csv, as_json, summary
 from genreg.report.output.tables import latex, markdown, show
 from genreg.report.read.find import read_parts
+from genreg.study import archive
 from genreg.study.check import check_chooses
 from genreg.study.model import Part
 
@@ -35,26 +35,29 @@ def report(
     Raises InputError for a folder without runs, an unknown format, arm or metric, or a choice on test data.
     """
     form = _format(form, output)
-    parts = read_parts(folders)
-    _override(parts, baseline, metric, select)
-    results = evaluate_all(parts)
-    for result in results:
-        result.claims = judge(result)
-    if form in TEXTS:
-        _write(TEXTS[form](results), output)
-        return
-    from genreg.report.page import page
+    archives = list(map(archive.archive_of, folders))
+    with archive.opened(folders) as places:
+        parts = read_parts(places)
+        _override(parts, baseline, metric, select)
+        results = evaluate_with_claims(parts)
+        if form in TEXTS:
+            text, path = TEXTS[form](results), output
+        else:
+            from genreg.report.page import page
 
-    path = output or folders[0] / "report.html"
-    if form is None:
-        show(results)
+            path = output or (archives[0] or folders[0] / "report").with_suffix(".html")
+            if form is None:
+                show(results)
+            text = page(results, None if any(archives) else path.parent)
     try:
-        _write(page(results, path.parent), path)
-        print(f"page: {path}")
+        _write(text, path)
     except GenregError as error:
         if form or output:
             raise
         print(f"no page: {error}", file=sys.stderr)  # the tables above are an answer
+        return
+    if form not in TEXTS:
+        print(f"page: {path}")
 
 
 def _format(form: str | None, output: Path | None) -> str | None:

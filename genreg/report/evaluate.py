@@ -10,6 +10,7 @@ from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family, unseen
 from genreg.report.judge.stopping import corrected
 from genreg.report.judge.tuning import read_tunings
+from genreg.report.output.claims import judge
 from genreg.report.output.notes import notes
 from genreg.report.read.values import Outcomes, Reach, by_unit, chosen_row, first_time, outcomes
 from genreg.run.metric import Metric
@@ -33,6 +34,14 @@ def evaluate_all(parts: Sequence[Part]) -> list[PartResult]:
         _correct(own)
     for result in results:
         _conclude(result)
+    return results
+
+
+def evaluate_with_claims(parts: Sequence[Part]) -> list[PartResult]:
+    """The results of all parts, and of the published claims about them."""
+    results = evaluate_all(parts)
+    for result in results:
+        result.claims = judge(result)
     return results
 
 

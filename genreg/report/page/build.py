@@ -26,8 +26,8 @@ from genreg.report.page.rows import rows
 HERE = Path(__file__).parent
 
 
-def page(results: Sequence[PartResult], base: Path) -> str:
-    """The page; links to run folders are relative to `base`, the folder that it will lie in."""
+def page(results: Sequence[PartResult], base: Path | None) -> str:
+    """The page; links to run folders are relative to `base`, the folder that it will lie in, or left out."""
     loader = PackageLoader("genreg.report.page", "")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)  # fmt: skip
@@ -118,7 +118,7 @@ def _matrix(number: int, found: Matrix) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _part(number: int, result: PartResult, base: Path) -> dict[str, Any]:
+def _part(number: int, result: PartResult, base: Path | None) -> dict[str, Any]:
     return {
         "id": f"part-{number}", "result": result, "caption": caption(result),
         "metric": titled(result.part.metric, result.metric), "rows": rows(number, result, base),

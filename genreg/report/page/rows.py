@@ -64,7 +64,7 @@ class TableRow:
     condition: str
 
 
-def rows(number_of: int, result: PartResult, base: Path) -> list[TableRow]:
+def rows(number_of: int, result: PartResult, base: Path | None) -> list[TableRow]:
     """The rows of a part, in the table's order."""
     colors = {id(arm): color for color, arm in plotted_arms(result)}
     reach = _reach(result)
@@ -180,8 +180,8 @@ def _items(result: PartResult) -> int:
     return min((n for n in counts if isinstance(n, int) and n > 0), default=0)
 
 
-def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
-    """The runs of an arm, by seed; links are relative to `base`."""
+def runs(result: PartResult, arm: ArmResult, base: Path | None) -> list[RunLine]:
+    """The runs of an arm, by seed; links are relative to `base`, none without it."""
     values: dict[int, list[float]] = {}
     for (seed, _), value in arm.of_runs.values.items():
         values.setdefault(seed, []).append(value)
@@ -191,12 +191,13 @@ def runs(result: PartResult, arm: ArmResult, base: Path) -> list[RunLine]:
     ]
 
 
-def _line(run: Run, values: list[float], result: PartResult, command: str, base: Path) -> RunLine:
+def _line(run: Run, values: list[float], result: PartResult, command: str, base: Path | None) -> RunLine:
     mean = sum(values) / len(values) if values else math.nan
     status = f"{run.status}: {run.reason}" if run.status in ("failed", "broken") else run.status
-    folder = os.path.relpath(run.path, base)
+    folder = os.path.relpath(run.path, base) if base else str(run.path)
     seconds = run.summary.get("seconds")
     shown = f"{seconds:.1f}" if isinstance(seconds, int | float) else ""
-    link = "./" + quote(os.fsencode(folder))  # a relative path whatever the name: never another scheme
+    # a relative path whatever the name: never another scheme
+    link = "./" + quote(os.fsencode(folder)) if base else ""
     name = printable(folder)
     return RunLine(run.seed, status, number(mean, result.metric), shown, link, name, command)

@@ -154,7 +154,7 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
         if not folder.is_dir():
             raise InputError("FOLDER", "a folder of runs", str(folder))
         paths = {path.resolve(): path for path in find_runs(folder)}
-        sweeps = _sweeps(folder)
+        sweeps = sweep_files(folder)
         before = len(wrong)
         claimed = {
             path for sweep in sweeps for path in _read_sweep(sweep, folder.resolve(), parts, seen, wrong)
@@ -175,7 +175,7 @@ def read_parts(folders: Sequence[Path]) -> list[Part]:
     return parts
 
 
-def _sweeps(folder: Path) -> list[Path]:
+def sweep_files(folder: Path) -> list[Path]:
     """The sweep files of `folder`: its own, those below it, or else the nearest above it."""
     below = [folder / record.FILE, *sorted(folder.glob(f"*/{record.FILE}"))]
     found = [path for path in below if os.path.lexists(path)]
