@@ -71,7 +71,8 @@ def find_runs(folder: Path) -> Iterator[Path]:
         return
     unseen: list[OSError] = []
     for root, names, _ in os.walk(folder, onerror=unseen.append):
-        runs, others = [], []
+        runs: list[Path] = []
+        others: list[Path] = []
         for path in (Path(root, name) for name in names if not ASIDE.fullmatch(name)):
             try:
                 (runs if _is_run(path) else others).append(path)
