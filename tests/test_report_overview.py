@@ -5,7 +5,6 @@ import json
 import math
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,13 +15,12 @@ from synthetic import part_of, write_run
 from genreg.report.command import report
 from genreg.report.evaluate import evaluate
 from genreg.report.figures.landscape import EXACT, embedded
-from genreg.report.judge.result import COLORS, PartResult
+from genreg.report.judge.result import PartResult
 from genreg.report.output.claims import judge
 from genreg.report.output.numbers import SIGNS
 from genreg.report.output.summary import summary
 from genreg.report.output.tuned import best_three
 from genreg.report.page import page
-from genreg.report.page.build import ROWS, effects, pooled
 from genreg.report.page.rows import of_items
 from genreg.report.read.find import read_parts
 
@@ -35,42 +33,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> list[PartResult]:
     for result in results:
         result.claims = judge(result)
     return results
-
-
-def test_effects_are_in_units_of_the_part_s_spread_and_right_is_better(study: list[PartResult]) -> None:
-    forest = effects(study)
-    assert forest
-    for image in (forest.wide, forest.narrow):
-        root = ElementTree.fromstring(image)
-        rows = [e for e in root.iter() if e.get("class") == "row"]
-        assert len(rows) == 8
-        shapes = {r.get("href"): r.find("path").get("class", "").split() for r in rows}  # type: ignore[union-attr]
-        assert shapes["#arm-0-2"] == ["effect", "better"]
-        assert shapes["#arm-0-4"] == ["effect", "worse"]
-        assert shapes["#arm-1-2"] == ["effect", "no", "open"]
-        zero = next(float(e.get("x1", "")) for e in root.iter() if e.get("class") == "zero")
-        ticks = {e.text: float(e.get("x", "")) for e in root.iter() if e.tag == "text"}
-        unit = (ticks["10"] - zero) / 10
-        place = rows[1].find("path").get("transform", "")  # type: ignore[union-attr]
-        found = (float(re.findall(r"[\d.]+", place)[0]) - zero) / unit
-        vat = study[0].arms[2].comparison
-        assert vat
-        assert found == pytest.approx(vat.mean / pooled(study[0]), abs=0.05)
-        better = [e for r in rows for e in r.iter("path") if r.get("href") == "#arm-2-2"]  # smaller, so right
-        assert float(re.findall(r"[\d.]+", better[0].get("transform", ""))[0]) > zero
-    variances = [np.var(list(arm.values.values()), ddof=1) for arm in study[0].arms]
-    assert pooled(study[0]) == pytest.approx(math.sqrt(np.mean(variances)))  # of as many seeds each
-
-
-def test_a_forest_of_many_arms_shows_the_best() -> None:
-    values = {"none": [0.0, 0.1, 0.05], **{f"arm{k}": [k + 0.0, k + 0.1, k + 0.2] for k in range(ROWS + 5)}}
-    result = evaluate(part_of(values))
-    forest = effects([result])
-    assert forest
-    rows = [e for e in ElementTree.fromstring(forest.wide).iter() if e.get("class") == "row"]
-    assert len(rows) == COLORS - 1
-    assert rows[-1].get("href") == f"#arm-0-{ROWS + 5}"
-    assert f"{ROWS + 5 - COLORS + 1} more arms are in the tables below" in forest.caption
 
 
 def test_what_the_test_sample_adds(study: list[PartResult]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from genreg.report.judge.pairs import Rule, compare_arms, is_judged, needs_normal, verdict
+from genreg.report.judge.pairs import DECIDED, Rule, compare_arms, is_judged, needs_normal, verdict
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family, unseen
 from genreg.report.judge.stopping import corrected
@@ -15,8 +15,6 @@ from genreg.report.read.values import Outcomes, Reach, by_unit, chosen_row, firs
 from genreg.run.metric import Metric
 from genreg.study.check import check_reported
 from genreg.study.model import SECONDS, STEPS, TOGETHER, Arm, Part
-
-DECIDED = ("better", "worse", "differs", "equivalent")
 
 NEVER = Reach(math.inf, math.inf)
 
