@@ -13,12 +13,12 @@ from synthetic import part_of, write_run, write_sweep
 from test_report_figures import Picture, drawn_as
 
 from genreg.report.draw.forest import NARROW, WIDE, Layout
-from genreg.report.draw.svg import labels
 from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
 from genreg.report.figures.effects import ROWS, effects, pooled
 from genreg.report.judge.pairs import DECIDED
 from genreg.report.judge.result import PartResult
+from genreg.report.output.numbers import labels
 from genreg.report.output.summary import answer
 from genreg.report.page import page
 from genreg.report.read.find import read_parts

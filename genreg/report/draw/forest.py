@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from genreg.report.draw.lines import mark
-from genreg.report.draw.svg import MARGIN, Axis, frame, labels, shared, short, tag, write
+from genreg.report.draw.svg import MARGIN, Axis, frame, tag, write
+from genreg.report.output.numbers import labels, shared, short
 
 WIDTH, LEFT, RIGHT, TOP, PITCH, BOTTOM = 460, 124, 26, 8, 34, 40
 LETTERS = 14  # of a row's name
@@ -93,15 +94,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class Group:
-    """The effects of one part."""
+    """The effects of one part. of: what is compared with what, as `test/loss minus none`."""
 
     link: str
     name: str
+    of: str
     effects: Sequence[Effect]
 
     def header(self) -> str:
         """The name, with what all arms share and their rows leave out."""
-        return ", ".join([self.name, *shared([effect.name for effect in self.effects])])
+        return ", ".join([f"{self.name}: {self.of}", *shared([effect.name for effect in self.effects])])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from itertools import groupby
 
 from markupsafe import Markup
 
-from genreg.report.draw.svg import LETTER, Axis, apart, frame, labels, tag, wide_range, write
+from genreg.report.draw.svg import LETTER, Axis, apart, frame, tag, wide_range, write
+from genreg.report.output.numbers import labels
 
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40

@@ -1,7 +1,6 @@
 """Pieces of an SVG picture, and axes with round ticks."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
@@ -22,36 +21,6 @@ def write(text: str, x: float, y: float, anchor: str = "middle", class_: str = "
     """A line of text."""
     kind = {"class_": class_} if class_ else {}
     return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, **kind)
-
-
-def short(text: str, letters: int) -> str:
-    """Cut a text to so many letters, in its middle: arms often differ in how their names end."""
-    if len(text) <= letters:
-        return text
-    end = letters // 2
-    return text[: letters - end - 1] + "…" + text[-end:]
-
-
-WORDS = re.compile(r",(?![^\[(]*[\])])")
-"""The commas between the words of a name: `vat,xi=0.1,betas=[0,1]` has three."""
-
-
-def shared(names: Sequence[str]) -> list[str]:
-    """The words that all names of several words have: `vat` of `vat,xi=0.1` and `vat,xi=10`."""
-    several = [words for name in names if len(words := WORDS.split(name)) > 1]
-    common = [word for word in several[0] if all(word in words for words in several)] if several else []
-    return common if len(several) > 1 and all(set(words) - set(common) for words in several) else []
-
-
-def labels(names: Sequence[str], letters: int) -> list[str]:
-    """The names without what they share, in so many letters: if need be the values alone, at worst cut."""
-    common = shared(names)
-    split = [[word for word in WORDS.split(name) if word not in common or name in common] for name in names]
-    found = [",".join(words) for words in split]
-    if any(len(name) > letters for name in found):
-        values = [", ".join(word.rpartition("=")[2] for word in words) for words in split]
-        found = values if len(set(values)) == len(set(names)) else found
-    return [short(name, letters) for name in found]
 
 
 def frame(title: str, width: float, height: float, inside: Iterable[Markup], **attributes: object) -> Markup:

@@ -8,9 +8,9 @@ import numpy as np
 from markupsafe import Markup
 
 from genreg.report.draw.lines import LETTERS, Chart, HeatMap, Line
-from genreg.report.draw.svg import labels, wide_range
+from genreg.report.draw.svg import wide_range
 from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
-from genreg.report.output.numbers import titled
+from genreg.report.output.numbers import labels, titled
 from genreg.run import replicas
 from genreg.run.read import Run
 

@@ -73,11 +73,10 @@ def _has_map(result: PartResult) -> bool:
 
 
 def _group(number: int, result: PartResult, arms: Numbered, own: bool) -> Group:
-    name = f"{result.part.name}: {titled(result.part.metric, result.metric)} minus {result.part.baseline}"
-    name += "" if result.metric.better else " (right is larger)"
-    return Group(
-        f"#part-{number}", name, [_effect(f"#arm-{number}-{k}", result, arm, own) for k, arm in arms]
-    )
+    of = f"{titled(result.part.metric, result.metric)} minus {result.part.baseline}"
+    of += "" if result.metric.better else " (right is larger)"
+    found = [_effect(f"#arm-{number}-{k}", result, arm, own) for k, arm in arms]
+    return Group(f"#part-{number}", result.part.name, of, found)
 
 
 def pooled(result: PartResult) -> float:

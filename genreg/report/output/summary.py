@@ -50,9 +50,10 @@ def summary(results: Sequence[PartResult]) -> str:
     return "\n".join([*lines, *(f"    {command}" for command in about.commands)]).rstrip() + "\n"
 
 
-def as_csv(results: Sequence[PartResult]) -> str:
-    """One line for each arm, with plain numbers."""
-    return as_table([_plain_value(result, arm) for result in results for arm in result.arms])
+def as_csv(results: Sequence[PartResult], chosen: Sequence[str] = ()) -> str:
+    """One line for each arm, with plain numbers: its part and the columns of these keys, or all."""
+    rows = [_plain_value(result, arm) for result in results for arm in result.arms]
+    return as_table([{key: row[key] for key in ("part", *chosen)} for row in rows] if chosen else rows)
 
 
 def as_json(results: Sequence[PartResult]) -> str:
