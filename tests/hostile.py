@@ -207,8 +207,12 @@ def of_verbs() -> Iterator[Line]:
         ["--format", "x"], ["--output", "x"], ["--output", "nowhere/x.md"], ["--output", "/proc/x.md"],
         ["--metric", "x"],
         ["--baseline", "x"], ["--select", "test/accuracy"], ["--select", "x"], ["--select", ""],
-        ["--output", "empty"],
+        ["--output", "empty"], ["--columns", "x"], ["--columns", ","], ["--rename", "="], ["--rename", LONG],
         ["--metric", LONG], ["--output", LONG + ".md"]))  # fmt: skip
+    yield from (("figure", *words) for words in (
+        ["x"], ["effects", "runs"], ["effects", "runs", "-o", "x"], ["effects", "empty", "-o", "x.pdf"],
+        ["curves", "runs", "-o", "x.pdf", "--width", "x"], ["curves", "runs", "-o", LONG + ".pdf"],
+        ["grid", "runs", "-o", "x.svg", "--part", LONG]))  # fmt: skip
     yield from (("sync", "runs", *words) for words in (
         ["--to", "nothing"], ["--to", ""], ["--to", "tensorboard", "--mode", "x"], ["--to", "wandb",
         "--mode", "x"],

@@ -98,6 +98,7 @@ WRONG = {
     "figure times --part grid": "FOLDER: expected a part with a threshold",
     "figure effects --width 0": "--width: expected inches, more than 0 and at most 40, got 0.0",
     "figure effects --height nan": "--height: expected inches, more than 0 and at most 40",
+    "figure effects --height 0.2": "--width, --height: expected inches in which names and numbers have room",
     "figure effects --rename vat=$\\no$": MATHS,
     "figure effects --metric test/acc": "metric: expected a metric of the runs of methods",
 }

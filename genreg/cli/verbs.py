@@ -67,7 +67,7 @@ def draw_figure(
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
     output: Annotated[Path, typer.Option("--output", "-o", help="a .pdf, .svg or .png")],
     part: Annotated[str | None, typer.Option(help="the part to draw, where there are several")] = None,
-    width: Annotated[float | None, typer.Option(help="in inches", show_default="3.25")] = None,
+    width: Annotated[float | None, typer.Option(help="in inches; default: 3.25, of effects 5.5")] = None,
     height: Annotated[float | None, typer.Option(help="in inches; default: what it takes")] = None,
     baseline: Annotated[str | None, typer.Option(help="the arm that others are compared with")] = None,
     metric: Annotated[str | None, typer.Option(help="what is drawn, such as test/accuracy")] = None,

@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,17 +136,28 @@ def _written(picture: Picture, width: float | None, height: float | None, form: 
     from matplotlib.figure import Figure
 
     high = height or picture.height * ((width or picture.width) / picture.width if picture.scales else 1)
-    buffer = io.BytesIO()
     with paper.style():
         drawn = Figure(figsize=(width or picture.width, high), layout="constrained")
-        for draw, axes in zip(
-            picture.draws, drawn.subplots(1, len(picture.draws), squeeze=False)[0], strict=True
-        ):
+        places = drawn.subplots(1, len(picture.draws), squeeze=False)[0]
+        for draw, axes in zip(picture.draws, places, strict=True):
             draw(axes)
-        dated = {"pdf": "CreationDate", "svg": "Date"}.get(form)
+        return _saved(drawn, form)
+
+
+def _saved(drawn: Any, form: str) -> bytes:
+    """The file, the same at every time; what matplotlib warns of is refused, or one line."""
+    buffer, dated = io.BytesIO(), {"pdf": "CreationDate", "svg": "Date"}.get(form)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
         try:
             drawn.savefig(buffer, format=form, dpi=DOTS, metadata={dated: None} if dated else None)
         except ValueError as error:  # of the mathematics in a name
             expected = "names whose $...$ is mathematics (or others, by --rename)"
             raise InputError("figure", expected, str(error).split("\n")[0]) from error
+    said = dict.fromkeys(str(warning.message) for warning in heard)
+    if any("collapsed" in text for text in said):
+        size = " x ".join(f"{inches:g}" for inches in drawn.get_size_inches())
+        raise InputError("--width, --height", "inches in which names and numbers have room", size)
+    for text in said:  # a letter that the font lacks
+        print(f"genreg: {text}", file=sys.stderr)
     return buffer.getvalue()
