@@ -104,7 +104,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("line", WRONG)
+DRAWN = ("no/such", "--height 0.2", "$")
+LINES = [pytest.param(line, marks=pytest.mark.full if any(word in line for word in DRAWN) else ())
+         for line in WRONG]  # fmt: skip
+"""Those that are refused after they were drawn take longer."""
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_what_cannot_be_drawn_is_one_line(genreg: Run, folder: Path, line: str) -> None:
     verb, *more = line.split()
     message = WRONG[line]
@@ -167,6 +173,7 @@ def inches(latex: str) -> float:
     return (sum(columns) + 8 * (len(columns) - 1)) / 72
 
 
+@pytest.mark.full
 def test_latex_fits_a_column_and_is_rounded_by_the_spread(genreg: Run, folder: Path) -> None:
     methods, grid, _ = genreg("report", str(folder), "--format", "latex").out.split(r"\end{table")
     for table in (methods, grid):
@@ -198,6 +205,7 @@ def svg(path: Path) -> SimpleNamespace:
     )
 
 
+@pytest.mark.full
 def test_effects_for_a_paper(genreg: Run, folder: Path) -> None:
     assert (
         genreg("figure", "effects", str(folder), "-o", "x.svg", "--width", "4", "--part", "methods").code == 0

@@ -1,21 +1,19 @@
 """The page's first answers: all effects in one picture, short answers, names and bands in pictures."""
 
 import itertools
-import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from study import write_study
 from synthetic import part_of, write_run, write_sweep
 from test_report_figures import Picture, drawn_as
 
-from genreg.report.draw.forest import NARROW, WIDE, Layout
+from genreg.report.draw.forest import WIDE, Layout
 from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
-from genreg.report.figures.effects import ROWS, effects, pooled
+from genreg.report.figures.effects import ROWS, effects
 from genreg.report.judge.pairs import DECIDED
 from genreg.report.judge.result import PartResult
 from genreg.report.output.numbers import labels
@@ -26,15 +24,9 @@ from genreg.report.read.find import read_parts
 EPSILONS, XIS = (0.01, 0.1, 1.0, 10.0), (1e-6, 1e-3, 10.0)
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> list[PartResult]:
-    return [evaluate(part) for part in read_parts([write_study(tmp_path_factory.mktemp("study"))])]
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> PartResult:
+def write_grid(root: Path) -> PartResult:
     """Two numbers of one method, three seeds: too few pairs for any verdict."""
-    root, draw = tmp_path_factory.mktemp("grid"), np.random.default_rng(0)
+    draw = np.random.default_rng(0)
     arms = [{"name": "none", "folder": "none"}]
     for epsilon, xi in itertools.product(EPSILONS, XIS):
         name = f"vat,epsilon={epsilon},xi={xi}"
@@ -44,6 +36,11 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> PartResult:
     write_sweep(root, arms)
     (part,) = read_parts([root])
     return evaluate(part)
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> PartResult:
+    return write_grid(tmp_path_factory.mktemp("grid"))
 
 
 class Rows:
@@ -72,31 +69,6 @@ class Rows:
 
     def text(self, link: str) -> str:
         return self.rows[link].findall("text")[1].text or ""
-
-
-@pytest.mark.parametrize("layout", [WIDE, NARROW])
-def test_effects_of_several_metrics_are_in_units_of_each_part_s_spread(
-    study: list[PartResult], layout: Layout
-) -> None:
-    forest = Rows(study, layout)
-    assert len(forest.rows) == 8
-    assert [forest.shapes(f"#arm-{k}")[0][0] for k in ("0-2", "0-4", "1-2")] == [
-        ["better"],
-        ["worse"],
-        ["no", "open"],
-    ]
-    vat = study[0].arms[2].comparison
-    assert vat
-    for k, way in (("0-2", 1), ("1-1", -1)):  # of a loss, smaller is better, and better is right
-        part, arm = map(int, k.split("-"))
-        found = study[part].arms[arm].comparison
-        assert found
-        expected = way * found.mean / pooled(study[part])
-        assert forest.shapes(f"#arm-{k}")[0][1] == pytest.approx(expected, abs=0.05)
-        assert forest.text(f"#arm-{k}").startswith(f"{expected:+.2f} [")
-    assert "in standard deviations of one run" in forest.caption
-    variances = [np.var(list(arm.values.values()), ddof=1) for arm in study[0].arms]
-    assert pooled(study[0]) == pytest.approx(math.sqrt(np.mean(variances)))  # of as many seeds each
 
 
 @pytest.mark.parametrize("mode", ["max", "min"])
@@ -190,43 +162,6 @@ def test_the_answer_of_a_grid_stands_before_its_list(grid: PartResult) -> None:
         ("", f"largest mean, test/accuracy %: {best.arm.name} {mean} (none {100 * base.mean:.2f})"),
         ("too few pairs", "12 arms"),
     ]
-
-
-@pytest.mark.full
-def test_each_of_several_questions_has_a_heading_and_a_short_answer(
-    study: list[PartResult], grid: PartResult
-) -> None:
-    grid.part.question = "Does the radius matter?"
-    text = page([*study, grid], Path())
-    grid.part.question = ""
-    head = text[: text.index("<main")]
-    assert [re.sub(r"\s+", " ", h) for h in re.findall(r"<h2>([^<]+)</h2>", head)] == [
-        "Does a smoother model generalize better?", "Does the radius matter?"]  # fmt: skip
-    items = [
-        " ".join(re.sub(r"<[^>]+>", " ", li).replace("&nbsp;", " ").split())
-        for li in re.findall(r"<li>.*?</li>", head, re.S)
-    ]
-    base, vat = study[0].arms[0], study[0].arms[2]
-    assert items[0].startswith(f"vat_200 ▲ better vat {100 * (vat.mean - base.mean):+.2f}, noise +")
-    assert "▼ worse worse -" in items[0]
-    assert items[3].startswith("part largest mean, test/accuracy %: ")
-    assert len(items) == 4
-
-
-@pytest.mark.full
-def test_how_to_read_is_folded_behind_the_results_and_explains_what_is_there(
-    study: list[PartResult], grid: PartResult
-) -> None:
-    (small,), (large,) = (
-        re.findall(r'<details class="how">.*?</details>', page(r, Path()), re.S) for r in ([grid], study)
-    )
-    terms = [re.findall(r"<dt>([^<]+)</dt>", text) for text in (small, large)]
-    assert terms[0] == ["minus the baseline", "p (Holm)", "could show", "verdict"]
-    assert {"failed", "looks", "equivalent", "tuning", "steps and seconds", "remark"} == set(terms[1]) - set(
-        terms[0]
-    )
-    text = page([grid], Path())
-    assert text.index('class="how"') > text.rindex('class="results"')
 
 
 def test_a_band_ends_where_one_seed_is_left(tmp_path: Path) -> None:

@@ -92,8 +92,15 @@ def _tex_table(result: PartResult, chosen: Sequence[str]) -> list[str]:
         rf"\begin{{tabular}}{{@{{}}{''.join(sides)}@{{}}}}", r"\toprule",
         " & ".join(heads) + r" \\", r"\midrule", *(" & ".join(row) + r" \\" for row in rows),
         r"\bottomrule", r"\end{tabular}", rf"\end{{table{star}}}",
-        *(f"% {_tex(note)}" for note in result.notes), "",
+        *(f"% {_tex(words)}" for words in (*_tex_remarks(result, keys), *result.notes)), "",
     ]  # fmt: skip
+
+
+def _tex_remarks(result: PartResult, keys: Sequence[str]) -> list[str]:
+    """The remarks on each arm, where the table has no column of them."""
+    arms = result.arms if "remark" not in keys else []
+    words = ((arm.arm.name, "; ".join(filter(None, [arm.condition, arm.remark]))) for arm in arms)
+    return [f"{name}: {text}" for name, text in words if text]
 
 
 def _decimals(result: PartResult) -> int | None:
