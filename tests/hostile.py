@@ -207,12 +207,16 @@ def of_verbs() -> Iterator[Line]:
         ["--format", "x"], ["--output", "x"], ["--output", "nowhere/x.md"], ["--output", "/proc/x.md"],
         ["--metric", "x"],
         ["--baseline", "x"], ["--select", "test/accuracy"], ["--select", "x"], ["--select", ""],
-        ["--output", "empty"],
+        ["--output", "empty"], ["--columns", "x"], ["--columns", ","], ["--rename", "="], ["--rename", LONG],
         ["--metric", LONG], ["--output", LONG + ".md"]))  # fmt: skip
     yield from (("pack", "runs", name) for name in (
         "x", "empty", "nowhere/x.zip", "file/x.zip", "/proc/x.zip", LONG + ".zip", "empty/."))  # fmt: skip
     for flags in (["--rerun", "-1"], ["--rerun", "x"], ["--seed", "-1"], ["--config-dir", "file"]):
         yield ("check", "file", *flags)
+    yield from (("figure", *words) for words in (
+        ["x"], ["effects", "runs"], ["effects", "runs", "-o", "x"], ["effects", "empty", "-o", "x.pdf"],
+        ["curves", "runs", "-o", "x.pdf", "--width", "x"], ["curves", "runs", "-o", LONG + ".pdf"],
+        ["grid", "runs", "-o", "x.svg", "--part", LONG]))  # fmt: skip
     yield from (("sync", "runs", *words) for words in (
         ["--to", "nothing"], ["--to", ""], ["--to", "tensorboard", "--mode", "x"], ["--to", "wandb",
         "--mode", "x"],

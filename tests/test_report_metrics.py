@@ -270,3 +270,22 @@ def test_curves_are_drawn_in_the_metrics_units(tmp_path: Path, monkeypatch: pyte
     assert list(accuracy.lines[0].get_ydata()) == [50, 75]
     assert list(terms.lines[0].get_ydata()) == [2]
     assert [axes.lines[0].get_marker() for axes in (accuracy, terms)] == ["None", "o"]  # one point is no line
+
+
+def test_curves_are_as_wide_as_high_and_have_the_run_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    row = {"step": 1, "train/vat": 2.0, "test/a": 0.5, "validation/loss": 1.0, "test/u": 1.0, "test/v": 1.0}
+    summary = {"best": None, "selection": ["validation/loss", "min"], "metrics": METRICS}
+    folder = tmp_path / "$digits/vat-0123abcd/seed=3"
+    folder.mkdir(parents=True)
+    for kinds, size in ((5, (15, 7.55)), (3, (10, 7.55)), (1, (5, 3.95))):
+        display.draw([dict(list(row.items())[: kinds + 1])], summary, folder / "curves.png")
+        assert tuple(drawn[-1].get_size_inches()) == pytest.approx(size)
+        assert drawn[-1].get_suptitle() == "$digits/vat-0123abcd, seed 3"
+    titles = [axes.get_title() for axes in drawn[0].axes]
+    assert titles == ["loss", "a", "u", "v", "training terms"]  # first what chose the step

@@ -5,24 +5,25 @@ import json
 import math
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 from study import COMMAND, ITEMS, QUESTION, png, write_study
 from synthetic import part_of, write_run
+from test_report_effects import Rows, write_grid
 
 from genreg.report.command import report
+from genreg.report.draw.forest import NARROW, WIDE, Layout
 from genreg.report.evaluate import evaluate
+from genreg.report.figures.effects import pooled
 from genreg.report.figures.landscape import EXACT, embedded
-from genreg.report.judge.result import COLORS, PartResult
+from genreg.report.judge.result import PartResult
 from genreg.report.output.claims import judge
 from genreg.report.output.numbers import SIGNS
 from genreg.report.output.summary import summary
 from genreg.report.output.tuned import best_three
 from genreg.report.page import page
-from genreg.report.page.build import ROWS, effects, pooled
 from genreg.report.page.rows import of_items
 from genreg.report.read.find import read_parts
 
@@ -37,40 +38,67 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> list[PartResult]:
     return results
 
 
-def test_effects_are_in_units_of_the_part_s_spread_and_right_is_better(study: list[PartResult]) -> None:
-    forest = effects(study)
-    assert forest
-    for image in (forest.wide, forest.narrow):
-        root = ElementTree.fromstring(image)
-        rows = [e for e in root.iter() if e.get("class") == "row"]
-        assert len(rows) == 8
-        shapes = {r.get("href"): r.find("path").get("class", "").split() for r in rows}  # type: ignore[union-attr]
-        assert shapes["#arm-0-2"] == ["effect", "better"]
-        assert shapes["#arm-0-4"] == ["effect", "worse"]
-        assert shapes["#arm-1-2"] == ["effect", "no", "open"]
-        zero = next(float(e.get("x1", "")) for e in root.iter() if e.get("class") == "zero")
-        ticks = {e.text: float(e.get("x", "")) for e in root.iter() if e.tag == "text"}
-        unit = (ticks["10"] - zero) / 10
-        place = rows[1].find("path").get("transform", "")  # type: ignore[union-attr]
-        found = (float(re.findall(r"[\d.]+", place)[0]) - zero) / unit
-        vat = study[0].arms[2].comparison
-        assert vat
-        assert found == pytest.approx(vat.mean / pooled(study[0]), abs=0.05)
-        better = [e for r in rows for e in r.iter("path") if r.get("href") == "#arm-2-2"]  # smaller, so right
-        assert float(re.findall(r"[\d.]+", better[0].get("transform", ""))[0]) > zero
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+def test_effects_of_several_metrics_are_in_units_of_each_part_s_spread(
+    study: list[PartResult], layout: Layout
+) -> None:
+    forest = Rows(study, layout)
+    assert len(forest.rows) == 8
+    assert [forest.shapes(f"#arm-{k}")[0][0] for k in ("0-2", "0-4", "1-2")] == [
+        ["better"],
+        ["worse"],
+        ["no", "open"],
+    ]
+    vat = study[0].arms[2].comparison
+    assert vat
+    for k, way in (("0-2", 1), ("1-1", -1)):  # of a loss, smaller is better, and better is right
+        part, arm = map(int, k.split("-"))
+        found = study[part].arms[arm].comparison
+        assert found
+        expected = way * found.mean / pooled(study[part])
+        assert forest.shapes(f"#arm-{k}")[0][1] == pytest.approx(expected, abs=0.05)
+        assert forest.text(f"#arm-{k}").startswith(f"{expected:+.2f} [")
+    assert "in standard deviations of one run" in forest.caption
     variances = [np.var(list(arm.values.values()), ddof=1) for arm in study[0].arms]
     assert pooled(study[0]) == pytest.approx(math.sqrt(np.mean(variances)))  # of as many seeds each
 
 
-def test_a_forest_of_many_arms_shows_the_best() -> None:
-    values = {"none": [0.0, 0.1, 0.05], **{f"arm{k}": [k + 0.0, k + 0.1, k + 0.2] for k in range(ROWS + 5)}}
-    result = evaluate(part_of(values))
-    forest = effects([result])
-    assert forest
-    rows = [e for e in ElementTree.fromstring(forest.wide).iter() if e.get("class") == "row"]
-    assert len(rows) == COLORS - 1
-    assert rows[-1].get("href") == f"#arm-0-{ROWS + 5}"
-    assert f"{ROWS + 5 - COLORS + 1} more arms are in the tables below" in forest.caption
+@pytest.mark.full
+def test_each_of_several_questions_has_a_heading_and_a_short_answer(
+    study: list[PartResult], tmp_path: Path
+) -> None:
+    grid = write_grid(tmp_path)
+    grid.part.question = "Does the radius matter?"
+    text = page([*study, grid], Path())
+    head = text[: text.index("<main")]
+    assert [re.sub(r"\s+", " ", h) for h in re.findall(r"<h2>([^<]+)</h2>", head)] == [
+        "Does a smoother model generalize better?", "Does the radius matter?"]  # fmt: skip
+    items = [
+        " ".join(re.sub(r"<[^>]+>", " ", li).replace("&nbsp;", " ").split())
+        for li in re.findall(r"<li>.*?</li>", head, re.S)
+    ]
+    base, vat = study[0].arms[0], study[0].arms[2]
+    assert items[0].startswith(f"vat_200 ▲ better vat {100 * (vat.mean - base.mean):+.2f}, noise +")
+    assert "▼ worse worse -" in items[0]
+    assert items[3].startswith("part largest mean, test/accuracy %: ")
+    assert len(items) == 4
+
+
+@pytest.mark.full
+def test_how_to_read_is_folded_behind_the_results_and_explains_what_is_there(
+    study: list[PartResult], tmp_path: Path
+) -> None:
+    grid = write_grid(tmp_path)
+    (small,), (large,) = (
+        re.findall(r'<details class="how">.*?</details>', page(r, Path()), re.S) for r in ([grid], study)
+    )
+    terms = [re.findall(r"<dt>([^<]+)</dt>", text) for text in (small, large)]
+    assert terms[0] == ["minus the baseline", "p (Holm)", "could show", "verdict"]
+    assert {"failed", "looks", "equivalent", "tuning", "steps and seconds", "remark"} == set(terms[1]) - set(
+        terms[0]
+    )
+    text = page([grid], Path())
+    assert text.index('class="how"') > text.rindex('class="results"')
 
 
 def test_what_the_test_sample_adds(study: list[PartResult]) -> None:

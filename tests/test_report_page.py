@@ -172,11 +172,10 @@ def test_an_effect_leads_to_its_row_which_opens_runs_and_commands(browser: Brows
     )
     opened = "document.querySelector('details[open]')"
     browser.js("new Promise(done => setTimeout(done, 300))")
-    assert browser.js(f"{opened}.querySelectorAll(':scope tbody tr').length") == 3
-    assert (
-        browser.js(f"{opened}.closest('tbody').rows[0].cells[0].textContent.trim()") == "vat,xi=0.1,epsilon=1"
-    )
+    assert browser.js(f"{opened}.querySelectorAll(':scope tbody tr').length") == 2
+    assert browser.js(f"{opened}.closest('tbody').rows[0].cells[0].textContent.trim()") == "pgd"
     browser.js("document.querySelector('#arm-0-0').nextElementSibling.querySelector('summary').click()")
+    opened = "document.querySelector('#arm-0-0').nextElementSibling.querySelector('details')"
     assert "genreg train seed=1" in browser.js(f"{opened}.textContent")
     links = browser.js(f"[...{opened}.querySelectorAll(':scope tbody a')].map(a => a.href)")
     assert [link.removeprefix("file://") for link in links] == [
@@ -220,6 +219,19 @@ def test_a_picture_is_saved_with_its_colors(browser: Browser, study: Path, tmp_p
     assert {"rgb(0, 104, 166)", "rgb(255, 255, 255)"} <= fills  # the color of an arm, and the paper
     assert not [element for element in root.iter() if element.get("class")]
     assert browser.errors == []
+
+
+@needs_browser
+def test_on_paper_a_table_is_a_table(browser: Browser, study: Path) -> None:
+    """The width of A4 between its margins is that of a narrow screen, its letters are smaller."""
+    heads = "[...document.querySelectorAll('.results > thead th, .wide, .narrow')]"
+    heads += ".map(e => e.checkVisibility() && e.getBoundingClientRect().left >= 0)"
+    browser("Emulation.setEmulatedMedia", media="print")
+    browser.open(study, 688)
+    seen, wide = browser.js(heads), browser.js("document.documentElement.scrollWidth")
+    browser("Emulation.setEmulatedMedia", media="")
+    assert seen == [True, False] + [True] * 6 * 3
+    assert wide <= 688
 
 
 @needs_browser

@@ -38,12 +38,13 @@ compdef _genreg genreg""",
 VALUES = {
     "--mode": ("auto", "online", "offline"),
     "--format": ("html", "markdown", "csv", "json", "latex", "summary", "table"),
+    "figure": ("effects", "curves", "grid", "times"),
     "--until": ("decided",),
     "--cfg": ("job", "hydra", "all"),
     "-c": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
 }
-FOLDER = ("--like", "--config-dir", "-cd", "--output")  # what follows is a path: the shell knows those
+FOLDER = ("--like", "--config-dir", "-cd", "--output", "-o")  # what follows is a path: the shell knows those
 REFUSED = {"--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun"}
 
 

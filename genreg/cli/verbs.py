@@ -20,6 +20,11 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 
 
+Rename = Annotated[
+    str | None, typer.Option(metavar="OLD=NEW,...", help="other names of arms or of words in them: vat=VAT")
+]
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train() -> None:
     """Train one configuration, or a grid of them: `genreg train --help`."""
@@ -46,11 +51,35 @@ def report_runs(
     baseline: Annotated[str | None, typer.Option(help="the arm that others are compared with")] = None,
     metric: Annotated[str | None, typer.Option(help="what is reported, such as test/accuracy")] = None,
     select: Annotated[str | None, typer.Option(help="the validation metric that chooses each step")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="of a table, as the csv calls them: arm,mean,verdict"),
+    ] = None,
+    rename: Rename = None,
 ) -> None:
     """Tables with a verdict from run folders: on the terminal and as one page, or in one format."""
     from genreg.report.command import report as report_on
 
-    report_on(folders, format, output, baseline, metric, select)
+    report_on(folders, format, output, baseline, metric, select, columns, rename)
+
+
+@app.command("figure")
+def draw_figure(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="effects, curves, grid or times")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="folders with runs below them")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="a .pdf, .svg or .png")],
+    part: Annotated[str | None, typer.Option(help="the part to draw, where there are several")] = None,
+    width: Annotated[float | None, typer.Option(help="in inches; default: 3.25, of effects 5.5")] = None,
+    height: Annotated[float | None, typer.Option(help="in inches; default: what it takes")] = None,
+    baseline: Annotated[str | None, typer.Option(help="the arm that others are compared with")] = None,
+    metric: Annotated[str | None, typer.Option(help="what is drawn, such as test/accuracy")] = None,
+    select: Annotated[str | None, typer.Option(help="the validation metric that chooses each step")] = None,
+    rename: Rename = None,
+) -> None:
+    """Draw one picture for a paper: all effects, learning curves, a grid, or times to a threshold."""
+    from genreg.report.figure import figure
+
+    figure(kind, folders, output, part, (width, height), baseline, metric, select, rename)
 
 
 @app.command()

@@ -1,11 +1,12 @@
 """The results of a part: each arm's values, and each arm against the baseline."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
-from genreg.report.judge.pairs import Rule, compare_arms, is_judged, needs_normal, verdict
+from genreg.report.judge.pairs import DECIDED, Rule, compare_arms, is_judged, needs_normal, verdict
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, Ranks, compare_ranks, family, unseen
 from genreg.report.judge.stopping import corrected
@@ -16,8 +17,6 @@ from genreg.report.read.values import Outcomes, Reach, by_unit, chosen_row, firs
 from genreg.run.metric import Metric
 from genreg.study.check import check_reported
 from genreg.study.model import SECONDS, STEPS, TOGETHER, Arm, Part
-
-DECIDED = ("better", "worse", "differs", "equivalent")
 
 NEVER = Reach(math.inf, math.inf)
 
@@ -37,11 +36,13 @@ def evaluate_all(parts: Sequence[Part]) -> list[PartResult]:
     return results
 
 
-def evaluate_with_claims(parts: Sequence[Part]) -> list[PartResult]:
-    """The results of all parts, and of the published claims about them."""
+def evaluate_with_claims(
+    parts: Sequence[Part], names: Mapping[str, str] = MappingProxyType({})
+) -> list[PartResult]:
+    """The results of all parts, and of the published claims about them; names: of arms that are renamed."""
     results = evaluate_all(parts)
     for result in results:
-        result.claims = judge(result)
+        result.claims = judge(result, names)
     return results
 
 

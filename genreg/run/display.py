@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from genreg.files import write_atomic
-from genreg.run.folder import Row
+from genreg.run.folder import Row, printable
 from genreg.run.metric import GAP, metric_of
 
 INTERVAL = 5.0  # seconds between plain lines
@@ -125,10 +125,11 @@ def print_summary(summary: Row, path: str) -> None:
     console.print(f"recorded in {path}", soft_wrap=True, markup=False, highlight=False)
 
 
-COLUMNS = 4  # panels beside one another
+TERMS = "training terms"
 WIDTH, HEIGHT = 4.0, 2.7
-BEFORE, BEHIND, ABOVE, BELOW = 0.85, 0.15, 0.35, 0.55
-"""Inches of a panel, and around it. Fixed, since a layout that finds them draws everything a second time."""
+BEFORE, BEHIND, ABOVE, BELOW, NAME = 0.85, 0.15, 0.35, 0.55, 0.35
+"""Inches of a panel, around it, and of the run's name above all. Fixed, since a layout that finds them draws
+everything a second time."""
 
 
 def draw(rows: list[Row], summary: Row, path: Path) -> None:
@@ -136,18 +137,15 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
     from matplotlib.figure import Figure
 
     best = summary["best"]
-    panels: dict[str, dict[str, str]] = {}  # title -> label -> metric
-    for name in sorted({name for row in rows for name in row if "/" in name}):
-        if metric_of(name, summary.get("metrics")).family.stderr_of:
-            continue
-        split, metric = name.split("/", 1)
-        title, label = ("training terms", metric) if split == "train" else (metric, split)
-        panels.setdefault(title, {})[label] = name
-    columns, rows_of_panels = min(len(panels), COLUMNS), -(-len(panels) // COLUMNS)
-    width, height = columns * (BEFORE + WIDTH + BEHIND), rows_of_panels * (ABOVE + HEIGHT + BELOW)
+    panels = _panels(rows, summary)
+    columns = 3 if len(panels) > 4 else min(max(len(panels), 1), 2)  # as wide as high, about
+    rows_of_panels = -(-len(panels) // columns)
+    width, height = columns * (BEFORE + WIDTH + BEHIND), rows_of_panels * (ABOVE + HEIGHT + BELOW) + NAME
     figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(BEFORE / width, BELOW / height, 1 - BEHIND / width, 1 - ABOVE / height,
+    figure.subplots_adjust(BEFORE / width, BELOW / height, 1 - BEHIND / width, 1 - (ABOVE + NAME) / height,
                            (BEFORE + BEHIND) / WIDTH, (ABOVE + BELOW) / HEIGHT)  # fmt: skip
+    figure.suptitle(_name(path.parent), x=BEFORE / width, y=1 - 0.12 / height, ha="left", va="top",
+                    parse_math=False)  # fmt: skip
     for place, (title, lines) in enumerate(panels.items(), start=1):
         axes = figure.add_subplot(rows_of_panels, columns, place)
         for label, name in lines.items():
@@ -164,3 +162,22 @@ def draw(rows: list[Row], summary: Row, path: Path) -> None:
         axes.legend(frameon=False)
     with write_atomic(path) as file:
         figure.savefig(file, dpi=120, format="png")
+
+
+def _panels(rows: list[Row], summary: Row) -> dict[str, dict[str, str]]:
+    """The metric of each label by title of its panel: what chose the step first, training terms last."""
+    panels: dict[str, dict[str, str]] = {}
+    for name in sorted({name for row in rows for name in row if "/" in name}):
+        if metric_of(name, summary.get("metrics")).family.stderr_of:
+            continue
+        split, metric = name.split("/", 1)
+        title, label = (TERMS, metric) if split == "train" else (metric, split)
+        panels.setdefault(title, {})[label] = name
+    chose = (summary.get("selection") or [""])[0].partition("/")[2]
+    return dict(sorted(panels.items(), key=lambda panel: (panel[0] != chose, panel[0] == TERMS)))
+
+
+def _name(folder: Path) -> str:
+    """`digits/vat-1a2b3c4d, seed 0`: the run as its folder says it."""
+    experiment, arm, seed = ("", "", *folder.resolve().parts)[-3:]
+    return printable(f"{experiment}/{arm}, {seed.replace('=', ' ')}")

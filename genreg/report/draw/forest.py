@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from genreg.report.draw.lines import mark
-from genreg.report.draw.svg import Axis, frame, short, tag, write
+from genreg.report.draw.svg import MARGIN, Axis, frame, tag, write
+from genreg.report.output.numbers import labels, shared, short
 
 WIDTH, LEFT, RIGHT, TOP, PITCH, BOTTOM = 460, 124, 26, 8, 34, 40
 LETTERS = 14  # of a row's name
@@ -51,8 +52,9 @@ def dots(title: str, x_label: str, rows: Sequence[DotRow]) -> Markup:
         line = [f"{x(r.values[key])},{y:g}" for r, y in zip(rows, places, strict=True) if key in r.values]
         if len(line) > 1:
             marks.append(tag("polyline", points=" ".join(line), class_="pair"))
-    for row, y in zip(rows, places, strict=True):
-        marks.append(write(short(row.name, LETTERS), LEFT - 8, y + 4, "end", "label"))
+    names = labels([row.name for row in rows], LETTERS)
+    for row, name, y in zip(rows, names, places, strict=True):
+        marks.append(write(name, LEFT - 8, y + 4, "end", "label"))
         marks += [mark(row.color, x(v), y, row.texts.get(k, "")) for k, v in row.values.items()]
         mean = x(sum(row.values.values()) / len(row.values))
         marks.append(
@@ -79,7 +81,7 @@ ARROW = {-1: "M-6 0L2-4.5V4.5Z", 1: "M6 0L-2-4.5V4.5Z"}
 
 @dataclass(frozen=True)
 class Effect:
-    """A difference in units of a spread, larger is better; NaN where there is none. text: in its own unit."""
+    """A difference, larger is better; NaN where there is none. text: as it is written."""
 
     link: str
     name: str
@@ -92,11 +94,16 @@ class Effect:
 
 @dataclass(frozen=True)
 class Group:
-    """The effects of one part."""
+    """The effects of one part. of: what is compared with what, as `test/loss minus none`."""
 
     link: str
     name: str
+    of: str
     effects: Sequence[Effect]
+
+    def header(self) -> str:
+        """The name, with what all arms share and their rows leave out."""
+        return ", ".join([f"{self.name}: {self.of}", *shared([effect.name for effect in self.effects])])
 
 
 @dataclass(frozen=True)
@@ -116,68 +123,103 @@ class Layout:
 
 
 WIDE = Layout(920, 250, 640, 22, 30, False)
-NARROW = Layout(380, 8, 372, 38, 19, True)
+NARROW = Layout(380, 8, 372, 38, 21, True)
 HEADER, FOOT = 26, 66
+TIP = 12  # from the end of the scale to a mark beyond it, behind the arrow
 
 
-def forest(title: str, groups: Sequence[Group], layout: Layout) -> Markup:
-    """A header for each group, a row for each effect; those beyond the scale end in an arrow."""
-    reach = _reach([effect for group in groups for effect in group.effects])
-    x = Axis([-reach, reach], layout.start, layout.end)
-    height = HEADER * len(groups) + layout.pitch * sum(len(g.effects) for g in groups) + FOOT
-    marks, top = _scale(x, height - FOOT), 0.0
-    for group in groups:
-        words = write(short(group.name, int(layout.width / 8.2)), 0, top + 18, "start", "label group")
-        marks.append(tag("a", words, href=group.link))
-        top += HEADER
-        for effect in group.effects:
-            marks.append(_row(effect, x, top, layout))
-            top += layout.pitch
-    marks += _key([e.verdict for g in groups for e in g.effects], height - 8)
-    return frame(title, layout.width, height, marks, role="group")
+@dataclass(frozen=True)
+class Forest:
+    """A header for each group, a row for each effect; what leaves the scale ends in an arrow.
+
+    unit: of the axis and of every text. typical: the size of the scale's shortest reach, in that unit. way:
+    -1 where the axis counts down to the right, since smaller is better. ends: the words at both ends.
+    """
+
+    title: str
+    groups: Sequence[Group]
+    unit: str
+    typical: float
+    way: int = 1
+    ends: tuple[str, str] = ("← worse", "better →")
+
+    @property
+    def effects(self) -> list[Effect]:
+        return [effect for group in self.groups for effect in group.effects]
+
+    @property
+    def reach(self) -> float:
+        """The reach of the scale to each side, such that a few effects far out do not flatten all others."""
+        means = sorted(abs(e.mean) for e in self.effects if math.isfinite(e.mean))
+        ends = [abs(v) for e in self.effects for v in (e.low, e.mean, e.high) if math.isfinite(v)]
+        return min(max(ends), max(self.typical, 2 * simple.median(means))) if means else 1.0
+
+    @property
+    def leaving(self) -> bool:
+        """True if something leaves the scale."""
+        limit = (1 + 2 * MARGIN) * self.reach
+        return any(beyond(effect, limit) for effect in self.effects)
+
+    def svg(self, layout: Layout) -> Markup:
+        x = Axis([-self.reach, self.reach], layout.start, layout.end)
+        height = HEADER * len(self.groups) + layout.pitch * len(self.effects) + FOOT
+        marks, top = self._scale(x, height - FOOT), 0.0
+        for group in self.groups:
+            words = write(short(group.header(), int(layout.width / 7.6)), 0, top + 18, "start", "label group")
+            marks.append(tag("a", words, href=group.link))
+            top += HEADER
+            names = labels([effect.name for effect in group.effects], layout.letters)
+            for effect, name in zip(group.effects, names, strict=True):
+                marks.append(_row(effect, name, x, top, layout))
+                top += layout.pitch
+        marks += _key([e.verdict for e in self.effects], height - 8)
+        return frame(self.title, layout.width, height, marks, role="group")
+
+    def _scale(self, x: Axis, bottom: float) -> list[Markup]:
+        marks = []
+        for value in x.ticks():
+            kind = "zero" if value == 0 else "grid"
+            marks.append(tag("line", x1=x(value), x2=x(value), y1=HEADER, y2=bottom, class_=kind))
+            marks.append(write(f"{self.way * value + 0:g}", x(value), bottom + 15))
+        left, right = self.ends
+        ends = (write(left, x.start, bottom + 32, "start"), write(right, x.end, bottom + 32, "end"))
+        return [*marks, *ends, write(self.unit, (x.start + x.end) / 2, bottom + 32, class_="label")]
 
 
-def _reach(effects: Sequence[Effect]) -> float:
-    """The reach of the scale to each side, such that a few effects far out do not flatten all others."""
-    means = sorted(abs(e.mean) for e in effects if math.isfinite(e.mean))
-    ends = [abs(v) for e in effects for v in (e.low, e.mean, e.high) if math.isfinite(v)]
-    return min(max(ends), max(4.0, 2 * simple.median(means))) if means else 1.0
-
-
-def _scale(x: Axis, bottom: float) -> list[Markup]:
-    marks = []
-    for value in x.ticks():
-        kind = "zero" if value == 0 else "grid"
-        marks.append(tag("line", x1=x(value), x2=x(value), y1=HEADER, y2=bottom, class_=kind))
-        marks.append(write(f"{value:g}", x(value), bottom + 15))
-    ends = (write("← worse", x.start, bottom + 32, "start"), write("better →", x.end, bottom + 32, "end"))
-    return [*marks, *ends]
-
-
-def _row(effect: Effect, x: Axis, top: float, layout: Layout) -> Markup:
+def _row(effect: Effect, name: str, x: Axis, top: float, layout: Layout) -> Markup:
     words, line = layout.row(top)
     place, anchor = (layout.width, "end") if layout.stacked else (layout.end + 20, "start")
     inside = [
         tag("title", f"{effect.name}: {effect.text}, {effect.verdict}"),
         tag("rect", x=0, y=top, width=layout.width, height=layout.pitch, class_="hit"),
-        write(short(effect.name, layout.letters), 0 if layout.stacked else 12, words, "start", "label"),
+        write(name, 0 if layout.stacked else 12, words, "start", "label"),
         write(effect.text, place, words, anchor),
         *(_drawn(effect, x, line) if math.isfinite(effect.mean) else ()),
     ]
     return tag("a", Markup("").join(inside), href=effect.link, class_="row")
 
 
+def beyond(effect: Effect, limit: float) -> list[int]:
+    """The sides, -1 and 1, on which an effect or its interval leaves a scale of so much to each side."""
+    ends = [v for v in (effect.low, effect.mean, effect.high) if math.isfinite(v)]
+    return [side for side in (-1, 1) if any(side * v > limit for v in ends)]
+
+
 def _drawn(effect: Effect, x: Axis, y: float) -> list[Markup]:
+    """The shape of the verdict first; its interval, and an arrow on each side where it goes on."""
     word = effect.verdict.split()[0]
-    marks = []
-    if math.isfinite(effect.low):
-        ends = {"x1": x.inside(effect.low), "x2": x.inside(effect.high)}
-        marks.append(tag("line", **ends, y1=y, y2=y, class_=f"effect {word}"))
-    out = (x(effect.mean) > x.end) - (x(effect.mean) < x.start)
-    shape = ARROW[out] if out else SHAPES.get(effect.verdict, OPEN)
+    sides = beyond(effect, x.high)
+    first, last = x.start + TIP * (-1 in sides), x.end - TIP * (1 in sides)
     kind = "" if effect.verdict in SHAPES else " open"
-    place = f"translate({x.inside(effect.mean):g} {y:g})"
-    return [*marks, tag("path", d=shape, transform=place, class_=f"effect {word}{kind}")]
+    place = f"translate({min(last, max(first, x(effect.mean))):g} {y:g})"
+    shape = SHAPES.get(effect.verdict, OPEN)
+    marks = [tag("path", d=shape, transform=place, class_=f"effect {word}{kind}")]
+    if math.isfinite(effect.low):
+        ends = {"x1": min(x.inside(effect.low), last), "x2": max(x.inside(effect.high), first)}
+        marks.insert(0, tag("line", **ends, y1=y, y2=y, class_=f"effect {word}"))
+    tips = (tag("path", d=ARROW[side], transform=f"translate({x.end if side > 0 else x.start:g} {y:g})",
+                class_=f"effect {word} tip") for side in sides)  # fmt: skip
+    return [*marks, *tips]
 
 
 def _key(verdicts: Sequence[str], y: float) -> list[Markup]:

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from markupsafe import Markup
 
-from genreg.report.draw.svg import LETTER, Axis, apart, frame, short, tag, wide_range, write
+from genreg.report.draw.svg import LETTER, Axis, apart, frame, tag, wide_range, write
+from genreg.report.output.numbers import labels
 
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 40
@@ -36,40 +38,50 @@ class Line:
     dots: bool = False
 
 
-def chart(
-    title: str,
-    x_label: str,
-    y_label: str,
-    lines: Sequence[Line],
-    *,
-    mark_ends: bool = False,
-    log_x: bool = False,
-    log_y: bool | None = None,
-    back: Back | None = None,
-    within: Sequence[float] | None = None,
-    rings: Sequence[tuple[int, float, float]] = (),
-) -> Markup:
+@dataclass(frozen=True)
+class Chart:
     """Lines over x.
 
     log_y: None is where their values ask for it. within: values that y shows besides the lines; None is
-    their bands, which are otherwise cut. rings: color and point of each.
+    their bands, which are otherwise cut. rings: color and point of each. back: what lies below the lines.
     """
-    ends = [v for line in lines for v in (*line.low, *line.high)] if within is None else within
-    values = [v for line in lines for v in line.y]
-    log_y = wide_range(values) if log_y is None else log_y
-    named = [line for line in lines if line.name and not line.dots]
-    right = max([RIGHT, *(12 + LETTER * len(short(line.name, LETTERS)) for line in named)])
-    y = Axis([*values, *(v for v in ends if v > 0 or not log_y)], HEIGHT - BOTTOM, TOP, log_y)
-    left = max(LEFT, 26 + LETTER * max(len(f"{value:g}") for value in y.ticks()))
-    x = Axis([v for line in lines for v in line.x], left, WIDTH - right, log_x)
-    marks = [*axes(x, y, x_label, y_label), *(back(x, y) if back else ())]
-    marks += [_band(line, x, y) for line in lines if len(line.low) > 1]
-    marks += [mark for line in lines for mark in _marks(line, x, y)]
-    if mark_ends:
-        marks += [mark(line.color, x(line.x[-1]), y(line.y[-1])) for line in lines]
-    marks += [tag("circle", cx=x(a), cy=y(b), r=7, class_=f"ring c{color}") for color, a, b in rings]
-    marks += _names(named, x, y)
-    return frame(title, WIDTH, HEIGHT, marks, data_x=x, data_y=y)
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    mark_ends: bool = False
+    log_x: bool = False
+    log_y: bool | None = None
+    back: Back | None = None
+    within: Sequence[float] | None = None
+    rings: Sequence[tuple[int, float, float]] = ()
+
+    @property
+    def log(self) -> bool:
+        """True if y is logarithmic."""
+        return wide_range([v for line in self.lines for v in line.y]) if self.log_y is None else self.log_y
+
+    def axes(self, right: float) -> tuple[Axis, Axis]:
+        """Both axes, with so much room for names behind the lines."""
+        ends = [v for line in self.lines for v in (*line.low, *line.high)]
+        ends = [v for v in (ends if self.within is None else self.within) if v > 0 or not self.log]
+        y = Axis([*(v for line in self.lines for v in line.y), *ends], HEIGHT - BOTTOM, TOP, self.log)
+        left = max(LEFT, 26 + LETTER * max(len(f"{value:g}") for value in y.ticks()))
+        return Axis([v for line in self.lines for v in line.x], left, WIDTH - right, self.log_x), y
+
+    def svg(self) -> Markup:
+        named = [line for line in self.lines if line.name and not line.dots]
+        texts = labels([line.name for line in named], LETTERS)
+        x, y = self.axes(max([RIGHT, *(12 + LETTER * len(text) for text in texts)]))
+        marks = [*axes(x, y, self.x_label, self.y_label), *(self.back(x, y) if self.back else ())]
+        marks += [band for line in self.lines for band in _bands(line, x, y)]
+        marks += [mark for line in self.lines for mark in _marks(line, x, y)]
+        if self.mark_ends:
+            marks += [mark(line.color, x(line.x[-1]), y(line.y[-1])) for line in self.lines]
+        marks += [tag("circle", cx=x(a), cy=y(b), r=7, class_=f"ring c{color}") for color, a, b in self.rings]
+        marks += _names(named, texts, x, y)
+        return frame(self.title, WIDTH, HEIGHT, marks, data_x=x, data_y=y)
 
 
 def axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[Markup]:
@@ -81,10 +93,10 @@ def axes(x: Axis, y: Axis, x_label: str, y_label: str) -> list[Markup]:
     for value in x.ticks():
         marks.append(tag("line", x1=x(value), x2=x(value), y1=bottom, y2=bottom + 4, class_="tick"))
         marks.append(write(f"{value:g}", x(value), bottom + 17))
-    return [*marks, *labels(x_label, y_label, (left + right) / 2, (TOP + bottom) / 2, bottom + 35)]
+    return [*marks, *titles(x_label, y_label, (left + right) / 2, (TOP + bottom) / 2, bottom + 35)]
 
 
-def labels(x_label: str, y_label: str, x: float, y: float, bottom: float) -> list[Markup]:
+def titles(x_label: str, y_label: str, x: float, y: float, bottom: float) -> list[Markup]:
     turned = tag("text", y_label, x=12, y=y, transform=f"rotate(-90 12 {y:g})", text_anchor="middle",
                  class_="label")  # fmt: skip
     return [write(x_label, x, bottom, class_="label"), turned]
@@ -106,26 +118,41 @@ def _marks(line: Line, x: Axis, y: Axis) -> list[Markup]:
     points = [(a, b) for a, b in zip(line.x, line.y, strict=True) if math.isfinite(b)]
     if line.dots:
         return [mark(line.color, x(a), y(b), f"{line.name}: {b:.4g} at {a:.4g}") for a, b in points]
+    if len(points) == 1:  # a line of one point is none
+        return [mark(line.color, x(a), y(b), f"{line.name}: {b:.4g} at {a:.4g}") for a, b in points]
     words = {"data_name": line.name} if line.name else {}
     kind = "thin line" if line.thin else "line"
     places = " ".join(f"{x(a)},{y(b)}" for a, b in points)
     return [tag("polyline", points=places, class_=f"{kind} c{line.color}", **words)]
 
 
-def _band(line: Line, x: Axis, y: Axis) -> Markup:
-    there, back = (
-        [f"{x(a)},{y.inside(b)}" for a, b in zip(line.x, edge, strict=True) if math.isfinite(b)]
-        for edge in (line.low, line.high)
-    )
-    return tag("polygon", points=" ".join([*there, *reversed(back)]), class_=f"band c{line.color}")
+def unbroken(line: Line) -> list[list[int]]:
+    """The numbers of points that follow one another with a band: none is drawn where a spread is unknown."""
+    known = [
+        k for k, ends in enumerate(zip(line.low, line.high, strict=True)) if all(map(math.isfinite, ends))
+    ]
+    return [[k for _, k in run] for _, run in groupby(enumerate(known), lambda pair: pair[1] - pair[0])]
 
 
-def _names(lines: Sequence[Line], x: Axis, y: Axis) -> list[Markup]:
+def _bands(line: Line, x: Axis, y: Axis) -> list[Markup]:
+    """The band in as many pieces as it has; of a point between two without one a bar."""
+    found = []
+    for piece in unbroken(line):
+        there, back = (
+            [f"{x(line.x[k])},{y.inside(edge[k])}" for k in piece] for edge in (line.low, line.high)
+        )
+        kind = {"points": " ".join([*there, *reversed(back)]), "class_": f"band c{line.color}"}
+        bar = {"points": " ".join([*there, *back]), "class_": f"thread bar c{line.color}"}
+        found.append(tag("polygon", **kind) if len(piece) > 1 else tag("polyline", **bar))
+    return found
+
+
+def _names(lines: Sequence[Line], texts: Sequence[str], x: Axis, y: Axis) -> list[Markup]:
     """Names at the ends of their lines, moved where two would meet; a thread leads to those moved."""
     found = sorted((y.inside(_last(line)), k) for k, line in enumerate(lines))
     marks, right = [], x.end
     for (place, k), moved in zip(found, apart([p for p, _ in found], 14, y.start), strict=True):
-        line, text = lines[k], short(lines[k].name, LETTERS)
+        line, text = lines[k], texts[k]
         if abs(moved - place) > 3:
             marks.append(
                 tag("line", x1=right, x2=right + 6, y1=place, y2=moved, class_=f"thread c{line.color}")
@@ -144,21 +171,35 @@ Cells = Mapping[tuple[int, int], tuple[float, str]]
 """The value of a (column, row), and its text."""
 
 
-def heat_map(
-    title: str, x_label: str, y_label: str, x: Sequence[str], y: Sequence[str], values: Cells
-) -> Markup:
-    """Cells with their texts; darker is larger."""
-    width, height = (WIDTH - SIDE - RIGHT) / len(x), (HEIGHT - TOP - FOOT) / len(y)
-    numbers = [value for value, _ in values.values()]
-    low, spread = min(numbers), (max(numbers) - min(numbers)) or 1.0
-    marks: list[Markup] = []
-    for (column, row), (value, text) in values.items():
-        place = (SIDE + column * width, TOP + row * height)
-        marks += _cell(*place, width, height, (value - low) / spread, text)
-    marks += [write(name, SIDE + (k + 0.5) * width, HEIGHT - FOOT + 16) for k, name in enumerate(x)]
-    marks += [write(name, SIDE - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(y)]
-    middle = ((SIDE + WIDTH - RIGHT) / 2, (TOP + HEIGHT - FOOT) / 2)
-    return frame(title, WIDTH, HEIGHT, [*marks, *labels(x_label, y_label, *middle, HEIGHT - 5)])
+@dataclass(frozen=True)
+class HeatMap:
+    """Cells with their texts; darker is larger. x, y: the names of columns and rows."""
+
+    title: str
+    x_label: str
+    y_label: str
+    x: Sequence[str]
+    y: Sequence[str]
+    values: Cells
+
+    def shades(self) -> dict[tuple[int, int], float]:
+        """The share of the way from the smallest value to the largest, of each (column, row)."""
+        numbers = [value for value, _ in self.values.values()]
+        low, spread = min(numbers), (max(numbers) - min(numbers)) or 1.0
+        return {place: (value - low) / spread for place, (value, _) in self.values.items()}
+
+    def svg(self) -> Markup:
+        width, height = (WIDTH - SIDE - RIGHT) / len(self.x), (HEIGHT - TOP - FOOT) / len(self.y)
+        marks: list[Markup] = []
+        for (column, row), shade in self.shades().items():
+            place = (SIDE + column * width, TOP + row * height)
+            marks += _cell(*place, width, height, shade, self.values[column, row][1])
+        marks += [write(name, SIDE + (k + 0.5) * width, HEIGHT - FOOT + 16) for k, name in enumerate(self.x)]
+        marks += [write(name, SIDE - 8, TOP + (k + 0.5) * height + 4, "end") for k, name in enumerate(self.y)]
+        middle = ((SIDE + WIDTH - RIGHT) / 2, (TOP + HEIGHT - FOOT) / 2)
+        return frame(
+            self.title, WIDTH, HEIGHT, [*marks, *titles(self.x_label, self.y_label, *middle, HEIGHT - 5)]
+        )
 
 
 def _cell(x: float, y: float, width: float, height: float, share: float, text: str) -> list[Markup]:

@@ -23,14 +23,6 @@ def write(text: str, x: float, y: float, anchor: str = "middle", class_: str = "
     return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, **kind)
 
 
-def short(text: str, letters: int) -> str:
-    """Cut a text to so many letters, in its middle: arms often differ in how their names end."""
-    if len(text) <= letters:
-        return text
-    end = letters // 2
-    return text[: letters - end - 1] + "…" + text[-end:]
-
-
 def frame(title: str, width: float, height: float, inside: Iterable[Markup], **attributes: object) -> Markup:
     """The picture of these marks; what it shows is said to those who do not see it."""
     content = tag("title", title) + Markup("").join(inside)

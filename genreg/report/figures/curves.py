@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from genreg.report.draw.lines import LETTERS, Line, chart
+from genreg.report.draw.lines import LETTERS, Chart, HeatMap, Line
 from genreg.report.draw.svg import wide_range
 from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
-from genreg.report.output.numbers import titled
+from genreg.report.output.numbers import labels, titled
 from genreg.run import replicas
 from genreg.run.read import Run
 
@@ -19,21 +19,34 @@ SEEDS = 50  # shown of an arm
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with what it shows; legend: color and name of each arm in it, in full."""
+    """A picture with what it shows; legend: color and name of each arm in it, in full. source: its data."""
 
     caption: str
     image: Markup
     legend: Sequence[tuple[int, str]] = ()
+    source: Chart | HeatMap | None = None
+
+    @classmethod
+    def of(cls, source: Chart | HeatMap, legend: Sequence[tuple[int, str]] = ()) -> "Figure":
+        return cls(source.title, source.svg(), legend, source)
 
 
-def some_of(shown: int, result: PartResult) -> str:
-    """The end of a caption where not all arms are shown."""
-    return f"; the best {shown} of {len(result.arms)} arms are shown" if shown < len(result.arms) else ""
+def some_of(shown: int, result: PartResult, others: bool = False) -> str:
+    """The end of a caption where not all arms are shown: the best, or those that have such values.
+
+    others: of arms that are held against the baseline, which is then none of them.
+    """
+    arms, plotted = len(result.arms) - others, len(plotted_arms(result)) - others
+    if shown >= arms:
+        return ""
+    which = "the best" if shown == plotted else "those that have such values"
+    return f"; {shown} of {arms} arms{' besides the baseline' if others else ''}, {which}"
 
 
 def unnamed(found: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
-    """The legend of a chart that names its lines: all of them, if one name is too long to stand there."""
-    return found if any(len(name) > LETTERS for _, name in found) else []
+    """The legend of a chart that names its lines: all of them, if one does not stand there in full."""
+    names = [name for _, name in found]
+    return found if labels(names, LETTERS) != names else []
 
 
 BANDS = 6  # arms beyond which bands would hide one another
@@ -61,9 +74,9 @@ def _curves(result: PartResult, metric: str) -> Figure | None:
     for color, arm in plotted_arms(result):
         runs = arm.arm.done[:SEEDS]
         x, y = _of_replicas(runs, metric) if result.replicas else _of_runs(runs, metric)
-        if len(x) > 1:
+        if len(x):
             found.append((color, arm.arm.name, x, y * described.scale))
-    if not found:
+    if not any(len(x) > 1 for _, _, x, _ in found):
         return None
     robust = any(_crosses_zero(y) for *_, y in found)
     banded = len(found) <= BANDS
@@ -73,8 +86,8 @@ def _curves(result: PartResult, metric: str) -> Figure | None:
     caption = f"{metric} against steps, {center}{spread if banded else ''} over {what}"
     caption += some_of(len(found), result)
     log = wide_range([v for line in lines for v in line.y])
-    image = chart(caption, "step", titled(metric, described), lines, log_y=log)
-    return Figure(caption, image, unnamed([(color, name) for color, name, *_ in found]))
+    source = Chart(caption, "step", titled(metric, described), lines, log_y=log)
+    return Figure.of(source, unnamed([(color, name) for color, name, *_ in found]))
 
 
 def _crosses_zero(y: np.ndarray) -> bool:
@@ -121,8 +134,8 @@ def times(result: PartResult) -> Figure | None:
     lines = [_time_line(color, arm, end) for color, arm in found]
     caption = f"runs in which {threshold['metric']} has passed {threshold['value']:g}, against steps; "
     caption += "failed runs never do" + some_of(len(found), result)
-    image = chart(caption, "step", "runs %", lines, log_y=False, within=[0, 100])
-    return Figure(caption, image, unnamed([(color, arm.arm.name) for color, arm in found]))
+    source = Chart(caption, "step", "runs %", lines, log_y=False, within=[0, 100])
+    return Figure.of(source, unnamed([(color, arm.arm.name) for color, arm in found]))
 
 
 def _last_step(arm: ArmResult) -> float:

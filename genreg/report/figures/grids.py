@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from genreg.report.draw.lines import Line, chart, heat_map
+from genreg.report.draw.lines import Chart, HeatMap, Line
 from genreg.report.draw.svg import wide_range
 from genreg.report.figures.curves import Figure, unnamed
 from genreg.report.judge.result import ArmResult, PartResult, plotted_arms
@@ -45,24 +45,26 @@ def _heat(result: PartResult, name: str, arms: Sequence[ArmResult], x: str, y: s
         values[place] = (arm.mean, number(arm.mean, result.metric) + ("†" if arm.failed else ""))
     caption = f"{name}: mean {titled(result.part.metric, result.metric)}, {last(x)} against {last(y)}"
     caption += "; †: some runs failed, the mean is of the others" if any(a.failed for a in arms) else ""
-    image = heat_map(
-        caption, last(x), last(y), [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)], values
-    )
-    return Figure(caption, image)
+    names = [f"{v:g}" for v in columns], [f"{v:g}" for v in reversed(rows)]
+    return Figure.of(HeatMap(caption, last(x), last(y), *names, values))
 
 
 def _against(result: PartResult, name: str, arms: Sequence[ArmResult], key: str) -> Figure:
     ordered = sorted(arms, key=lambda arm: arm.arm.values[key])
     scale = result.metric.scale
     x, mean = [arm.arm.values[key] for arm in ordered], [arm.mean * scale for arm in ordered]
-    sd = [arm.sd * scale if math.isfinite(arm.sd) else 0.0 for arm in ordered]
+    sd = [arm.sd * scale for arm in ordered]  # NaN where one seed is left: no band is drawn there
     low, high = ([m + sign * s for m, s in zip(mean, sd, strict=True)] for sign in (-1, 1))
-    caption = f"{name}: {result.part.metric} against {last(key)}, mean and standard deviation"
+    known = [math.isfinite(v) for v in sd]
+    caption = f"{name}: {result.part.metric} against {last(key)}, mean"
+    caption += " and standard deviation" if any(known) else ", one run each"
     caption += " of the runs that finished" if any(a.failed for a in arms) else ""
-    log = wide_range(mean) and min(low) > 0  # a band that crosses zero has no place on a logarithmic axis
+    caption += "; no band: one run is left" if any(known) and not all(known) else ""
+    lowest = min((v for v in low if math.isfinite(v)), default=1.0)
+    log = wide_range(mean) and lowest > 0  # a band that crosses zero has no place on a logarithmic axis
     line = Line(0, x, mean, low, high)
     label = titled(result.part.metric, result.metric)
-    return Figure(caption, chart(caption, last(key), label, [line], log_x=wide_range(x), log_y=log))
+    return Figure.of(Chart(caption, last(key), label, [line], log_x=wide_range(x), log_y=log))
 
 
 def last(key: str) -> str:
@@ -88,14 +90,14 @@ def _expected(found: Sequence[Tuned], of_first: str) -> Figure | None:
     lines = []
     for color, name, tuned in found:
         best = [v * tuned.metric.scale for v in tuned.expected_best()]
-        if len(best) > 1:
+        if best:
             lines.append(Line(color, list(range(1, len(best) + 1)), best, name=name))
-    if not lines:
+    if not any(len(line.x) > 1 for line in lines):
         return None
     _, _, one = found[0]
     caption = f"the best {one.key} that so many trials are expected to find" + of_first
-    image = chart(caption, "trials", titled(one.key, one.metric), lines, log_y=False)
-    return Figure(caption, image, unnamed([(line.color, line.name) for line in lines]))
+    source = Chart(caption, "trials", titled(one.key, one.metric), lines, log_y=False)
+    return Figure.of(source, unnamed([(line.color, line.name) for line in lines]))
 
 
 def _scores_against(found: Sequence[Tuned], key: str, of_first: str) -> Figure | None:
@@ -113,6 +115,6 @@ def _scores_against(found: Sequence[Tuned], key: str, of_first: str) -> Figure |
     _, _, one = found[0]
     caption = f"{one.key} of the trials against {key}, means; ringed: the one that won" + of_first
     log_x = wide_range([v for line in lines for v in line.x])
-    image = chart(caption, last(key), titled(one.key, one.metric), lines, log_x=log_x, log_y=False,
-                  rings=winners)  # fmt: skip
-    return Figure(caption, image, [(line.color, line.name) for line in lines])
+    source = Chart(caption, last(key), titled(one.key, one.metric), lines, log_x=log_x, log_y=False,
+                   rings=winners)  # fmt: skip
+    return Figure.of(source, [(line.color, line.name) for line in lines])

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from genreg.files import read_bytes
-from genreg.report.draw.lines import Line, chart
+from genreg.report.draw.lines import Chart, Line
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import Figure
 from genreg.report.judge.result import PartResult, plotted_arms
@@ -44,11 +44,11 @@ def paths(result: PartResult) -> Figure | None:
     found = contours(folders, names)
     caption = f"paths of up to {PATHS} replicas of one seed, from the first evaluation to the dot"
     caption += ", over contours of the loss" if found else ""
-    image = chart(
+    source = Chart(
         caption, names[0], names[1], lines, mark_ends=True, log_y=False,
         back=lambda x, y: [_contour(level, points, x, y) for level, points in found],
     )  # fmt: skip
-    return Figure(caption, image, legend)
+    return Figure.of(source, legend)
 
 
 def _paths(color: int, x: np.ndarray, y: np.ndarray) -> list[Line]:

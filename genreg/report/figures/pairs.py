@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from genreg.report.draw.forest import DotRow, dots
-from genreg.report.draw.lines import Line, chart
+from genreg.report.draw.lines import Chart, Line
 from genreg.report.draw.svg import Axis, tag
 from genreg.report.figures.curves import SEEDS, Figure, some_of, unnamed
 from genreg.report.judge import FEWEST
@@ -70,18 +70,18 @@ def against_seeds(result: PartResult) -> Figure | None:
     words = ", intervals of the level of each look" if result.rule.plan else " and 95 % interval"
     units = result.part.unit_plural
     caption = f"difference to {result.part.baseline} after so many {units}: mean"
-    caption += (words if len(arms) <= BANDS else "") + some_of(len(lines) + 1, result)
+    caption += (words if len(arms) <= BANDS else "") + some_of(len(lines), result, others=True)
     caption += "" if math.isnan(margin) else "; gray: not worth having"
     late = [v for line in lines for x, *ends in zip(line.x, line.low, line.high, strict=False)
             for v in ends if x >= FEWEST or x == line.x[-1]]  # fmt: skip
     within = [0.0, *late, *([] if math.isnan(margin) else [-margin, margin])]
-    return Figure(caption, _chart(caption, units, titled("difference", result.metric), lines, within, margin),
-                  unnamed([(line.color, line.name) for line in lines]))  # fmt: skip
+    source = _chart(caption, units, titled("difference", result.metric), lines, within, margin)
+    return Figure.of(source, unnamed([(line.color, line.name) for line in lines]))
 
 
 def _chart(
     caption: str, units: str, label: str, lines: Sequence[Line], within: Sequence[float], margin: float
-) -> Markup:
+) -> Chart:
     def back(x: Axis, y: Axis) -> list[Markup]:
         ends = {"x1": x.start, "x2": x.end, "y1": y(0), "y2": y(0)}
         zero = tag("line", **ends, class_="zero")
@@ -90,7 +90,7 @@ def _chart(
         size = {"width": round(x.end - x.start, 2), "height": round(y(-margin) - y(margin), 2)}
         return [tag("rect", x=x.start, y=y(margin), **size, class_="margin"), zero]
 
-    return chart(caption, units, label, lines, log_y=False, back=back, within=within)
+    return Chart(caption, units, label, lines, log_y=False, back=back, within=within)
 
 
 def _line(result: PartResult, color: int, arm: ArmResult, base: ArmResult, many: int) -> Line | None:

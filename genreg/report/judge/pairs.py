@@ -21,6 +21,8 @@ from genreg.report.judge.statistics import (
 from genreg.report.read.values import Key, Outcomes
 from genreg.run.metric import Better
 
+DECIDED = ("better", "worse", "differs", "equivalent")
+
 OTHER_WAY = "by rank, the medians say the other way"
 
 

@@ -5,9 +5,11 @@ paired test of the two arms that the claim names, Holm over the claims of a part
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -19,7 +21,7 @@ from genreg.report.judge.pairs import compare_arms, is_judged, paired
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison, family
 from genreg.report.output.columns import difference, p_is
-from genreg.report.output.numbers import number
+from genreg.report.output.numbers import number, renamed
 from genreg.report.read.values import Outcomes, by_unit, outcomes
 from genreg.run.metric import Better, Metric
 from genreg.study.model import SECONDS, STEPS
@@ -48,11 +50,15 @@ class Judged:
         ]
 
 
-def judge(result: PartResult) -> list[Judged]:
-    """The verdict on every claim about this part; none while it looks at validation, which is for tuning."""
+def judge(result: PartResult, names: Mapping[str, str] = MappingProxyType({})) -> list[Judged]:
+    """The verdict on every claim about this part; none while it looks at validation, which is for tuning.
+
+    names: of arms that are called otherwise than in the claims.
+    """
     if result.metric.chooses:
         return []
     claims = [(c, p) for file in references() if (p := _protocol(result, file)) for c in file["claims"]]
+    claims = [(c | {role: renamed(c[role], names) for role in ("better", "than")}, p) for c, p in claims]
     judged = [_test(result, claim, protocol) for claim, protocol in claims]
     tested = [one for one in judged if one.comparison]
     for one, found in zip(tested, family([t.comparison for t in tested if t.comparison]), strict=True):

@@ -1,10 +1,11 @@
 """The columns of a part's table: one list, which every format reads."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from genreg.errors import InputError, nearest
 from genreg.report.judge.result import ArmResult, PartResult
 from genreg.report.judge.statistics import LEVEL, Comparison
 from genreg.report.output.numbers import PLAIN, in_text, number, titled
@@ -63,11 +64,30 @@ class Shown:
         return self.column.kind in ("number", "time", "difference", "test")
 
 
-def columns(result: PartResult) -> list[Shown]:
-    """The table of a part, from left to right."""
+def columns(result: PartResult, chosen: Sequence[str] = ()) -> list[Shown]:
+    """The table of a part, from left to right: the columns of these keys, or all that have a title."""
+    if chosen:
+        by_key = {column.key: column for column in COLUMNS}
+        return [_shown(result, by_key[key]) for key in chosen]
     order = sorted(COLUMNS, key=lambda column: get_args(Kind).index(column.kind))
-    found = (Shown(c, c.heading(result), [c.words(result, arm) for arm in result.arms]) for c in order)
-    return [one for one in found if one.title and (one.column.kind != "text" or any(one.texts))]
+    found = (_shown(result, column) for column in order if column.heading(result))
+    return [one for one in found if one.column.kind != "text" or any(one.texts)]
+
+
+def _shown(result: PartResult, column: Column) -> Shown:
+    title = column.heading(result) or column.key.replace("_", " ")
+    return Shown(column, title, [column.words(result, arm) for arm in result.arms])
+
+
+def chosen_keys(text: str) -> list[str]:
+    """The keys in `arm,mean,verdict`. Raises InputError for one of no column."""
+    keys = [column.key for column in COLUMNS]
+    found = [key.strip() for key in text.split(",")]
+    for key in found:
+        if key not in keys:
+            expected = "columns as `--format csv` calls them, separated by commas"
+            raise InputError("--columns", expected, key, nearest(key, keys))
+    return list(dict.fromkeys(found))
 
 
 def difference(found: Comparison, metric: Metric) -> str:

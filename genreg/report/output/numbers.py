@@ -1,11 +1,12 @@
-"""Numbers, verdicts and seeds as they are written, the table and the terminal that show them."""
+"""Numbers, verdicts, seeds and names as they are written, the table and the terminal that show them."""
 
 import csv
 import io
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -80,6 +81,44 @@ def seeds_in_words(seeds: list[int], one: str = "seed", several: str = "seeds") 
 def sign(verdict: str) -> str:
     """The sign of a verdict, so that no color has to be seen; of the baseline, which has none, nothing."""
     return SIGNS.get(verdict, "")
+
+
+def short(text: str, letters: int) -> str:
+    """Cut a text to so many letters, in its middle: arms often differ in how their names end."""
+    if len(text) <= letters:
+        return text
+    end = letters // 2
+    return text[: letters - end - 1] + "…" + text[-end:]
+
+
+WORDS = re.compile(r",(?![^\[(]*[\])])")
+"""The commas between the words of a name: `vat,xi=0.1,betas=[0,1]` has three."""
+
+
+def shared(names: Sequence[str]) -> list[str]:
+    """The words that all names of several words have: `vat` of `vat,xi=0.1` and `vat,xi=10`."""
+    several = [words for name in names if len(words := WORDS.split(name)) > 1]
+    common = [word for word in several[0] if all(word in words for words in several)] if several else []
+    return common if len(several) > 1 and all(set(words) - set(common) for words in several) else []
+
+
+def labels(names: Sequence[str], letters: int) -> list[str]:
+    """The names without what they share, in so many letters: if need be the values alone, at worst cut."""
+    common = shared(names)
+    split = [[word for word in WORDS.split(name) if word not in common or name in common] for name in names]
+    found = [",".join(words) for words in split]
+    if any(len(name) > letters for name in found):
+        values = [", ".join(word.rpartition("=")[2] for word in words) for words in split]
+        found = values if len(set(values)) == len(set(names)) else found
+    return [short(name, letters) for name in found]
+
+
+def renamed(name: str, names: Mapping[str, str]) -> str:
+    """The name with other words: of an arm, or of its method and keys (`vat` and `xi` of `vat,xi=0.1`)."""
+    if name in names:
+        return names[name]
+    words = (word.partition("=") for word in WORDS.split(name))
+    return ",".join("".join([names.get(first, first), *rest]) for first, *rest in words)
 
 
 def filled(table: Table, titles: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genreg.report.judge.pairs import DECIDED
 from genreg.report.judge.result import ArmResult, Matrix, MatrixRow, PartResult, matrices, plotted_arms
 from genreg.report.judge.tuning import TuningResult
 from genreg.report.output import tables
@@ -49,9 +50,10 @@ def summary(results: Sequence[PartResult]) -> str:
     return "\n".join([*lines, *(f"    {command}" for command in about.commands)]).rstrip() + "\n"
 
 
-def as_csv(results: Sequence[PartResult]) -> str:
-    """One line for each arm, with plain numbers."""
-    return as_table([_plain_value(result, arm) for result in results for arm in result.arms])
+def as_csv(results: Sequence[PartResult], chosen: Sequence[str] = ()) -> str:
+    """One line for each arm, with plain numbers: its part and the columns of these keys, or all."""
+    rows = [_plain_value(result, arm) for result in results for arm in result.arms]
+    return as_table([{key: row[key] for key in ("part", *chosen)} for row in rows] if chosen else rows)
 
 
 def as_json(results: Sequence[PartResult]) -> str:
@@ -128,6 +130,48 @@ def _plain_value(result: PartResult, arm: ArmResult) -> dict[str, Any]:
     """The value of every column, behind the part, arm and metric that it is about."""
     part = {"part": result.part.name, "arm": arm.arm.name, "metric": result.part.metric}
     return part | {column.key: column.value(arm) for column in COLUMNS}
+
+
+NAMED = 4  # arms of one verdict that a short answer names
+
+
+def answer(result: PartResult) -> list[tuple[str, str]]:
+    """The short answer of a part: verdicts with their arms; first the best mean, where none is decided."""
+    found: dict[str, list[ArmResult]] = {}
+    for arm in result.arms:
+        if arm.verdict:
+            found.setdefault(arm.verdict, []).append(arm)
+    words = [
+        (verdict, _arms_in_words(result, verdict, found[verdict])) for verdict in SIGNS if verdict in found
+    ]
+    return words if any(verdict in DECIDED for verdict in found) else [*_best(result), *words]
+
+
+def _arms_in_words(result: PartResult, verdict: str, arms: Sequence[ArmResult]) -> str:
+    """`vat +4.73, noise +3.18`, the best first; `12 arms` of many that are not decided."""
+    if verdict not in DECIDED and len(arms) > NAMED:
+        return f"{len(arms)} arms"
+    way = {"max": -1, "min": 1, None: 0}[result.metric.better]
+    if way and verdict in DECIDED:
+        arms = sorted(arms, key=lambda arm: way * arm.mean)
+    means = [number(a.comparison.mean, result.metric, "+") if a.comparison else "" for a in arms]
+    named = [f"{arm.arm.name} {mean}".strip() for arm, mean in zip(arms, means, strict=True)]
+    more = len(arms) - NAMED
+    return ", ".join(named[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _best(result: PartResult) -> list[tuple[str, str]]:
+    """The arm of the best mean, beside the baseline's."""
+    base, better = result.find(result.part.baseline), result.metric.better
+    arms = [arm for arm in result.arms if arm.values and not arm.apart and not arm.failed]
+    if not base or not better or len(arms) < 2 or not base.values:
+        return []
+    best = (max if better == "max" else min)(arms, key=lambda arm: arm.mean)
+    title = (
+        f"{'largest' if better == 'max' else 'smallest'} mean, {titled(result.part.metric, result.metric)}"
+    )
+    other = "" if best is base else f" ({base.arm.name} {number(base.mean, result.metric)})"
+    return [("", f"{title}: {best.arm.name} {number(best.mean, result.metric)}{other}")]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from genreg.groups import __version__
-from genreg.report.draw.forest import NARROW, WIDE, Effect, Group, forest
+from genreg.report.draw.forest import NARROW, WIDE
 from genreg.report.draw.lines import chip
 from genreg.report.figures import figures
+from genreg.report.figures.effects import effects
+from genreg.report.figures.grids import grids
 from genreg.report.figures.landscape import samples
-from genreg.report.judge.result import ArmResult, Matrix, PartResult, matrices, plotted_arms
-from genreg.report.output.columns import caption, difference
+from genreg.report.judge.result import Matrix, PartResult, matrices
+from genreg.report.output.columns import caption
 from genreg.report.output.numbers import sign, titled
-from genreg.report.output.summary import overview
+from genreg.report.output.summary import answer, overview
 from genreg.report.output.tables import matrix_caption, matrix_rows, matrix_titles
 from genreg.report.page.rows import rows
 
@@ -36,74 +37,45 @@ def page(results: Sequence[PartResult], base: Path | None) -> str:
     style, script = ((HERE / name).read_text() for name in ("page.css", "page.js"))
     parts = [_part(number, result, base) for number, result in enumerate(results)]
     return environment.get_template("page.html.jinja").render(
-        parts=parts, overview=overview(results), effects=effects(results), version=__version__,
+        parts=parts, overview=overview(results), asked=_asked(parts), terms=_terms(results),
+        effects=_effects(results), version=__version__,
         matrices=[_matrix(number, found) for number, found in enumerate(matrices(results))],
         style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
         claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
     )  # fmt: skip
 
 
-ROWS = 60  # beyond which only the best arms of each part are shown
-
-
 @dataclass(frozen=True)
-class Forest:
-    """The same picture for wide and for narrow screens."""
+class Effects:
+    """The forest for wide and for narrow screens."""
 
     caption: str
     wide: Markup
     narrow: Markup
 
 
-def effects(results: Sequence[PartResult]) -> Forest | None:
-    """All effects of all parts in one picture; None where nothing is compared."""
-    most = max(1, ROWS // max(1, len(results)))
-    many = sum(len(result.arms) for result in results) > ROWS
-    found = [(n, r, _arms(r, most if many else None)) for n, r in enumerate(results)]
-    groups = [_group(n, result, arms) for n, result, arms in found if arms]
-    if not groups:
-        return None
-    one = "one run (or study)" if any(result.part.fresh for result in results) else "one run"
-    caption = (
-        f"Each arm minus its baseline, in standard deviations of {one} of its part (pooled over its arms), "
-        "with its interval; right is better. An arrow: beyond the scale."
-    )
-    left = sum(bool(a.comparison) for r in results for a in r.arms) - sum(len(g.effects) for g in groups)
-    caption += f" {left} more arms are in the tables below." if left else ""
-    title = "All effects. " + caption
-    return Forest(caption, forest(title, groups, WIDE), forest(title, groups, NARROW))
+def _effects(results: Sequence[PartResult]) -> Effects | None:
+    found = effects(results)
+    return Effects(found.title, found.svg(WIDE), found.svg(NARROW)) if found else None
 
 
-def _arms(result: PartResult, most: int | None) -> list[tuple[int, ArmResult]]:
-    """The compared arms with their place in the table; of many, the best."""
-    best = [id(arm) for _, arm in plotted_arms(result)]
-    found = [(k, arm) for k, arm in enumerate(result.arms) if arm.comparison]
-    return found if most is None else [(k, arm) for k, arm in found if id(arm) in best][:most]
+def _asked(parts: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The parts under the question that they answer."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for part in parts:
+        found.setdefault(part["result"].part.question or "", []).append(part)
+    return list(found.items())
 
 
-def _group(number: int, result: PartResult, arms: Sequence[tuple[int, ArmResult]]) -> Group:
-    name = f"{result.part.name}: {titled(result.part.metric, result.metric)} minus {result.part.baseline}"
-    name += "" if result.metric.better else " (right is larger)"
-    unit = pooled(result)
-    return Group(
-        f"#part-{number}", name, [_effect(f"#arm-{number}-{k}", result, arm, unit) for k, arm in arms]
-    )
-
-
-def pooled(result: PartResult) -> float:
-    """The standard deviation of one run, over seeds, pooled over the arms; NaN where there is none."""
-    both = [(len(arm.values) - 1, arm.sd) for arm in result.arms if math.isfinite(arm.sd) and not arm.apart]
-    freedom = sum(n for n, _ in both)
-    found = math.sqrt(sum(n * sd**2 for n, sd in both) / freedom) if freedom else math.nan
-    return found or math.nan
-
-
-def _effect(link: str, result: PartResult, arm: ArmResult, unit: float) -> Effect:
-    found, way = arm.comparison, -1 if result.metric.better == "min" else 1
-    assert found
-    mean, *ends = (way * v / unit for v in (found.mean, found.low, found.high))
-    low, high = sorted(ends) if all(map(math.isfinite, ends)) else (math.nan, math.nan)
-    return Effect(link, arm.arm.name, arm.verdict, mean, low, high, difference(found, result.metric))
+def _terms(results: Sequence[PartResult]) -> set[str]:
+    """The words to explain: of what a page has none, it says nothing."""
+    arms = [arm for result in results for arm in result.arms]
+    found = {
+        "failed": any(arm.failed for arm in arms), "tuning": any(arm.tuning for arm in arms),
+        "remark": any(arm.remark for arm in arms), "looks": any(r.part.looks for r in results),
+        "times": any(r.part.threshold for r in results), "margin": any(r.part.margin for r in results),
+    }  # fmt: skip
+    return {word for word, there in found.items() if there}
 
 
 def _hash(text: str) -> str:
@@ -119,8 +91,9 @@ def _matrix(number: int, found: Matrix) -> dict[str, Any]:
 
 
 def _part(number: int, result: PartResult, base: Path | None) -> dict[str, Any]:
+    varied = grids(result)  # the answer of a grid, which stands before its list
     return {
-        "id": f"part-{number}", "result": result, "caption": caption(result),
+        "id": f"part-{number}", "result": result, "caption": caption(result), "answer": answer(result),
         "metric": titled(result.part.metric, result.metric), "rows": rows(number, result, base),
-        "figures": figures(result), "samples": samples(result),
+        "varied": varied, "figures": figures(result)[len(varied) :], "samples": samples(result),
     }  # fmt: skip
