@@ -10,8 +10,9 @@ import pytest
 import torch
 from sklearn.datasets import load_wine
 
-from genreg.dataset import Dataset, table, text_csv
+from genreg.dataset import Dataset, npz, table, text_csv
 from genreg.errors import InputError
+from genreg.measure.generation import tell_few
 
 X, Y = load_wine(return_X_y=True)
 HEADER = [f"c{i}" for i in range(X.shape[1])]
@@ -111,3 +112,72 @@ def test_a_column_that_numbers_the_rows_is_said(
     caplog.clear()
     table(data_dir=tmp_path, path="a.csv", columns=[*HEADER])
     assert "index of the rows" not in caplog.text
+
+
+def arrays(folder: Path, **found: np.ndarray) -> Path:
+    np.savez(folder / "a.npz", **found)
+    return folder
+
+
+BYTES = np.random.default_rng(0).integers(256, size=(60, 8, 8), dtype=np.uint8)
+CLASSES = np.arange(60) % 3
+
+
+@pytest.mark.parametrize(
+    ("names", "standard"),
+    [
+        (["train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"],
+         ["x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test"]),
+        (["train_data", "train_target", "test_data", "test_target"],
+         ["x_train", "y_train", "x_test", "y_test"]),
+        (["images", "labels"], ["X", "y"]),
+        (["data", "target"], ["X", "y"]),
+    ],
+)  # fmt: skip
+def test_arrays_of_the_names_that_other_programs_give(
+    tmp_path: Path, names: list[str], standard: list[str]
+) -> None:
+    parts = [part for x, y in zip(np.split(BYTES, 3), np.split(CLASSES, 3), strict=True) for part in (x, y)]
+    given = {"path": "a.npz", "labeled": None, "validation": 5, "stratify": True}
+    made = dict(zip(names, parts, strict=False))
+    found = npz(data_dir=arrays(tmp_path, **made), **given)
+    plain = npz(data_dir=arrays(tmp_path, **dict(zip(standard, made.values(), strict=True))), **given)
+    assert found.digest == plain.digest
+
+
+def test_names_that_were_left_out_beside_known_ones_still_are(tmp_path: Path) -> None:
+    made = {"X": BYTES, "y": CLASSES, "val_images": BYTES, "val_labels": CLASSES}
+    found = npz(data_dir=arrays(tmp_path, **made), path="a.npz", labeled=None, validation=0.2)
+    assert "left out 2 of other names (val_images, val_labels)" in found.told
+
+
+def test_pictures_as_floats_up_to_255_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    given = {"path": "a.npz", "labeled": None, "validation": 0.2}
+    npz(data_dir=arrays(tmp_path, X=BYTES.astype(np.float32), y=CLASSES), **given)
+    assert "X has whole numbers up to 255, which stay as they are" in caplog.text
+    caplog.clear()
+    npz(data_dir=arrays(tmp_path, X=BYTES / 255, y=CLASSES), **given)
+    npz(data_dir=arrays(tmp_path, X=BYTES, y=CLASSES), **given)
+    assert not caplog.text
+
+
+def test_names_of_classes_come_from_a_second_file(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
+    given: dict[str, Any] = {"path": "a.npz", "labeled": None, "validation": 0.2, "class_names": "names.txt"}
+    for first in (0, 1):
+        found = npz(data_dir=arrays(tmp_path, X=BYTES, y=CLASSES + first), **given)
+        assert "classes ant: 20, bee: 20, cat: 20" in found.told
+    with pytest.raises(
+        InputError, match="class_names: expected a line for each label up to 4, got '3 lines'"
+    ):
+        npz(data_dir=arrays(tmp_path, X=BYTES, y=CLASSES + 2), **given)
+    with pytest.raises(InputError, match="class_names: expected labels that are numbers"):
+        npz(data_dir=arrays(tmp_path, X=BYTES, y=np.array(["a", "b", "c"])[CLASSES]), **given)
+
+
+def test_a_frechet_distance_of_few_pictures_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    tell_few.cache_clear()
+    for _ in range(2):
+        tell_few(5, 64)
+    tell_few(2000, 64)
+    assert caplog.text.count("since 5 items are no more than the 64 features") == 1

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from genreg.dataset.arrays import finite, whole, wrong
+from genreg.download import find
 from genreg.errors import InputError, nearest
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
@@ -191,6 +192,14 @@ def decoded(file: Path) -> str:
         line = raw[: error.start].count(b"\n") + 1
         got = f"byte {raw[error.start]:#x} in line {line}"
         raise wrong("UTF-8 text (save the file as such)", got) from error
+
+
+def names_in(path: str | None, data_dir: Path) -> list[str] | None:
+    """The lines of a file of names, one a class, in the order of their numbers; None without a file."""
+    if path is None:
+        return None
+    lines = (line.strip() for line in decoded(find(path, data_dir)).splitlines())
+    return [line for line in lines if line]
 
 
 def missing(cell: str) -> bool:

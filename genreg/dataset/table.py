@@ -9,7 +9,7 @@ import numpy as np
 from genreg import download
 from genreg.dataset.arrays import Items, Size, Targets, array_dataset, count, is_real, strata, wrong
 from genreg.dataset.base import Dataset, Subset
-from genreg.dataset.cells import Delimiter, Header, Layout, Mark, column, labels, numbers, read
+from genreg.dataset.cells import Delimiter, Header, Layout, Mark, column, labels, names_in, numbers, read
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError
@@ -40,6 +40,7 @@ def table(
     validation: Size = 0.2,
     test: Annotated[Size, Neutral(0.2)] = 0.2,
     targets: Annotated[Targets, Neutral("auto")] = "auto",
+    class_names: Annotated[str | None, Neutral(None)] = None,
     stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
@@ -53,8 +54,9 @@ def table(
     target: words and whole numbers are classes; other numbers, or all with targets=real, are scaled alike.
     split: the column that says `train`, `validation`, `test` or `unlabeled`; without it, or without lines
     of validation, they are drawn, the same for every seed; stratify: in the proportions of the classes, if
-    the target has any. labeled: lines of training that keep their
-    target, None for all. Raises InputError for a file or a cell that is of no use.
+    the target has any. class_names: a text file, a line a class, for labels that are numbers. labeled:
+    lines of training that keep their target, None for all. Raises InputError for a file or a cell that is of
+    no use.
     """
     file = find(path, data_dir)
     cells, lines = read(file, Layout(delimiter, header, decimal, comment))
@@ -71,7 +73,8 @@ def table(
     items = Items(x, y, lambda row: f"line {lines[row]}, column {target}")
     return array_dataset(
         (items[rows[0]], items[rows[1]], items[rows[2]]), x[more] if len(more) else None, targets=targets,
-        labeled=labeled, subset=subset, seed=seed, checksums={file.name: download.of_file(file)},
+        labeled=labeled, subset=subset, seed=seed, class_names=names_in(class_names, data_dir),
+        checksums={file.name: download.of_file(file)},
         read=f"{file.name}: {len(lines)} rows, {len(features)} column{'s' * (len(features) > 1)}",
     )  # fmt: skip
 
@@ -105,8 +108,8 @@ def tell_indices(names: list[str], x: np.ndarray) -> None:
         counts = len(values) > 2 and (np.diff(values) == 1).all()
         called = name.lower() in INDICES and len(np.unique(values)) == len(values)
         if counts or called:
-            log.warning("dataset.columns: %s looks like an index of the rows, and is a feature: "
-                        "list the others to leave it out", name)  # fmt: skip
+            log.warning("dataset.columns: %s looks like an index of the rows, and is a feature: list the others "
+                        "to leave it out", name)  # fmt: skip
 
 
 def target_values(
