@@ -1,4 +1,4 @@
-"""The verbs report, ls, show, plan, sync and export: the options of each, which imports the file of its work.
+"""The options of report, compare, ls, rm, show, plan, sync and export; each imports the file of its work.
 
 `genreg train` is cli/train.py, with `sweep=` cli/sweep.py; `genreg data` is cli/data.py.
 """
@@ -100,6 +100,20 @@ def ls(
     from genreg.report.ls import ls as list_arms
 
     list_arms(folder, where, sort, format)
+
+
+@app.command()
+def rm(
+    folder: Annotated[Path, typer.Argument(help="a folder with runs below it")] = Path("outputs"),
+    where: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="of the runs to remove, as in `genreg ls`")
+    ] = [],  # noqa: B006
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Remove runs: says which, and asks."""
+    from genreg.cli.rm import rm as remove
+
+    raise typer.Exit(remove(folder, where, yes))
 
 
 @app.command()

@@ -108,8 +108,8 @@ def tell_indices(names: list[str], x: np.ndarray) -> None:
         counts = len(values) > 2 and (np.diff(values) == 1).all()
         called = name.lower() in INDICES and len(np.unique(values)) == len(values)
         if counts or called:
-            log.warning("dataset.columns: %s looks like an index of the rows, and is a feature: list the others "
-                        "to leave it out", name)  # fmt: skip
+            log.warning("dataset.columns: %s looks like an index of the rows, and is a feature: list the "
+                        "others to leave it out", name)  # fmt: skip
 
 
 def target_values(

@@ -164,8 +164,8 @@ def _features(seen: Generated, samples: int, measure: str) -> tuple[Tensor, Tens
 def tell_few(items: int, dimensions: int) -> None:
     """Say once in a process that so few items leave the covariance of their features without full rank."""
     if items <= dimensions:
-        log.warning("measure.fid: too large, since %d items are no more than the %d features that it compares "
-                    "(measure=kid has no such bias)", items, dimensions)  # fmt: skip
+        log.warning("measure.fid: too large, since %d items are no more than the %d features that it "
+                    "compares (measure=kid has no such bias)", items, dimensions)  # fmt: skip
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -89,6 +89,26 @@ def filled(table: Table, titles: Iterable[str], rows: Iterable[Iterable[str]]) -
     for row in rows:
         table.add_row(*map(Text, row))
     return table
+
+
+BROAD, GAP = 12, 2
+"""Columns of a table that are no narrower than so many letters can be read, if their texts are as long."""
+
+
+def readable(columns: Mapping[str, Sequence[str]], width: int) -> bool:
+    """True if texts by title, side by side, would not be folded into narrow strips."""
+    longest = (max(map(len, [*title.split(), *cells])) for title, cells in columns.items())
+    return sum(min(BROAD, n) + GAP for n in longest) <= width
+
+
+def blocks(columns: Mapping[str, Sequence[str]]) -> str:
+    """Rows below one another: the first text, and below it the others with their titles."""
+    titles = list(columns)
+    lines: list[str] = []
+    for first, *others in zip(*columns.values(), strict=True):
+        lines.append(first)
+        lines += [f"  {t}: {text}" for t, text in zip(titles[1:], others, strict=True) if text]
+    return "\n".join(lines)
 
 
 def terminal() -> Console:
