@@ -53,13 +53,15 @@ def test_the_option_that_reads_a_file(
     assert " ".join(overrides) == found
 
 
-def test_a_file_that_no_option_reads_and_two_columns_of_texts_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.xlsx").write_text("")
     with pytest.raises(InputError, match=r"DATA: expected a folder of pictures, or a file .csv"):
         kind_of(tmp_path / "a.xlsx", "a.xlsx", None, None, [])
     (tmp_path / "a.csv").write_text("one,two,y\na good old film,a bad old film,1\n")
     with pytest.raises(InputError, match=r"dataset.text: expected the column of the texts\n.*: one, two"):
         kind_of(tmp_path / "a.csv", "a.csv", "y", None, [])
+    with pytest.raises(InputError, match=r"DATA: expected an existing file or folder, got .nowhere.csv"):
+        kind_of(tmp_path / "nowhere.csv", "nowhere.csv", None, None, [])
     with pytest.raises(InputError, match="--target: expected none"):
         kind_of(tmp_path, "a", "y", None, [])
 

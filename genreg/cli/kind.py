@@ -32,6 +32,8 @@ def kind_of(place: Path, path: str, target: str | None, labeled: int | None, giv
 
     target: the column to predict. given: overrides that were typed. InputError for what no option reads.
     """
+    if not place.exists():
+        raise InputError("DATA", "an existing file or folder", path)
     typed = {key(o).removeprefix("dataset."): _plain(value(o)) for o in given}
     if place.is_dir() or place.suffix.lower() == ".npz":
         if target:
@@ -41,7 +43,7 @@ def kind_of(place: Path, path: str, target: str | None, labeled: int | None, giv
     if place.suffix.lower() not in SUFFIXES and "delimiter" not in typed:
         expected = f"a folder of pictures, or a file {' '.join(sorted({*SUFFIXES, '.npz'}))}"
         raise InputError("DATA", expected, path)
-    texts = _texts(place, target, typed) if place.is_file() else None
+    texts = _texts(place, target, typed)
     if texts is None:
         own = {"dataset": "table", "dataset.path": path, "dataset.labeled": labeled}
         return Kind("a table of numbers", as_overrides(own | _named("dataset.target", target)))
