@@ -223,7 +223,8 @@ def _file(question: Question, config: Row, part: Row) -> tuple[str, str]:
 def _runs(part: Row, studies: int) -> int:
     """The runs of so many studies: of each arm its trials and the comparison."""
     tune = part["tune"]
-    return len(part["arms"]) * studies * (tune["trials"] * tune["seeds"] + tune["fresh"])
+    each: int = tune["trials"] * tune["seeds"] + tune["fresh"]
+    return len(part["arms"]) * studies * each
 
 
 def _say(question: Question, kind: Kind, data: Dataset, part: Row, seconds: float) -> None:
@@ -280,5 +281,6 @@ def _timed(config: Config) -> float:
         task.step(step)
     stepped = time.perf_counter()
     task.evaluate()
-    evaluations = config["steps"] / config["eval_every"]
-    return config["steps"] * (stepped - began) / PROBE + evaluations * (time.perf_counter() - stepped)
+    steps: int = config["steps"]
+    evaluations: float = steps / config["eval_every"]
+    return steps * (stepped - began) / PROBE + evaluations * (time.perf_counter() - stepped)

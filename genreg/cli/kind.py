@@ -1,6 +1,6 @@
 """Finds the option of `dataset` that reads a file or folder of one's own, and the keys that it needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def _texts(file: Path, target: str | None, typed: dict[str, Any]) -> dict[str, A
     return {"dataset.text": name, "dataset.tokenizer": by}
 
 
-def _words(cells: Sequence[Any]) -> float:
+def _words(cells: Iterable[Any]) -> float:
     """The mean number of words of a cell, of the first so many; 0 where some are no text."""
     texts = [cell for cell in list(cells)[:200] if isinstance(cell, str) and cell]
     return sum(len(text.split()) for text in texts) / max(1, len(texts))
