@@ -176,7 +176,8 @@ PLACES = (
     "~",
 )
 VERBS: dict[str, list[str]] = {"report": [], "ls": [], "show": [], "plan": ["--difference", "1"], "sync": [],
-                               "export": ["new"], "pack": ["new.zip"], "check": ["--rerun", "1"]}  # fmt: skip
+                               "export": ["new"], "pack": ["new.zip"], "check": ["--rerun", "1"],
+                               "rm": ["--where", "status=failed"], "compare": []}  # fmt: skip
 
 
 def of_verbs() -> Iterator[Line]:

@@ -1,5 +1,6 @@
 """`genreg ls`: a line for each arm."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from conftest import Result
 from synthetic import write_run
 
 from genreg.report.where import as_typed, is_like, option
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 MLP = {"_target_": "genreg.model.MLP", "widths": [256, 256], "activation": "relu", "batch_norm": False,
@@ -111,7 +113,7 @@ def test_where(genreg: Genreg, outputs: Path, where: list[str], found: list[str]
 def test_a_status_leaves_only_its_runs(genreg: Genreg, outputs: Path) -> None:
     (row,) = listed(genreg, "--where", "status=failed")
     assert (row["seeds"], row["status"], row["mean"]) == ("5", {"failed": 1}, None)
-    assert genreg("ls", "--where", "status=paused").out == "no run has status=paused\n"
+    assert genreg("ls", "--where", "status=paused").out.startswith("no run has status=paused\n")
 
 
 @pytest.mark.parametrize(
@@ -190,3 +192,61 @@ def test_options_are_told_by_target_and_values() -> None:
 )  # fmt: skip
 def test_values_are_compared_as_typed(value: Any, asked: str, like: bool) -> None:
     assert is_like(value, asked) is like
+
+
+def test_a_value_that_no_run_has_is_said_with_the_nearest(genreg: Genreg, outputs: Path) -> None:
+    assert genreg("ls", str(outputs), "--where", "regularizer=vta").out.splitlines() == [
+        "no run has regularizer=vta", "  nearest: regularizer=vat"]  # fmt: skip
+    assert "nearest: status=done, status=failed" in genreg("ls", str(outputs), "--where", "status=ok").out
+    both = ["--where", "status=failed", "--where", "optimizer.lr=0.001"]  # each alone there is
+    assert "nearest" not in genreg("ls", str(outputs), *both).out
+
+
+def test_a_narrow_terminal_has_rows_below_one_another(
+    genreg: Genreg, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = genreg("ls", str(outputs)).out.splitlines()
+    assert max(map(len, lines)) <= 60
+    at = lines.index("digits/vat-0000000b")
+    assert lines[at + 1].startswith("  values: lr=0.01")
+    assert lines[at + 2 : at + 4] == ["  runs: 3 done, 1 failed", "  seeds: 0-2,5"]
+
+
+def test_rm_says_what_it_would_remove_and_asks(
+    genreg: Genreg, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only --yes, or y at a terminal, removes; what is left of an arm stays, an empty one goes."""
+    ask = ["rm", str(outputs), "--where", "status=failed"]
+    refused = genreg(*ask)
+    assert (refused.code, "--yes: expected this flag" in refused.err) == (2, True)
+    assert "digits/vat-0000000b: 1 run (1 failed), seeds 5" in refused.out
+    monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+    assert "nothing was removed" in genreg(*ask).out
+    assert len(list(outputs.rglob("summary.json"))) == 10
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    asked = genreg(*ask)
+    assert "remove 1 run folders" in asked.out
+    assert sorted(path.name for path in (outputs / "digits/vat-0000000b").iterdir()) == [
+        "seed=0", "seed=1", "seed=2"]  # fmt: skip
+    assert genreg("rm", str(outputs), "--where", "regularizer=none", "--yes").code == 0
+    assert not (outputs / "digits/none-0000000c").exists()
+    assert len(list(outputs.rglob("summary.json"))) == 6
+
+
+def test_rm_needs_a_condition_and_leaves_runs_in_use(genreg: Genreg, outputs: Path) -> None:
+    assert "--where: expected a condition" in genreg("rm", str(outputs), "--yes").err
+    assert "nearest: regularizer=vat" in genreg("rm", str(outputs), "--where", "regularizer=vta").out
+    held = outputs / "digits/vat-0000000a/seed=0"
+    with RunFolder(held).lock():
+        result = genreg("rm", str(outputs), "--where", "regularizer=vat", "--yes")
+    assert (result.code, "in use by another process" in result.err) == (1, True)
+    assert (held / "summary.json").is_file()
+    assert "6 runs were removed" in result.out
+
+
+class Terminal(io.StringIO):
+    """What a person types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True

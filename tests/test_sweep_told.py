@@ -9,6 +9,7 @@ import pytest
 from conftest import Result
 from rich.console import Console
 
+from genreg.cli import sweep
 from genreg.cli.compose import configs
 from genreg.cli.jobs import Composer
 from genreg.study.batch import _estimate
@@ -177,3 +178,30 @@ def test_the_grid_of_a_file(genreg: Genreg, tmp_path: Path) -> None:
     given = ["train", "--config-dir", "mine", "-m", "--dry-run", "experiment=params", "logger=none"]
     assert genreg(*given).out.count(" seed=") == 2
     assert genreg(*given, "seed=range(3)").out.count(" seed=") == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        (["-m", "seed=0,1", "output_dir=runs"], "runs"),
+        (["--config-dir", "own", "sweep=two", "output_dir=runs"], "runs"),
+        (["--config-dir", "own", "sweep=two"], "outputs/two"),
+    ],
+)
+def test_launchers_of_hydra_write_their_own_files_below_output_dir(
+    genreg: Genreg, monkeypatch: pytest.MonkeyPatch, typed: list[str], place: str
+) -> None:
+    """Those of submitit and joblib make theirs in hydra.sweep.dir."""
+    seen, real = [], sweep.launcher_of
+    Path("own/sweep").mkdir(parents=True)
+    Path("own/sweep/two.yaml").write_text(
+        "seeds: 2\nparts: {one: {arms: {none: [regularizer=none]}, metric: test/accuracy}}\n"
+    )
+
+    def launcher_of(master: Any) -> Any:
+        seen.append(master.hydra.sweep.dir)
+        return real(master)
+
+    monkeypatch.setattr(sweep, "launcher_of", launcher_of)
+    assert genreg("train", *typed, "logger=none", "--dry-run").code == 0
+    assert set(seen) == {place}

@@ -147,10 +147,10 @@ def test_other_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"UTF-8 text .*'byte 0xe9 in line 3'"):
         table(data_dir=tmp_path)
     (tmp_path / "table.csv").write_text("one;target\n1;a\n")
-    with pytest.raises(InputError, match=r"dataset\.target: .*got 'target'\n  nearest: one;target"):
+    with pytest.raises(InputError, match=r"separated by comma.*dataset\.delimiter=semicolon.*first line"):
         table(data_dir=tmp_path)
     (tmp_path / "table.xlsx").touch()
-    with pytest.raises(InputError, match=r"a \.csv file \(separated by commas\), or \.tsv"):
+    with pytest.raises(InputError, match=r"a \.csv file \(separated by commas\), .* or dataset\.delimiter"):
         table(data_dir=tmp_path, path="table.xlsx")
 
 

@@ -17,7 +17,7 @@ from genreg.report.output import tables
 from genreg.report.output.columns import columns
 from genreg.report.output.summary import as_csv
 from genreg.report.page import page
-from genreg.run.display import Display
+from genreg.run.display import Display, print_line
 
 NAMES = ["gp", "frobenius_penalty,lr=0.0005,bound=1", "spectral_normalization,lr=0.0005,lr=0.002", "sn"]
 """The longest names that the sweeps make, and a longer one."""
@@ -158,3 +158,23 @@ def test_show_of_a_run_without_a_summary_draws_no_empty_table(
     assert "status    half-written\n" in out
     assert "no evaluation was recorded" in out
     assert "┏" not in out
+
+
+def test_show_of_a_folder_above_one_run_is_of_that_run(genreg: Callable[..., Result], tmp_path: Path) -> None:
+    write_run(tmp_path / "outputs/digits/vat-0000000a/seed=0", 0.9)
+    assert genreg("show", "outputs").out == genreg("show", "outputs/digits/vat-0000000a/seed=0").out
+    for seed in range(1, 7):
+        write_run(tmp_path / f"outputs/digits/vat-0000000a/seed={seed}", 0.9)
+    refused = genreg("show", "outputs")
+    assert (refused.code, refused.out) == (2, "")
+    assert "a run's folder (`genreg ls` lists all below it), got 'outputs'" in refused.err
+    assert refused.err.count("outputs/digits/vat-0000000a/seed=") == 5
+
+
+def test_the_line_of_a_run_whose_step_nothing_chose_has_its_first_metrics(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    last = {"step": 4, "w/loss": 0.5, "w/trace": 20.0, "w/distance": 1.0, "w/sharpness": 2.0}
+    print_line({"last": last, "selection": None, "seconds": 1.0}, "a/seed=0")
+    assert capsys.readouterr().out == (
+        "a/seed=0: w/loss 0.5000  w/trace 20.0000  w/distance 1.0000  at step 4, 1.0 s\n")  # fmt: skip

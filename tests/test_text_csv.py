@@ -199,7 +199,7 @@ BROKEN = [
     ("texts.csv", b"text,label\na,1\n\xe9,1", "UTF-8 text .*'byte 0xe9 in line 3'"),
     ("texts.csv", b"text,label\nno, never,1", "2 cells a line, as many as column names, got '3 in line 2'"),
     ("texts.csv", b"text,label\n", "a line of column names and lines of values"),
-    ("texts.txt", b"a", r"a \.csv, \.tsv or \.jsonl file of texts and labels"),
+    ("texts.doc", b"a", r"a \.csv file .* or dataset\.delimiter"),
     ("", b"", r"an existing file in .*, got 'no such file: none.csv'"),
     ("texts.csv", b'text,label\na,1\n"b,1\nc,1\n', "cells .* got 'a quotation mark .* closed in line 3'"),
     ("texts.csv", b'text,label\na,1\n"b,1\nc "d",1\n', "cells that are separated .* in lines 3 to 4"),

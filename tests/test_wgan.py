@@ -260,3 +260,11 @@ def test_a_run_that_fails_says_how_and_the_others_go_on(
         assert summary["reason"].startswith(reason)
         assert (folder / "samples" / f"step={summary['step']}.png").exists()
     assert reason in result.err
+
+
+def test_a_critic_that_nothing_bounds_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    small_gan("none", loss="hinge")
+    small_gan("gp")
+    assert "bounds the critic" not in caplog.text
+    small_gan("none")
+    assert caplog.text.count("task=wgan: no regularizer bounds the critic") == 1

@@ -246,7 +246,8 @@ def _input_error(error: Any, overrides: list[str]) -> InputError:
 
 def _several(name: str, values: str) -> InputError:
     """The error of a sweep that was typed without -m, or of a list without its brackets."""
-    a_list = "" if values.endswith((")", "]")) else f", [{values}] is one list"
+    one = values.strip("'\"")
+    a_list = "" if values.endswith((")", "]")) else f", [{values}] is one list, \"'{one}'\" one text"
     return InputError(name, f"one value (genreg train -m ... trains each of several{a_list})", values)
 
 

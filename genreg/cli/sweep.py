@@ -42,8 +42,11 @@ def sweep(flags: Namespace) -> bool:
     about = about_hydra(flags)
     with configs():
         forced = [f"++{o}" if o.startswith("sweep.") else o for o in own]
-        master = _master([*about, *forced], [] if own else given)
         name = next((value(o) for o in own if o.startswith("sweep=")), None)
+        place = [o for o in given if key(o) == "output_dir"] or (
+            [f"output_dir=outputs/{name}"] if name else []
+        )
+        master = _master([*about, *forced], [] if own else given, place)
         if own and name is None:
             raise InputError(key(own[0]), "a sweep file beside it: sweep=NAME", own[0])
         node = _node(master)
@@ -77,15 +80,19 @@ def _node(master: DictConfig) -> dict[str, Any]:
     return node
 
 
-def _master(about: list[str], given: list[str]) -> DictConfig:
-    """The sweep's own configuration: Hydra's keys, as typed and as options say that hold for all."""
+def _master(about: list[str], given: list[str], place: list[str]) -> DictConfig:
+    """The sweep's own configuration: Hydra's keys, as typed and as options say that hold for all.
+
+    place: the override of output_dir, below which launchers of Hydra write files of their own.
+    """
     parser = OverridesParser.create()
     with explaining(given):
+        place = [o for o in place if not parser.parse_override(o).is_sweep_override()]
         chosen = [o for o in given if group(o) in GROUPS and not parser.parse_override(o).is_sweep_override()]
     try:
-        return compose([*about, *chosen])
+        return compose([*about, *place, *chosen])
     except InputError:  # what is wrong with an option is said of its combinations
-        return compose(about)
+        return compose([*about, *place])
 
 
 def stages_of(

@@ -30,6 +30,39 @@ def train() -> None:
     """Train one configuration, or a grid of them: `genreg train --help`."""
 
 
+@app.command("compare")
+def compare_methods(
+    data_path: Annotated[
+        str, typer.Argument(metavar="DATA", help="a table, texts, an npz file or a folder of pictures")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...", help="of every run, as steps=1000 or dataset.delimiter=semicolon"
+        ),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="the column to predict")] = None,
+    labeled: Annotated[
+        int | None, typer.Option(min=1, help="items that keep their label; validation is as small")
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="options of the group regularizer, a+b: both",
+            show_default="none,noise_consistency,vat; of real targets none,input_noise,l2",
+        ),
+    ] = None,
+    studies: Annotated[int, typer.Option(min=1, help="tunings and comparisons of each method, at most")] = 8,
+    trials: Annotated[int, typer.Option(min=1, help="values that each tuning tries")] = 4,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say the plan and the sweep file only")] = False,
+) -> None:
+    """Compare methods on data of your own: tune each, in several studies, to a verdict and a page."""
+    from genreg.cli.compare import Question, compare
+
+    names = None if methods is None else [name.strip() for name in methods.split(",") if name.strip()]
+    compare(Question(data_path, target, labeled, names, studies, trials, overrides or ()), dry_run)
+
+
 @app.callback(invoke_without_command=True)
 def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -102,6 +135,20 @@ def ls(
 
     with archive.opened([folder]) as (place,):
         list_arms(place, where, sort, format)
+
+
+@app.command()
+def rm(
+    folder: Annotated[Path, typer.Argument(help="a folder with runs below it")] = Path("outputs"),
+    where: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE", help="of the runs to remove, as in `genreg ls`")
+    ] = [],  # noqa: B006
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Remove runs: says which, and asks."""
+    from genreg.cli.rm import rm as remove
+
+    raise typer.Exit(remove(folder, where, yes))
 
 
 @app.command()

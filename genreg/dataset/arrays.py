@@ -108,10 +108,11 @@ def array_dataset(
     checksums: dict[str, str],
     read: str,
     left_out: Mapping[str, int] = MappingProxyType({}),
+    class_names: Sequence[str] | None = None,
 ) -> Dataset:
     """A data set of training, validation and test; `unlabeled` joins the pool. labeled: None for all.
 
-    read, left_out: what is said of the file, as in `told`.
+    read, left_out: what is said of the file, as in `told`. class_names: of labels that are numbers.
     """
     real = is_real(parts[0].y, targets)
     names: list[str] = []
@@ -119,6 +120,7 @@ def array_dataset(
         ys = [real_targets(part, parts[0]) for part in parts]
     else:
         ys, names = class_numbers(parts)
+        names = names if class_names is None else named(names, class_names)
     pools = [x for x in (parts[0].x, unlabeled) if x is not None]
     pool = {digest(row) for x in pools for row in x}
 
@@ -137,6 +139,18 @@ def array_dataset(
     if unlabeled is not None:
         dataset = replace(dataset, unlabeled=torch.cat([torch.from_numpy(x) for x in pools]))
     return told(dataset, read, names, ys, left_out)
+
+
+def named(labels: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The names of classes that are numbers, from 0 or from 1 on; InputError where they are not of these."""
+    key = "dataset.class_names"
+    if word := next((label for label in labels if not label.isdecimal()), None):
+        raise InputError(key, "labels that are numbers from 0 or from 1 on", word)
+    numbers = [int(label) for label in labels]
+    first = int(min(numbers) > 0 and max(numbers) == len(names))
+    if max(numbers) - first >= len(names):
+        raise InputError(key, f"a line for each label up to {max(numbers)}", f"{len(names)} lines")
+    return [names[number - first] for number in numbers]
 
 
 def digest(row: np.ndarray) -> bytes:

@@ -4,25 +4,50 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from genreg.dataset.arrays import finite, whole, wrong
-from genreg.errors import InputError
+from genreg.download import find
+from genreg.errors import InputError, nearest
 
-DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
+JSONL = ".jsonl"
+SIGNS = {"semicolon": ";", "comma": ",", "tab": "\t", "bar": "|", "blanks": " "}
+"""Delimiters by their names, as which they are typed: signs would have to be quoted twice."""
 MISSING = {"", "na", "n/a", "nan", "null", "?", "<na>", "#n/a", "#na",
            "#value!", "#ref!", "#div/0!", "#name?", "#num!"}  # fmt: skip
 """Cells, in lower case, that hold no value; so does `None`, but `none` may be a word."""
 LONGEST_CELL = 2**31 - 1  # Python's own limit, 131,072 characters, is less than some texts have
 QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 ZEROS = re.compile(r"[+-]?0\d")
+COMMA = re.compile(r"[+-]?\d*,\d*(?:[eE][+-]?\d+)?")
+POINT = re.compile(r"[+-]?\d*\.\d*(?:[eE][+-]?\d+)?")
+
+Header = Literal["first"] | None
+Delimiter = Literal["semicolon", "comma", "tab", "bar", "blanks"]
+Mark = Literal["point", "comma"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The way in which lines of a text file are a table.
+
+    delimiter: between cells, of `SIGNS`; None: as the suffix says. header: `first`: the
+    first line has the names of the columns; None: none has, and they are called 0, 1, ... decimal: the mark
+    before the decimals of a number. comment: the beginning of lines that are left out.
+    """
+
+    delimiter: Delimiter | None = None
+    header: Header = "first"
+    decimal: Mark = "point"
+    comment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,25 +59,78 @@ class CellRow:
     last: int
 
 
-def read(file: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Cells (N,) of each column, as text, and the line in which each row ends."""
-    delimiter = DELIMITERS.get(file.suffix.lower())
-    if delimiter is None:
-        raise wrong("a .csv file (separated by commas), or .tsv or .tab (by tabs)", str(file))
-    text = decoded(file)
-    rows = of_tabs(text) if delimiter == "\t" else list(quoted(text, delimiter))
-    if len(rows) < 2:
-        raise wrong("a line of column names and lines of values", f"{len(rows)} lines in {file}")
-    names = rows[0].cells
+def read(file: Path, layout: Layout = Layout()) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Cells (N,) of each column, as text, and the line in which each row ends; of .jsonl, its values."""
+    if file.suffix.lower() == JSONL:
+        return read_jsonl(file)
+    rows = rows_of(file, layout)
+    named = layout.header == "first"
+    if len(rows) < 1 + named:
+        words = "a line of column names and lines of values" if named else "lines of values"
+        raise wrong(words, f"{len(rows)} lines in {file}")
+    names = rows[0].cells if named else [str(number) for number in range(len(rows[0].cells))]
     for row in rows:
         if len(row.cells) != len(names):
-            expected = f"{len(names)} cells a line, as many as column names"
+            expected = f"{len(names)} cells a line, as many as {'column names' if named else 'the first has'}"
             raise wrong(expected, f"{len(row.cells)} in {place(row.first, row.last)}")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise wrong("every column name once", twice)
-    cells = np.array([row.cells for row in rows[1:]], dtype=object)
-    return dict(zip(names, cells.T, strict=True)), np.array([row.last for row in rows[1:]])
+    cells = np.array([row.cells for row in rows[named:]], dtype=object)
+    return dict(zip(names, cells.T, strict=True)), np.array([row.last for row in rows[named:]])
+
+
+def rows_of(file: Path, layout: Layout) -> list[CellRow]:
+    """The rows of a table, names of columns and all; InputError where no delimiter is known or found."""
+    given = layout.delimiter
+    delimiter = SIGNS[given] if given else DELIMITERS.get(file.suffix.lower())
+    if delimiter is None:
+        expected = "a .csv file (separated by commas), .tsv, .tab or .txt (by tabs), or dataset.delimiter"
+        raise wrong(expected, str(file))
+    text = without_comments(decoded(file), layout.comment)
+    check_delimiter(text, delimiter)
+    if delimiter == " ":
+        lines = enumerate(text.splitlines(), 1)
+        rows = [CellRow(cells, number, number) for number, line in lines if (cells := line.split())]
+    else:
+        rows = of_tabs(text) if delimiter == "\t" else list(quoted(text, delimiter))
+    if layout.decimal == "point":
+        return rows
+    return [CellRow([pointed(cell, row) for cell in row.cells], row.first, row.last) for row in rows]
+
+
+def without_comments(text: str, mark: str | None) -> str:
+    """The text with nothing in lines that begin with the mark, so that lines keep their numbers."""
+    return re.sub(rf"^{re.escape(mark)}.*", "", text, flags=re.MULTILINE) if mark else text
+
+
+def check_delimiter(text: str, delimiter: str) -> None:
+    """InputError where the first line has another delimiter, and not this one."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    other = next((name for name, sign in SIGNS.items() if sign in first and sign != " "), None)
+    if delimiter not in first and other:
+        this = next(name for name, sign in SIGNS.items() if sign == delimiter)
+        expected = f"cells that are separated by {this}, as the suffix says (or dataset.delimiter={other})"
+        raise wrong(expected, f"{other} in the first line")
+
+
+def pointed(cell: str, row: CellRow) -> str:
+    """A number with a decimal comma, with a point; InputError for one that has a point already."""
+    if POINT.fullmatch(cell) and any(sign.isdigit() for sign in cell):
+        raise wrong("numbers with a decimal comma (dataset.decimal=point for points)",
+                    f"{cell} in {place(row.first, row.last)}")  # fmt: skip
+    return cell.replace(",", ".") if COMMA.fullmatch(cell) else cell
+
+
+def column(key: str, name: str | int, names: Collection[str]) -> str:
+    """The name of a column that was typed under `key`, a number too; InputError with the nearest."""
+    numbered = list(map(str, range(len(names))))
+    if isinstance(name, int) and name < 0 and list(names) == numbered:
+        name = name % len(names) if -name <= len(names) else name
+    if str(name) not in names:
+        words = f"a number below {len(names)}" if list(names) == numbered else "the name of a column"
+        raise InputError(key, words, name, nearest(str(name), names))
+    return str(name)
 
 
 def of_tabs(text: str) -> list[CellRow]:
@@ -114,6 +192,14 @@ def decoded(file: Path) -> str:
         line = raw[: error.start].count(b"\n") + 1
         got = f"byte {raw[error.start]:#x} in line {line}"
         raise wrong("UTF-8 text (save the file as such)", got) from error
+
+
+def names_in(path: str | None, data_dir: Path) -> list[str] | None:
+    """The lines of a file of names, one a class, in the order of their numbers; None without a file."""
+    if path is None:
+        return None
+    lines = (line.strip() for line in decoded(find(path, data_dir)).splitlines())
+    return [line for line in lines if line]
 
 
 def missing(cell: str) -> bool:

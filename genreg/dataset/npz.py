@@ -3,7 +3,7 @@
 import logging
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -22,10 +22,11 @@ from genreg.dataset.arrays import (
     finite,
     is_real,
     strata,
+    whole,
     wrong,
 )
 from genreg.dataset.base import Dataset, Subset
-from genreg.dataset.cells import missing
+from genreg.dataset.cells import missing, names_in
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
 from genreg.errors import InputError
@@ -38,6 +39,10 @@ Parted = tuple[Items, np.ndarray]
 
 WHOLE, SPLIT = ("X", "y"), ("x_train", "y_train", "x_test", "y_test")
 VALIDATION, UNLABELED = ("x_validation", "y_validation"), "x_unlabeled"
+ROLES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation",
+         "test": "test", "unlabeled": "unlabeled"}  # fmt: skip
+INPUTS, LABELS = ("x", "image", "images", "data", "features"), ("y", "label", "labels", "target", "targets")
+"""Words of which other programs make the names of arrays, as train_images and train_labels."""
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """Errors of numpy and zipfile for broken files."""
 CHANNELS = (1, 3, 4)
@@ -55,12 +60,14 @@ def npz(
     test: Annotated[Size, Neutral(0.2)] = 0.2,
     targets: Annotated[Targets, Neutral("auto")] = "auto",
     no_label: Annotated[int | str | None, Neutral("ask", None)] = "ask",
+    class_names: Annotated[str | None, Neutral(None)] = None,
     stratify: Annotated[bool, Neutral(False)] = False,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:
     """Items from an npz file of x_train, y_train, x_test and y_test, or of X and y alone; docs/data.md.
 
+    Names that other programs use mean these, as `meant` has them. class_names: a text file, a line a class.
     x: bytes are brought to [0, 1], and are pictures where they are (N, H, W[, C]): (C, H, W) then; other
     numbers (N, ...) stay as they are. y: whole numbers or words (N,) are classes; others, or all with
     targets=real, real targets (N[, k]). validation: so many or such a share of training, unless x_validation
@@ -77,6 +84,7 @@ def npz(
         arrays, labeled=labeled, validation=validation, test=test, targets=targets, no_label=no_label,
         stratify=stratify, subset=subset, seed=seed, read=file.name,
         checksums={file.name: download.of_file(file)},
+        class_names=names_in(class_names, data_dir),
         left_out={f"of other names ({', '.join(left_out)})": len(left_out)},
     )  # fmt: skip
 
@@ -85,6 +93,7 @@ def of_arrays(
     arrays: Arrays, *, labeled: int | None, validation: Size, test: Size, targets: Targets,
     no_label: int | str | None, stratify: bool, subset: Subset, seed: int, read: str,
     checksums: dict[str, str], left_out: Mapping[str, int] = MappingProxyType({}),
+    class_names: Sequence[str] | None = None,
 ) -> Dataset:  # fmt: skip
     """A data set of named arrays, as `npz` makes it. read: where they are from, in the line that is said."""
     xs = {name: features(name, array) for name, array in arrays.items() if name[0] in "xX"}
@@ -97,7 +106,7 @@ def of_arrays(
     without = f", {len(more)} without a label ({no_label})" if len(more) else ""
     return array_dataset(
         parts, np.concatenate(pools) if pools else None, targets=targets, labeled=labeled,
-        subset=subset, seed=seed, checksums=checksums, left_out=left_out,
+        subset=subset, seed=seed, checksums=checksums, left_out=left_out, class_names=class_names,
         read=f"{read}: {rows} rows of {parts[0].x.shape[1:]}{without}",
     )  # fmt: skip
 
@@ -111,9 +120,10 @@ def read(file: Path) -> tuple[Arrays, list[str]]:
     arrays: Arrays = {}
     try:
         with np.load(file) as found:
-            names, others = chosen(found.files)
+            own = meant(found.files)
+            names, others = chosen(list(own))
             for name in names:
-                arrays[name] = np.asarray(found[name])
+                arrays[name] = np.asarray(found[own[name]])
     except UNREADABLE as error:
         if "Object arrays" in str(error):
             raise wrong(
@@ -121,6 +131,23 @@ def read(file: Path) -> tuple[Arrays, list[str]]:
             ) from error
         raise wrong("an undamaged npz file", f"{name}: {str(error).splitlines()[0]}") from error
     return arrays, others
+
+
+def meant(names: Sequence[str]) -> dict[str, str]:
+    """The names in a file by those that are read: `train_images` under x_train, where none is of these."""
+    known = {*WHOLE, *SPLIT, *VALIDATION, UNLABELED}
+    if known & set(names):
+        return {name: name for name in names}
+    found: dict[str, str] = {}
+    for name in names:
+        words = name.lower().split("_")
+        role = next((ROLES[word] for word in words if word in ROLES), "")
+        kind = next((k for k, of in (("x", INPUTS), ("y", LABELS)) if set(of) & set(words)), "")
+        whole = {"x": "X", "y": "y"}.get(kind, "") if len(words) == 1 else ""
+        found.setdefault(f"{kind}_{role}" if kind and role and len(words) == 2 else whole or name, name)
+    if renamed := [f"{name} as {read}" for read, name in found.items() if read != name]:
+        log.info("dataset.path: %s", ", ".join(renamed))
+    return found
 
 
 def chosen(names: list[str]) -> tuple[list[str], list[str]]:
@@ -151,6 +178,9 @@ def features(name: str, x: np.ndarray) -> np.ndarray:
         )
     if x.dtype != np.uint8:
         x = finite(x, partial(place, name))
+        if x.ndim >= 3 and 1 < x.max() <= 255 and x.min() >= 0 and whole(x).all():
+            log.warning("dataset.path: %s has whole numbers up to %g, which stay as they are: pictures of "
+                        "bytes, %s.astype('uint8'), are divided by 255", name, x.max(), name)  # fmt: skip
         return x[:, None] if x.ndim == 1 else x
     x = x.astype(np.float32) / 255
     if x.ndim == 4:

@@ -9,15 +9,17 @@ import numpy as np
 from genreg import download
 from genreg.dataset.arrays import Items, Size, Targets, array_dataset, count, is_real, strata, wrong
 from genreg.dataset.base import Dataset, Subset
-from genreg.dataset.cells import labels, numbers, read
+from genreg.dataset.cells import Delimiter, Header, Layout, Mark, column, labels, names_in, numbers, read
 from genreg.dataset.draw import shuffled
 from genreg.download import Source, find
-from genreg.errors import InputError, nearest
+from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, Neutral, checked
 
 log = logging.getLogger("genreg")
 
 WORDS = "leave it out by dataset.columns, or code words as 0 and 1"
+INDICES = ("id", "index", "idx", "row", "nr", "no", "unnamed: 0")
+"""Names, in small letters, of columns that number the rows."""
 SPLITS = ("train", "validation", "test", "unlabeled")
 
 SOURCE = Source("table", 0.0, "your own", "a file of your own: dataset.path")
@@ -28,62 +30,86 @@ def table(
     *,
     data_dir: Path,
     path: str = "table.csv",
-    target: str = "target",
-    columns: list[str] | None = None,
-    split: str | None = None,
+    header: Annotated[Header, Neutral("first")] = "first",
+    delimiter: Annotated[Delimiter | None, Neutral(None)] = None,
+    decimal: Annotated[Mark, Neutral("point")] = "point",
+    comment: Annotated[str | None, Neutral(None)] = None,
+    target: str | int = "target",
+    columns: list[str | int] | None = None,
+    split: str | int | None = None,
     validation: Size = 0.2,
     test: Annotated[Size, Neutral(0.2)] = 0.2,
     targets: Annotated[Targets, Neutral("auto")] = "auto",
+    class_names: Annotated[str | None, Neutral(None)] = None,
     stratify: Annotated[bool, Neutral(False)] = False,
     labeled: Count | None = None,
     subset: Subset = "balanced",
     seed: CountOrZero = 0,
 ) -> Dataset:
-    """Lines of a UTF-8 table with a header: one column is the target, others are numbers; docs/data.md.
+    """Lines of a UTF-8 table: one column is the target, others are numbers; docs/data.md.
 
-    path: as `download.find` takes it; .csv is separated by commas, .tsv and .tab by tabs. columns:
+    path: as `download.find` takes it; .csv is separated by commas, .tsv, .tab and .txt by tabs. header,
+    delimiter, decimal, comment: as in `cells.Layout`; columns without names are typed as numbers. columns:
     those of the features, None for all others; over the pool each has mean 0 and standard deviation 1.
     target: words and whole numbers are classes; other numbers, or all with targets=real, are scaled alike.
     split: the column that says `train`, `validation`, `test` or `unlabeled`; without it, or without lines
     of validation, they are drawn, the same for every seed; stratify: in the proportions of the classes, if
-    the target has any. labeled: lines of training that keep their
-    target, None for all. Raises InputError for a file or a cell that is of no use.
+    the target has any. class_names: a text file, a line a class, for labels that are numbers. labeled:
+    lines of training that keep their target, None for all. Raises InputError for a file or a cell that is of
+    no use.
     """
     file = find(path, data_dir)
-    cells, lines = read(file)
-    features = feature_columns(list(cells), target, columns, split)
+    cells, lines = read(file, Layout(delimiter, header, decimal, comment))
+    features, target, split = roles(list(cells), target, columns, split)
     *rows, more = named_rows(cells[split] if split else None, lines)
     y = target_values(target, cells[target], lines, more, targets)
     rows = with_drawn(rows, validation, test, strata(y, targets) if stratify else None)
     x = np.stack([numbers(name, cells[name], lines, WORDS) for name in features], 1)
+    if columns is None:
+        tell_indices(features, x)
     x = standardized(x, np.concatenate((rows[0], more)))
     if is_real(y[rows[0]], targets):
         y, targets = standardized_target(target, y, rows[0]), "real"
     items = Items(x, y, lambda row: f"line {lines[row]}, column {target}")
     return array_dataset(
         (items[rows[0]], items[rows[1]], items[rows[2]]), x[more] if len(more) else None, targets=targets,
-        labeled=labeled, subset=subset, seed=seed, checksums={file.name: download.of_file(file)},
+        labeled=labeled, subset=subset, seed=seed, class_names=names_in(class_names, data_dir),
+        checksums={file.name: download.of_file(file)},
         read=f"{file.name}: {len(lines)} rows, {len(features)} column{'s' * (len(features) > 1)}",
     )  # fmt: skip
 
 
-def feature_columns(names: list[str], target: str, columns: list[str] | None, split: str | None) -> list[str]:
-    """Names of the features; InputError for a name that there is not, or that has another role."""
-    for key, name in [("target", target), ("split", split), *(("columns", name) for name in columns or [])]:
-        if name is not None and name not in names:
-            raise InputError(f"dataset.{key}", "the name of a column", name, nearest(name, names))
-    roles = {target, split}
+def roles(
+    names: list[str], target: str | int, columns: list[str | int] | None, split: str | int | None
+) -> tuple[list[str], str, str | None]:
+    """Names of the features, the target and the column of splits.
+
+    InputError for a name that there is not, or that has another role.
+    """
+    target = column("dataset.target", target, names)
+    split = None if split is None else column("dataset.split", split, names)
     if columns is not None:
-        if not columns or roles & set(columns) or len(set(columns)) < len(columns):
+        chosen = [column("dataset.columns", name, names) for name in columns]
+        if not chosen or {target, split} & set(chosen) or len(set(chosen)) < len(chosen):
             raise InputError("dataset.columns", "columns beside target and split, each once", columns)
-        return columns
+        return chosen, target, split
     if "" in names:
         raise wrong(
             "a name for every column (pandas: to_csv(index=False)), or dataset.columns", "one without"
         )
-    if not (others := [name for name in names if name not in roles]):
+    if not (others := [name for name in names if name not in (target, split)]):
         raise wrong("columns beside target and split", names)
-    return others
+    return others, target, split
+
+
+def tell_indices(names: list[str], x: np.ndarray) -> None:
+    """Name the columns that count the rows, or are called so and have a value of its own in each."""
+    for name, values in zip(names, x.T, strict=True):
+        counts = len(values) > 2 and (np.diff(values) == 1).all()
+        called = name.lower() in INDICES and len(np.unique(values)) == len(values)
+        if counts or called:
+            log.warning("dataset.columns: %s looks like an index of the rows, and is a feature: list the "
+                        "others to leave it out", name)  # fmt: skip
 
 
 def target_values(

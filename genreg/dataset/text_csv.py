@@ -11,13 +11,12 @@ from genreg import download
 from genreg.dataset import cells
 from genreg.dataset.arrays import Items, Size, class_numbers, strata, told, wrong
 from genreg.dataset.base import Dataset, Subset
+from genreg.dataset.cells import JSONL, Delimiter, Header, Layout, column
 from genreg.dataset.table import named_rows, target_values, with_drawn
 from genreg.dataset.texts import Texts, text_dataset
 from genreg.download import Source, find
-from genreg.errors import InputError, nearest
 from genreg.parameters import Count, CountOrZero, Neutral, checked
 
-JSONL = ".jsonl"
 HALF = re.compile("[\ud800-\udfff]")
 """Characters that JSON can escape and UTF-8 cannot hold."""
 
@@ -29,9 +28,12 @@ def text_csv(
     *,
     data_dir: Path,
     path: str = "texts.csv",
-    text: str = "text",
-    label: str = "label",
-    split: str | None = None,
+    header: Annotated[Header, Neutral("first")] = "first",
+    delimiter: Annotated[Delimiter | None, Neutral(None)] = None,
+    comment: Annotated[str | None, Neutral(None)] = None,
+    text: str | int = "text",
+    label: str | int = "label",
+    split: str | int | None = None,
     validation: Size = 0.2,
     test: Annotated[Size, Neutral(0.2)] = 0.2,
     stratify: Annotated[bool, Neutral(False)] = False,
@@ -44,14 +46,17 @@ def text_csv(
 ) -> Dataset:
     """Texts and their classes in the columns `text` and `label` of a UTF-8 file; docs/data.md.
 
-    path: as `download.find` takes it; .csv is separated by commas, .tsv and .tab by tabs, .jsonl has an
-    object a line. Labels, words or whole numbers, are classes in their sorted order; lines of training
-    without one join the pool, as do those of `unlabeled`. split, validation, test, stratify: as in `table`;
-    lines without a label are not drawn. labeled: lines that keep their label, None for all. tokenizer,
+    path: as `download.find` takes it; .csv is separated by commas, .tsv, .tab and .txt by tabs, .jsonl has an
+    object a line. header, delimiter, comment: as in `cells.Layout`. Labels, words or whole numbers, are
+    classes in their sorted order; lines of training without one join the pool, as do those of `unlabeled`.
+    split, validation, test, stratify: as in `table`; lines without a label are not drawn. labeled: lines that
+    keep their label, None for all. tokenizer,
     min_count, max_length: as in `text_dataset`. Raises InputError for a file or a line that is of no use.
     """
     file = find(path, data_dir)
-    columns, lines = read(file, text, label, split)
+    columns, lines = cells.read(file, Layout(delimiter, header, comment=comment))
+    text, label = column("dataset.text", text, columns), column("dataset.label", label, columns)
+    split = None if split is None else column("dataset.split", split, columns)
     texts = texts_of(text, columns[text], lines)
     labels = np.array([cells.word(label, *cell) for cell in zip(columns[label], lines, strict=True)], object)
     *rows, more = rows_of(columns[split] if split else None, labels, lines)
@@ -67,17 +72,6 @@ def text_csv(
         checksums={file.name: download.of_file(file)}, names=names,
     )  # fmt: skip
     return told(dataset, contents(file, texts, labels, lines), names, ys, {})
-
-
-def read(file: Path, text: str, label: str, split: str | None) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Cells (N,) of the columns, and the line of each; InputError for a column that there is not."""
-    if file.suffix.lower() not in {*cells.DELIMITERS, JSONL}:
-        raise wrong("a .csv, .tsv or .jsonl file of texts and labels", str(file))
-    columns, lines = cells.read_jsonl(file) if file.suffix.lower() == JSONL else cells.read(file)
-    for key, name in (("text", text), ("label", label), ("split", split)):
-        if name is not None and name not in columns:
-            raise InputError(f"dataset.{key}", "the name of a column", name, nearest(name, columns))
-    return columns, lines
 
 
 def texts_of(name: str, values: np.ndarray, lines: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The measures of a generator and its critic as options of `measure=`: samples beside items of a split."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar, Literal
 
 import pydantic
@@ -20,6 +21,8 @@ from genreg.measure.base import Estimate
 from genreg.measure.distance import modes_covered
 from genreg.parameters import STRICT, Count
 from genreg.run.metric import Metric
+
+log = logging.getLogger("genreg")
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,14 @@ def _features(seen: Generated, samples: int, measure: str) -> tuple[Tensor, Tens
     return fake[:samples], chosen(samples, real)
 
 
+@cache
+def tell_few(items: int, dimensions: int) -> None:
+    """Say once in a process that so few items leave the covariance of their features without full rank."""
+    if items <= dimensions:
+        log.warning("measure.fid: too large, since %d items are no more than the %d features that it "
+                    "compares (measure=kid has no such bias)", items, dimensions)  # fmt: skip
+
+
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)
 class FID(GanMeasure):
     """`fid` on the chosen features, which every figure should name with its sample count."""
@@ -164,7 +175,9 @@ class FID(GanMeasure):
     metrics = (Metric("fid", "min"),)
 
     def __call__(self, seen: Generated) -> dict[str, Estimate]:
-        return {"fid": features.fid(*_features(seen, self.samples, "fid"))}
+        fake, real = _features(seen, self.samples, "fid")
+        tell_few(*fake.shape)
+        return {"fid": features.fid(fake, real)}
 
 
 @pydantic.dataclasses.dataclass(config=STRICT, kw_only=True)

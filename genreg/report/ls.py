@@ -14,9 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from genreg.errors import InputError, nearest
-from genreg.report.output.numbers import as_table, filled, finite, in_text, number, terminal, titled
+from genreg.report.output.numbers import (
+    as_table,
+    blocks,
+    filled,
+    finite,
+    in_text,
+    number,
+    readable,
+    terminal,
+    titled,
+)
 from genreg.report.read.find import plain_parts, value_words
 from genreg.run.code import recorded
 from genreg.run.folder import MARKS, printable, some_runs
@@ -38,7 +49,7 @@ def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
     columns = COLUMNS
     if key not in SORTS:
         columns = [*COLUMNS, Column(key, lambda line: line.mean(key), key, of=lambda line: key)]
-    lines = list(_lines(folder, where))
+    lines = list(lines_of(folder, where))
     if sort:
         lines = _sorted(lines, key, backwards=sort.startswith("-"))
     rows = [{c.key: c.value(line) for c in columns} for line in lines] if form != "table" else []
@@ -46,8 +57,11 @@ def ls(folder: Path, where: Sequence[str], sort: str | None, form: str) -> None:
         print(json.dumps(finite(rows), indent=1))
     elif form == "csv":
         print(as_table(rows), end="")
+    elif lines:
+        console = terminal()
+        console.print(_table(lines, columns, console.width), markup=False)
     else:
-        terminal().print(_table(lines, columns) if lines else f"no run has {', '.join(where)}", markup=False)
+        print(_none(folder, where))
     for remark in remarks(run for line in lines for run in line.arm.runs.values()):
         print(f"note: {remark}", file=sys.stderr)
 
@@ -197,7 +211,7 @@ def _age(time: datetime | None) -> str:
     return next((f"{seconds / (unit or 1):.0f} {word}" for unit, word in units if seconds >= unit), "")
 
 
-def _lines(folder: Path, where: Sequence[str]) -> Iterator[Line]:
+def lines_of(folder: Path, where: Sequence[str]) -> Iterator[Line]:
     """A line for each arm that has runs for which all conditions hold."""
     arms = [arm for part in plain_parts({folder: some_runs(folder)}) for arm in part.arms]
     if where:
@@ -223,12 +237,21 @@ def _sorted(lines: list[Line], key: str, backwards: bool) -> list[Line]:
     return sorted(having, key=value, reverse=backwards) + [line for line in lines if value(line) is None]
 
 
-def _table(lines: Sequence[Line], columns: Sequence[Column]) -> Table:
-    """The widest columns are folded first where the terminal is too narrow; only empty ones are left out."""
+def _none(folder: Path, where: Sequence[str]) -> str:
+    """The line that says that no run has all of this."""
+    from genreg.report.where import none_has
+
+    return none_has([arm for part in plain_parts({folder: some_runs(folder)}) for arm in part.arms], where)
+
+
+def _table(lines: Sequence[Line], columns: Sequence[Column], width: int) -> Table | Text:
+    """A table of all but empty columns; on a terminal that is too narrow for it, rows below one another."""
     found: dict[str, list[str]] = {}
     for column in sorted(columns, key=lambda column: column.last):
         found |= _texts(lines, column)
     shown = {title: cells for title, cells in found.items() if title and any(cells)}
+    if not readable(shown, width):
+        return Text(blocks(shown))
     return filled(Table(box=None, padding=(0, 2, 0, 0)), shown, zip(*shown.values(), strict=True))
 
 

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -10,20 +11,26 @@ from rich.text import Text
 
 from genreg.errors import InputError, cause
 from genreg.files import MISSING
-from genreg.run.folder import Row, is_run, printable
+from genreg.run.folder import Row, find_runs, is_run, printable
 from genreg.run.read import Run, read_run
 from genreg.run.reader import DamagedError, read_bytes
+
+SHOWN = 5  # runs below a folder that is none
 
 
 def show(folder: Path) -> None:
     """Print status, result, configuration, environments and how to repeat it.
 
-    Raises InputError for a folder that is no run's.
+    folder: of a run, or with one run below it. Raises InputError, with the first runs below it, for another.
     """
     path = folder.resolve()
     if not is_run(path):
-        near = sorted(str(folder / p.name) for p in folder.glob("seed=*")) if folder.is_dir() else []
-        raise InputError("RUN_FOLDER", "a run's folder", str(folder), near[:5])
+        below = list(islice(find_runs(folder), SHOWN + 1)) if folder.is_dir() else []
+        if len(below) == 1:
+            show(below[0])
+            return
+        more = " (`genreg ls` lists all below it)" if len(below) > SHOWN else ""
+        raise InputError("RUN_FOLDER", f"a run's folder{more}", str(folder), map(str, below[:SHOWN]))
     run, console = read_run(path), Console()
     _say(console, f"run       {printable(folder)}")
     _say(console, f"status    {_status(run)}")

@@ -42,6 +42,21 @@ def chosen(arms: Sequence[Arm], where: Iterable[str]) -> list[Arm]:
     return [arm for arm in left if arm.runs or arm.other]
 
 
+def none_has(arms: Sequence[Arm], where: Iterable[str]) -> str:
+    """The line that says that no run has all of this, with the values nearest to the first that none has."""
+    said = f"no run has {', '.join(where)}"
+    for key, value in map(_parsed, where):
+        found = [
+            {**as_typed(arm.config), "seed": run.seed, "status": run.status}.get(key)
+            for arm in arms
+            for run in (*arm.runs.values(), *arm.other.values())
+        ]
+        if not any(is_like(one, value) for one in found):
+            words = {w for one in found if one is not None for w in (str(one), *str(one).split("+"))}
+            return f"{said}\n  nearest: {', '.join(f'{key}={word}' for word in nearest(value, words))}"
+    return said
+
+
 def as_typed(config: Config) -> Row:
     """Every key and value that changes the result, as one types them after `genreg train`.
 

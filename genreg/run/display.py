@@ -16,6 +16,7 @@ from genreg.run.folder import Row, printable
 from genreg.run.metric import GAP, metric_of
 
 INTERVAL = 5.0  # seconds between plain lines
+FEW = 3  # metrics in the line of a run whose step none has chosen
 BAR, SPEED, LEFT, GAPS = 40, len("12345 steps/s"), len("12:34:56"), 4
 """Columns of the longest bar, and of what stands between it and the values."""
 
@@ -99,12 +100,16 @@ def _told(row: Row, summary: Row) -> list[str]:
 
 
 def print_line(summary: Row, path: str) -> None:
-    """One line for one run of a sweep: the metric that chose the step, on validation and test."""
+    """One line for one run of a sweep: the metric that chose the step, on validation and test.
+
+    Where nothing chose it, as of a landscape, the first few.
+    """
     chosen = summary.get("best") or summary.get("last") or {}
     names = [name.rsplit("/", 1)[-1] for name in (summary.get("selection") or [])[:1]]
     told = _told(chosen, summary)
     found = {key: metric_of(key, summary.get("metrics")) for key in told}
     judged = [key for key, one in found.items() if one.name in names and not one.family.stderr_of]
+    judged = judged or [key for key in told if isinstance(chosen[key], int | float)][:FEW]
     metrics = "  ".join(f"{key} {chosen[key]:.4f}" for key in judged)
     print(f"{path}: {metrics}  at step {chosen['step']}, {summary['seconds']:.1f} s", flush=True)
 

@@ -1,6 +1,7 @@
 """Adversarial training: a critic tells real from fake, a generator follows it."""
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,7 @@ from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer
 from genreg.regularizer.average import follow
+from genreg.regularizer.base import active
 from genreg.run.metric import VALIDATION, Family, Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
@@ -29,6 +31,8 @@ from genreg.task.generation import LOSSES, GanEvaluation, LossName, reported, si
 from genreg.task.players import Players
 from genreg.task.replicas import PlayersReplicas, most
 from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
+
+log = logging.getLogger("genreg")
 
 CPU = torch.device("cpu")
 
@@ -80,6 +84,9 @@ class WGAN(Task):
         precision: Precision = "fp32",
     ) -> None:
         check_methods(regularizer, frozenset(), "task=wgan")
+        if loss == "wasserstein" and not active(regularizer):
+            log.warning("task=wgan: no regularizer bounds the critic, whose scores may grow without end: "
+                        "regularizer=gradient_penalty, spectral_normalization, ...")  # fmt: skip
         check_measures(measure or {}, self.measures)
         set_precision(precision)
         self.seed, self.device, self.sizes = seed, device, {"task.batch_size": batch_size}

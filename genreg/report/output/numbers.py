@@ -130,6 +130,26 @@ def filled(table: Table, titles: Iterable[str], rows: Iterable[Iterable[str]]) -
     return table
 
 
+BROAD, GAP = 12, 2
+"""Columns of a table that are no narrower than so many letters can be read, if their texts are as long."""
+
+
+def readable(columns: Mapping[str, Sequence[str]], width: int) -> bool:
+    """True if texts by title, side by side, would not be folded into narrow strips."""
+    longest = (max(map(len, [*title.split(), *cells])) for title, cells in columns.items())
+    return sum(min(BROAD, n) + GAP for n in longest) <= width
+
+
+def blocks(columns: Mapping[str, Sequence[str]]) -> str:
+    """Rows below one another: the first text, and below it the others with their titles."""
+    titles = list(columns)
+    lines: list[str] = []
+    for first, *others in zip(*columns.values(), strict=True):
+        lines.append(first)
+        lines += [f"  {t}: {text}" for t, text in zip(titles[1:], others, strict=True) if text]
+    return "\n".join(lines)
+
+
 def terminal() -> Console:
     """A console as wide as the terminal; in a pipe nothing is cut, unless COLUMNS sets a width."""
     console = Console()
