@@ -15,12 +15,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import yaml_options
+from encoders import encoder
 from omegaconf import OmegaConf
+from reviews import reviews
 
 from genreg import CONFIGS
 from genreg.dataset import Dataset, digits, gaussian_ring, text_csv
 from genreg.errors import GenregError, InputError
-from genreg.model import GRU, MLP, Conv, MLPGan, Transformer
+from genreg.model import GRU, MLP, Conv, MLPGan, PretrainedEncoder, Transformer
 from genreg.optimizer import anti_pgd, gradient_norm, sam
 from genreg.regularizer import Regularizer
 from genreg.run import ranks
@@ -129,6 +131,8 @@ def cases(folder: Path) -> dict[str, Made]:
         found[name] = partial(
             classify, {"vat": {}, "fgm": {}}, data=texts(folder), model=partial(model, width=8)
         )
+    own = partial(PretrainedEncoder, name=encoder(folder / "encoder"), encoder_dropout=0.0, dropout=0.2)
+    found["encoder"] = partial(classify, {"vat": {}}, data=lambda seed: reviews(), model=own)
     found["players"] = partial(players, {"gradient_penalty": {}, "weight_clipping": {}}, ema_decay=0.9)
     found["players with labels"] = partial(players, {"gradient_penalty": {}}, conditional=True, loss="hinge")
     return found
@@ -173,7 +177,7 @@ def processes(size: int, folder: Path, work: Callable[[], Any]) -> list[int]:
 def _one(rank: int, size: int, port: int, folder: Path, work: Callable[[], Any]) -> None:
     here = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
     os.environ |= {key: f"{value}" for key, value in here.items()}
-    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": f"{port}"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": f"{port}", "TORCHELASTIC_RUN_ID": "1"}
     with ranks.joined():
         answer = work()
     if rank == 0:

@@ -45,11 +45,9 @@ def main(arguments: list[str]) -> None:
     if many and ranks.launched():
         raise InputError("torchrun", "one run: no -m or sweep=, whose jobs are for a launcher")
     try:
-        if ranks.launched():
+        if flags.like:
             with ranks.joined():
-                _repeat(flags) if flags.like else _one(flags)
-        elif flags.like:
-            _repeat(flags)
+                _repeat(flags)
         elif flags.cfg or flags.info or flags.hydra_help or flags.shell_completion or own_sweeper:
             by_hydra(flags, arguments)
         elif many:
@@ -58,7 +56,8 @@ def main(arguments: list[str]) -> None:
             if not sweep.sweep(flags):
                 by_hydra(flags, arguments)
         else:
-            _one(flags)
+            with ranks.joined():
+                _one(flags)
     except GenregError:
         raise
     except Exception as error:

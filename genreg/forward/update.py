@@ -40,7 +40,8 @@ def update(optimizer: Steps, objective: Callable[[], dict[str, Tensor]]) -> dict
         # no history, and would train nothing.
         streams.begin_update()
         with parametrize.cached(), uncounted() if first else nullcontext():
-            found = ranks.averaged(objective())
+            found = objective()
+        found = ranks.averaged(found) if streams.shares() else found
         first.update({} if first else found)
         return next(reversed(found.values()))
 
@@ -58,7 +59,8 @@ def backward(loss: Tensor, parameters: list[Tensor]) -> None:
     for parameter in parameters:
         parameter.grad = None
     (loss.sum() if loss.ndim else loss).backward()
-    ranks.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+    if streams.shares():
+        ranks.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 @contextmanager

@@ -21,9 +21,9 @@ def sharing(model: Made) -> Made:
     layers: Iterable[Any] = model.modules() if ranks.size > 1 else ()
     for layer in layers:
         if isinstance(layer, nn.Dropout):
-            layer.forward = partial(_dropped, layer)
+            layer.forward = partial(_dropped, layer)  # type: ignore[method-assign]
         if isinstance(layer, _BatchNorm):
-            layer.forward = partial(_normalized, layer, layer.forward)
+            layer.forward = partial(_normalized, layer, layer.forward)  # type: ignore[method-assign]
     return model
 
 

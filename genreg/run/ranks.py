@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from genreg import streams
 from genreg.errors import GenregError, InputError, Interrupted, MachineError, explained
 
 if TYPE_CHECKING:  # a finished run is found without torch
@@ -37,12 +36,15 @@ def launched() -> bool:
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the processes that torchrun has started; inside, `rank` and `size` are those of this one.
+    """Join the processes that torchrun has started, if any; inside, `rank` and `size` are those of this one.
 
     Each takes a device of its own where there are enough, and they talk by nccl; else some share one, and all
     talk by gloo. Only rank 0 prints, and only one process says why all have ended.
     """
     global rank, size
+    if not launched():
+        yield
+        return
     import torch
 
     here, number = (int(os.environ[name]) for name in ("LOCAL_WORLD_SIZE", "LOCAL_RANK"))
@@ -89,16 +91,16 @@ def _meeting() -> Iterator[None]:
 
 def step(task: "Task", number: int) -> "dict[str, Tensor]":
     """Make update `number` of a task with this process's part of the batch."""
+    from genreg import streams
+
     with streams.shared(rank, size):
         return task.step(number)
 
 
 def average(tensors: "Sequence[Tensor]") -> None:
-    """Replace tensors by their means over the processes that share a batch."""
+    """Replace tensors by their means over all processes."""
     import torch
 
-    if not streams.shares():
-        return
     for kind in sorted({str(tensor.dtype) for tensor in tensors}):
         alike = [tensor for tensor in tensors if str(tensor.dtype) == kind]
         flat = torch.cat([tensor.flatten() for tensor in alike])
@@ -110,9 +112,7 @@ def average(tensors: "Sequence[Tensor]") -> None:
 
 
 def averaged(terms: "dict[str, Tensor]") -> "dict[str, Tensor]":
-    """The terms of an update over the whole batch, without history where processes share it."""
-    if not streams.shares():
-        return terms
+    """The terms of an update over the whole batch, without history."""
     found = {name: term.detach().clone() for name, term in terms.items()}
     average(list(found.values()))
     return found
@@ -120,10 +120,10 @@ def averaged(terms: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 def first(value: Any = None) -> Any:
     """The value that rank 0 gives, in all processes."""
-    import torch
-
     if size == 1:
         return value
+    import torch
+
     held = [value]
     with _meeting():
         torch.distributed.broadcast_object_list(held, device=torch.device("cpu"))
@@ -143,10 +143,10 @@ def first_state(state: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def some(flag: bool) -> bool:
     """True if it is in one of the processes. They talk on the host: no device is waited for."""
-    import torch
-
     if size == 1:
         return flag
+    import torch
+
     found = torch.tensor(int(flag))
     with _meeting():
         torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
@@ -155,10 +155,10 @@ def some(flag: bool) -> bool:
 
 def check_equal(task: "Task") -> None:
     """Raise GenregError where the weights of the processes have come apart."""
-    import torch
-
     if size == 1:
         return
+    import torch
+
     total = torch.stack([p.detach().double().sum() for p in task.model.parameters()]).sum().cpu()
     ends = torch.stack((total, -total))
     with _meeting():
