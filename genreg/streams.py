@@ -42,42 +42,37 @@ def replicas_of(seed: "Seed | Draw") -> int:
     return 1 if isinstance(seed, int | torch.Generator | Shared) else len(seed)
 
 
-_rank, _processes = 0, 1  # of those that share the items of a batch
+_rank, processes = 0, 1  # of those that share the items of a batch: where it is 1, this one has all
 
 
 @contextmanager
-def shared(rank: int, processes: int) -> Iterator[None]:
+def shared(rank: int, size: int) -> Iterator[None]:
     """Inside, every so many-th item of a batch is this process's, from number `rank` on.
 
     Of k copies of a batch one after another the same holds, since the processes divide its size: a draw needs
     to know neither the batch nor how often it was copied.
     """
-    global _rank, _processes
-    before, (_rank, _processes) = (_rank, _processes), (rank, processes)
+    global _rank, processes
+    before, (_rank, processes) = (_rank, processes), (rank, size)
     try:
         yield
     finally:
-        _rank, _processes = before
-
-
-def shares() -> bool:
-    """True where this process has a part of a batch only."""
-    return _processes > 1
+        _rank, processes = before
 
 
 def own(x: torch.Tensor) -> torch.Tensor:
     """The rows of a whole batch that are this process's."""
-    return x[_rank::_processes].contiguous() if shares() else x
+    return x[_rank::processes].contiguous() if processes > 1 else x
 
 
 def whole(shape: Sequence[int]) -> tuple[int, ...]:
     """The shape of the whole batch, of which this process has so many items."""
-    return (shape[0] * _processes, *shape[1:])
+    return (shape[0] * processes, *shape[1:])
 
 
 def of_items(draw: torch.Generator) -> torch.Generator | Shared:
     """The same generator, for draws that each item has one of."""
-    return Shared(draw) if shares() else draw
+    return Shared(draw) if processes > 1 else draw
 
 
 def derive(seed: int, stream: str, counter: int = 0) -> int:

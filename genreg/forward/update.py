@@ -41,7 +41,7 @@ def update(optimizer: Steps, objective: Callable[[], dict[str, Tensor]]) -> dict
         streams.begin_update()
         with parametrize.cached(), uncounted() if first else nullcontext():
             found = objective()
-        found = ranks.averaged(found) if streams.shares() else found
+        found = ranks.averaged(found) if streams.processes > 1 else found
         first.update({} if first else found)
         return next(reversed(found.values()))
 
@@ -59,7 +59,7 @@ def backward(loss: Tensor, parameters: list[Tensor]) -> None:
     for parameter in parameters:
         parameter.grad = None
     (loss.sum() if loss.ndim else loss).backward()
-    if streams.shares():
+    if streams.processes > 1:
         ranks.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 

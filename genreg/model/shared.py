@@ -39,7 +39,7 @@ def _dropped(layer: nn.Dropout, x: Tensor) -> Tensor:
 
 def _normalized(layer: Any, alone: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """x by the moments of the whole batch, which also move the running ones."""
-    if not (streams.shares() and by_batch(layer)):
+    if streams.processes == 1 or not by_batch(layer):
         return alone(x)
     mean, variance = moments(x)
     if layer.training and layer.track_running_stats:

@@ -117,7 +117,7 @@ def moments(h: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel, (1, C, 1, ...), in float32 at least; of the whole batch."""
     wide = h.to(torch.promote_types(h.dtype, torch.float32))
     variance, mean = torch.var_mean(wide, [0, *range(2, h.ndim)], correction=0, keepdim=True)
-    if not streams.shares():
+    if streams.processes == 1:
         return mean, variance
     of_all = over_processes(mean)
     return of_all, over_processes(variance + (mean - of_all).square())

@@ -74,8 +74,9 @@ def _speaks(error: BaseException) -> bool:
 
     if isinstance(error, KeyboardInterrupt):
         return rank == 0
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # of torchrun --max-restarts, whose store stays
     try:
-        return bool(_get_default_store().add("genreg/ended", 1) == 1)
+        return bool(_get_default_store().add(f"genreg/ended/{again}", 1) == 1)
     except RuntimeError:  # the store went with its host
         return rank == 0
 
