@@ -17,6 +17,7 @@ vat's draws, which are older than streams by name), `layer/NAME` (of an attached
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -24,13 +25,54 @@ import torch
 Seed = int | tuple[int, ...]
 """The seed of a run; of replicas that are trained as one program, that of each."""
 
-Draw = torch.Generator | Sequence[torch.Generator]
+
+@dataclass(frozen=True)
+class Shared:
+    """The generator of a draw for all items of a batch, of which this process has a part."""
+
+    generator: torch.Generator
+
+
+Draw = torch.Generator | Shared | Sequence[torch.Generator]
 """The generator of a draw; of replicas, one each: a replica draws what its run would draw alone."""
 
 
 def replicas_of(seed: "Seed | Draw") -> int:
     """The number of runs of which these are the seeds or the generators: 1 of a single run."""
-    return 1 if isinstance(seed, int | torch.Generator) else len(seed)
+    return 1 if isinstance(seed, int | torch.Generator | Shared) else len(seed)
+
+
+_rank, processes = 0, 1  # of those that share the items of a batch: where it is 1, this one has all
+
+
+@contextmanager
+def shared(rank: int, size: int) -> Iterator[None]:
+    """Inside, every so many-th item of a batch is this process's, from number `rank` on.
+
+    Of k copies of a batch one after another the same holds, since the processes divide its size: a draw needs
+    to know neither the batch nor how often it was copied.
+    """
+    global _rank, processes
+    before, (_rank, processes) = (_rank, processes), (rank, size)
+    try:
+        yield
+    finally:
+        _rank, processes = before
+
+
+def own(x: torch.Tensor) -> torch.Tensor:
+    """The rows of a whole batch that are this process's."""
+    return x[_rank::processes].contiguous() if processes > 1 else x
+
+
+def whole(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of the whole batch, of which this process has so many items."""
+    return (shape[0] * processes, *shape[1:])
+
+
+def of_items(draw: torch.Generator) -> torch.Generator | Shared:
+    """The same generator, for draws that each item has one of."""
+    return Shared(draw) if processes > 1 else draw
 
 
 def derive(seed: int, stream: str, counter: int = 0) -> int:
@@ -54,9 +96,9 @@ def derived(seed: Seed, stream: str, counter: int = 0) -> Seed:
 
 
 def draw_of(seed: Seed, stream: str, counter: int = 0, device: torch.device | str = "cpu") -> Draw:
-    """The generator of draw `counter` of `stream`; of replicas, one each."""
+    """The generator of draw `counter` of `stream`, for the items of a batch; of replicas, one each."""
     if isinstance(seed, int):
-        return generator(seed, stream, counter, device)
+        return of_items(generator(seed, stream, counter, device))
     return [generator(one, stream, counter, device) for one in seed]
 
 
@@ -80,6 +122,11 @@ def uniform_of_items(x: torch.Tensor, draw: Draw) -> torch.Tensor:
     return _drawn(torch.rand, x, (len(x), *[1] * (x.ndim - 1)), draw)
 
 
+def uniform(shape: Sequence[int], draw: Draw, device: torch.device) -> torch.Tensor:
+    """Independent numbers from 0 to 1, of that shape, in torch's default type."""
+    return _drawn(torch.rand, torch.empty(0, device=device), shape, draw)
+
+
 def signs_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
     """Independent numbers +1 or -1 with equal probability, shaped like `x`."""
     return 2 * _drawn(partial(torch.randint, 2), x, x.shape, draw) - 1
@@ -87,6 +134,7 @@ def signs_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
 
 def permutation(n: int, draw: Draw, device: torch.device) -> torch.Tensor:
     """The numbers below n in random order; of replicas, each of its own items."""
+    assert not isinstance(draw, Shared), "an item of another process is not to be had"  # by `by_item`
     if isinstance(draw, torch.Generator):
         return torch.randperm(n, generator=draw, device=device)
     part = n // len(draw)
@@ -97,6 +145,8 @@ def _drawn(
     make: Callable[..., torch.Tensor], x: torch.Tensor, shape: Sequence[int], draw: Draw
 ) -> torch.Tensor:
     """Numbers of that shape, of the type and on the device of x; of replicas, each draws its part."""
+    if isinstance(draw, Shared):
+        return own(make(whole(shape), dtype=x.dtype, device=x.device, generator=draw.generator))
     if isinstance(draw, torch.Generator):
         return make(shape, dtype=x.dtype, device=x.device, generator=draw)
     part = (shape[0] // len(draw), *shape[1:])

@@ -1,18 +1,20 @@
-"""Checks that need CUDA: every method and optimizer, a killed and resumed run, the speed of each precision.
+"""Checks that need CUDA, in under four minutes: tables of costs, a killed run, options as far as time goes.
 
-    python scripts/check_cuda.py                       on a machine with a GPU; about five minutes
-    python scripts/check_cuda.py --device cpu --steps 60 --model mlp      the same path, small, on a CPU
+    python scripts/check_cuda.py                       on a machine with a GPU
+    python scripts/check_cuda.py --device cpu --small  the same path on a CPU
 
-Prints one line for each check and exits 1 at the first that fails. Every regularizer and optimizer, in every
-task that takes it, and every model of texts makes three steps, after the first of which CUDA refuses to wait
-for the host; the same seed must do the same again, and so must its checkpoint, which a CPU must be able to
-take up too. Speeds are
-those of the second half of a run, after warm-up; data are digits (mlp) or random pictures of 32 x 32, so
-nothing is downloaded. tests/test_device.py holds the same without a GPU.
+First the tables (`cuda_table.py`): steps a second in each precision, launches of a step, memory, whether two
+runs of one seed are equal; the gain of runs that are one program; two processes of one run on this device.
+Then a run that is killed and resumed, and one for which the device is too small. Then, until `--seconds` are
+over, every regularizer and optimizer in every task that takes it, and every model of texts: three steps,
+after the first of which CUDA refuses to wait for the host; the same seed must do the same again, and so must
+its checkpoint, which a CPU must be able to take up too.
+
+Exits 1 at the first check that fails. Data are digits, or random pictures and texts: nothing is downloaded.
+tests/test_device.py holds the same without a GPU; docs/gpu.md says what was run where.
 """
 
 import argparse
-import math
 import signal
 import subprocess
 import sys
@@ -23,26 +25,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cuda_table
 import torch
 from hydra import compose, initialize_config_dir
 
 from genreg import CONFIGS
 from genreg.cli.compose import plain
-from genreg.dataset import Dataset, Split, digits
+from genreg.dataset import Dataset, Split
 from genreg.errors import DeviceMemoryError
-from genreg.model import MLP, Conv
+from genreg.model import Conv
 from genreg.regularizer import VAT
 from genreg.run import loop
 from genreg.run.build import build_task
 from genreg.run.folder import RunFolder
 from genreg.run.state import State
 from genreg.run.task import Task
-from genreg.task.classify import Classify, Precision
-
-MODELS = {
-    "mlp": partial(MLP, widths=[256, 256]),
-    "conv_large": partial(Conv, widths=[128, 256, 512, 256, 128]),
-}
+from genreg.task.classify import Classify
 
 CLASSIFY = ["model.widths=[32]", "model.batch_norm=true", "model.dropout=0.2"]
 PLAYERS = ["task=wgan", "model.widths=[32,32]", "model.generator_widths=[32]", "dataset.items=2000"]
@@ -63,11 +61,6 @@ def finished(folder: Path) -> RunFolder:
     run = RunFolder(path)
     assert run.summary()["status"] == "done", run.summary()
     return run
-
-
-def check_smoke(folder: Path, device: str) -> None:
-    assert genreg(folder, device, "experiment=smoke/vat").wait() == 0
-    print(f"smoke: done on {device}, {finished(folder).summary()['last']}")
 
 
 def check_resume(folder: Path, device: str, steps: int) -> None:
@@ -120,9 +113,15 @@ def arms(folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield f"texts, pretraining of {name}", ["task=pretrain", *texts, f"model={name}"]
 
 
-def check_options(folder: Path, device: torch.device) -> None:
-    """Three steps, the same again, and a checkpoint after two of them, there and on the CPU."""
-    for number, (name, overrides) in enumerate(arms(folder)):
+def check_options(folder: Path, device: torch.device, until: float) -> None:
+    """Three steps, the same again, and a checkpoint after two of them, there and on the CPU; until a time."""
+    todo = list(arms(folder))
+    for number, (name, overrides) in enumerate(todo):
+        if time.monotonic() > until:
+            print(
+                f"options: {number} of {len(todo)} checked, the first of them; --seconds gives them more time"
+            )
+            return
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = plain(compose("train", [*overrides, "logger=none"]))
         place = RunFolder(folder / str(number))
@@ -140,11 +139,12 @@ def check_options(folder: Path, device: torch.device) -> None:
         for task in (resumed, hosted):
             State(task, place)
             task.step(2)
-        apart = {key: distance(first, task) for key, task in (("again", again), ("resumed", resumed))}
+        apart = {key: cuda_table.apart(first, task) for key, task in (("again", again), ("resumed", resumed))}
         allowed = 0.0 if device.type == "cpu" else EQUAL
         assert max(apart.values()) <= allowed, f"{name}: {apart}"
         told = ", ".join(f"{key} {gap:g}" for key, gap in apart.items())
-        print(f"{name}: three steps; {told}, on the cpu {distance(first, hosted):g} apart")
+        print(f"{name}: three steps; {told}, on the cpu {cuda_table.apart(first, hosted):g} apart")
+    print(f"options: all {len(todo)} checked")
 
 
 def built(config: dict[str, Any], device: torch.device, chance: int) -> Task:
@@ -164,19 +164,14 @@ def stepped(task: Task, step: int) -> dict[str, torch.Tensor]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def distance(a: Task, b: Task) -> float:
-    """The largest difference of their weights."""
-    pairs = zip(a.weights().values(), b.weights().values(), strict=True)
-    return max(((x.cpu().double() - y.cpu().double()).abs().max().item() for x, y in pairs), default=0.0)
-
-
 def check_memory(folder: Path, device: torch.device) -> None:
     """A run for which the device is too small is recorded as failed, with a remedy. Only on a GPU."""
     if device.type != "cuda":
         print("memory: not checked on a CPU")
         return
     task = Classify(
-        dataset=pictures, model=MODELS["conv_large"], optimizer=partial(torch.optim.Adam, lr=1e-3),
+        dataset=pictures, model=partial(Conv, widths=[128, 256, 512, 256, 128]),
+        optimizer=partial(torch.optim.Adam, lr=1e-3),
         regularizer={"vat": VAT()}, device=device, unlabeled_batch_size=4096,
     )  # fmt: skip
     total = torch.cuda.get_device_properties(device).total_memory
@@ -200,39 +195,26 @@ def pictures(seed: int, n: int = 4096) -> Dataset:
     return Dataset(split, x, split, split, 10)
 
 
-def check_speed(device: torch.device, model: str, precision: Precision, steps: int) -> float:
-    """VAT steps a second at batches of 32 and 128; the loss must stay finite."""
-    task = Classify(
-        dataset=digits if model == "mlp" else pictures, model=MODELS[model],
-        optimizer=partial(torch.optim.Adam, lr=1e-3, fused=True), regularizer={"vat": VAT()},
-        device=device, precision=precision,
-    )  # fmt: skip
-    for step in range(steps):
-        terms = task.step(step)
-        if step == steps // 2:
-            terms["loss"].item()  # waits for the device
-            started = time.perf_counter()
-    assert math.isfinite(terms["loss"].item())  # reads the device, so the last step is over
-    speed = (steps - steps // 2 - 1) / (time.perf_counter() - started)
-    print(f"{model} {precision}: {speed:.1f} VAT steps/s, {speed * 160:.0f} pictures/s")
-    return speed
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--model", choices=MODELS, default="conv_large")
+    parser.add_argument("--small", action="store_true", help="short, for a CPU")
+    parser.add_argument("--seconds", type=float, default=210, help="after which no further option is begun")
     given = parser.parse_args()
-    device = torch.device(given.device)
-    with tempfile.TemporaryDirectory() as folder:
-        check_options(Path(folder) / "options", device)
-        check_smoke(Path(folder) / "smoke", given.device)
-        check_resume(Path(folder) / "resume", given.device, 5 * given.steps)
-        check_memory(Path(folder) / "memory", device)
-    speeds = {p: check_speed(device, given.model, p, given.steps) for p in ("fp32", "tf32", "bf16")}
-    for precision in ("tf32", "bf16"):
-        print(f"{precision} over fp32: {speeds[precision] / speeds['fp32']:.2f}")
+    began, device, small = time.monotonic(), torch.device(given.device), given.small
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cuda_table.write_data(folder)
+        names = [case for case in cuda_table.CASES if not (small and "conv" in case)]
+        cuda_table.costs(folder, device, names, 0.2 if small else 1.5, 5 if small else 50)
+        cuda_table.replicas(folder, device, 4 if small else 16, 0.2 if small else 1.5)
+        cuda_table.processes(folder, given.device, 20 if small else 300)
+        if device.type == "cuda":
+            cuda_table.nccl(folder)
+        check_resume(folder / "resume", given.device, 400 if small else 2000)
+        check_memory(folder / "memory", device)
+        check_options(folder, device, began + given.seconds)
+    print(f"all in {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

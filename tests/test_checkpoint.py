@@ -1,14 +1,17 @@
 """Checkpoints and rows that were cut short, flipped or never finished."""
 
 import json
+import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from genreg.download import write_atomic
 from genreg.errors import FolderInUseError
-from genreg.run import checkpoint
+from genreg.run import checkpoint, holder
 from genreg.run.folder import RunFolder
 from genreg.run.rows import RowFile
 
@@ -110,3 +113,22 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass
     with folder.lock():
         pass
+
+
+@pytest.mark.parametrize(("changed", "words"), [
+    ({}, rf"in use by another process, {os.getpid()} on .* since .*; wait for it to end, or stop it"),
+    ({"host": "b", "here": "b"}, r"on b since .*, which wrote last 5 minutes ago; .*if b is down, delete"),
+    ({"process": 2**22 + 1}, r"which has ended, but its file system holds the lock; delete .*/\.lock"),
+    ({"boot": "before"}, r"which has ended, but its file system holds the lock"),
+], ids=str)  # fmt: skip
+def test_a_folder_in_use_says_by_whom_and_how_to_free_it(
+    changed: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.lock():
+        told = tmp_path / "run" / holder.FILE
+        told.write_text(json.dumps({**json.loads(told.read_text()), **changed}))
+        os.utime(told, (time.time() - 300, time.time() - 300))
+        with pytest.raises(FolderInUseError, match=words), folder.lock():
+            pass
+    assert not told.exists()

@@ -18,6 +18,7 @@ from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
 from genreg.errors import GenregError, InputError, explained, nearest
 from genreg.groups import default_of, find_modules_in, option_of, options
+from genreg.run import ranks
 from genreg.run.factory import factory
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
@@ -42,9 +43,12 @@ def main(arguments: list[str]) -> None:
     keys = [key(override) for override in flags.overrides]
     many = flags.multirun or "sweep" in keys
     own_sweeper = many and any(name.startswith(("hydra/sweeper", "hydra.sweeper")) for name in keys)
+    if many and ranks.launched():
+        raise InputError("torchrun", "one run: no -m or sweep=, whose jobs are for a launcher")
     try:
         if flags.like:
-            _repeat(flags)
+            with ranks.joined():
+                _repeat(flags)
         elif flags.cfg or flags.info or flags.hydra_help or flags.shell_completion or own_sweeper:
             by_hydra(flags, arguments)
         elif many:
@@ -53,7 +57,8 @@ def main(arguments: list[str]) -> None:
             if not sweep.sweep(flags):
                 by_hydra(flags, arguments)
         else:
-            _one(flags)
+            with ranks.joined():
+                _one(flags)
     except GenregError:
         raise
     except Exception as error:

@@ -24,6 +24,11 @@ class Sampler:
         self._blocks: dict[int, Tensor] = {}
 
     def __call__(self, step: int) -> Tensor:
+        """The items of the batch of `step` that are this process's: all where it is alone."""
+        return streams.own(self.whole(step))
+
+    def whole(self, step: int) -> Tensor:
+        """All items of the batch of `step`."""
         block, start = divmod(step * self.batch, self.size)
         found = self._block(block)[start : start + self.batch]
         if len(found) == self.batch:
@@ -105,18 +110,18 @@ class Buckets(Sampler):
         self.sorts = len(lengths) >= WINDOW * self.batch
         self._held: tuple[int, Tensor, list[int]] = (-1, torch.empty(0), [])
 
-    def __call__(self, step: int) -> Tensor:
+    def whole(self, step: int) -> Tensor:
         return self._window(step // WINDOW)[0][step % WINDOW]
 
     def take(self, x: Tensor, step: int) -> Tensor:
         """The rows of x that the batch of `step` is, as wide as the longest of them."""
-        rows, widths = self._window(step // WINDOW)
-        return x.index_select(0, rows[step % WINDOW])[:, : widths[step % WINDOW]]
+        _, widths = self._window(step // WINDOW)
+        return super().take(x, step)[:, : widths[step % WINDOW]]
 
     def _window(self, number: int) -> tuple[Tensor, list[int]]:
         if self._held[0] != number:
             first = number * WINDOW
-            batches = torch.stack([super(Buckets, self).__call__(first + i) for i in range(WINDOW)])
+            batches = torch.stack([super(Buckets, self).whole(first + i) for i in range(WINDOW)])
             if self.sorts:
                 index = batches.flatten()
                 batches = index[self.lengths[index].argsort(stable=True)].view(WINDOW, self.batch)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from genreg import streams
+from genreg.run import ranks
 
 _counts = True
 
@@ -40,6 +41,7 @@ def update(optimizer: Steps, objective: Callable[[], dict[str, Tensor]]) -> dict
         streams.begin_update()
         with parametrize.cached(), uncounted() if first else nullcontext():
             found = objective()
+        found = ranks.averaged(found) if streams.processes > 1 else found
         first.update({} if first else found)
         return next(reversed(found.values()))
 
@@ -50,11 +52,15 @@ def update(optimizer: Steps, objective: Callable[[], dict[str, Tensor]]) -> dict
 def backward(loss: Tensor, parameters: list[Tensor]) -> None:
     """Replace the gradients of `parameters` by those of `loss`; half the host's time of `zero_grad`.
 
-    Of replicas, whose losses are (R,), each parameter of one depends on its own loss only.
+    Of replicas, whose losses are (R,), each parameter of one depends on its own loss only. Of processes that
+    share a batch each has the gradients of its items' mean, and they are left with the mean of these. Here,
+    since no other gradient is of parameters: those in inputs that methods take are of each item by itself.
     """
     for parameter in parameters:
         parameter.grad = None
     (loss.sum() if loss.ndim else loss).backward()
+    if streams.processes > 1:
+        ranks.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 @contextmanager

@@ -15,11 +15,13 @@ class Loss(ABC):
     """Compares outputs (B, k) with a batch's targets, item by item.
 
     name: of its term in logs and tables. replicas: a literal that says that runs with it may be trained as
-    one program, since it averages by `batch.mean`; None: each run is a program of its own.
+    one program, since it averages by `batch.mean`; None: each run is a program of its own. by_item: a literal
+    that says that processes may share a batch, since each item's loss is its own.
     """
 
     name: ClassVar[str]
     replicas: ClassVar[tuple[str, ...] | None] = None
+    by_item: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:

@@ -20,6 +20,7 @@ class CrossEntropy(Loss):
 
     name = "cross_entropy"
     replicas = ()
+    by_item = ()
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
         if batch.replicas > 1 and reduction == "mean":

@@ -16,6 +16,7 @@ class MSE(Loss):
 
     name = "mse"
     replicas = ()
+    by_item = ()
 
     def __call__(self, outputs: Tensor, batch: Batch, reduction: Reduction = "none") -> Tensor:
         y = batch.y

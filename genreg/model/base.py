@@ -15,11 +15,15 @@ class Classifier(nn.Module, ABC):
     output: the last layer; what it reads are features for other uses.
     replicas: a literal that says that runs of the model may be trained as one program, and which of its
     parameters may then differ between them; its layers must be those of `stacked.stack`. None: each is alone.
+    by_item: a literal that says that processes may share a batch, since each item's outputs are its own (but
+    for batch normalization, which sees the whole batch) and it draws by `nn.Dropout` only; and which
+    attributes must then have which values. None: they may not.
     checksums: sha256 of weights that it was given, by where they came from.
     """
 
     output: nn.Linear
     replicas: ClassVar[tuple[str, ...] | None] = None
+    by_item: ClassVar[tuple[str, ...] | None] = None
     checksums: Mapping[str, str] = MappingProxyType({})
 
     def embed(self, x: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ class Conv(Classifier):
     Raises InputError for pictures of fewer than 12 x 12 pixels.
     """
 
+    by_item = ()
+
     @checked
     def __init__(
         self, *, input_shape: Sequence[int], outputs: Count, widths: list[Count], dropout: Fraction = 0.5

@@ -28,6 +28,7 @@ class MLP(Classifier):
     """
 
     replicas = ("dropout",)
+    by_item = ()
 
     @checked
     def __init__(

@@ -34,6 +34,10 @@ class Wrapped(Classifier):
         self.masked = "attention_mask" in inspect.signature(module.forward).parameters
 
     @property
+    def by_item(self) -> tuple[str, ...] | None:  # type: ignore[override]
+        return getattr(self.module, "by_item", None)
+
+    @property
     def output(self) -> nn.Linear:  # type: ignore[override]
         found = [layer for layer in self.module.modules() if isinstance(layer, nn.Linear)]
         if not found:

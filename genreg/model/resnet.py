@@ -38,6 +38,8 @@ class ResNet(Classifier):
     Raises InputError for pictures too small to be halved so often, and for lists of different lengths.
     """
 
+    by_item = ()
+
     @checked
     def __init__(
         self, *, input_shape: Sequence[int], outputs: Count, widths: list[Count], blocks: list[Count]

@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from genreg import streams
+from genreg.run import ranks
+
 Buffers = dict[str, Tensor | None]
 
 
@@ -76,19 +79,19 @@ def statistics_of(model: nn.Module, clean: Callable[[], Any]) -> Iterator[None]:
 
     They keep their history. Without layers that normalize by batches, `clean` is not called.
     """
-    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and _by_batch(m)]
+    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and by_batch(m)]
     if not layers:
         yield
         return
     seen: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in layers}
 
     def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        seen[layer].append(_moments(given[0]))
+        seen[layer].append(moments(given[0]))
 
     def replace(layer: _BatchNorm, given: tuple[Tensor, ...], _: Tensor) -> Tensor:
-        moments = seen[layer].pop(0)  # a layer may be called several times
-        seen[layer].append(moments)
-        return _normalized(layer, given[0], *moments)
+        own = seen[layer].pop(0)  # a layer may be called several times
+        seen[layer].append(own)
+        return normalized(layer, given[0], *own)
 
     with _hooked([layer.register_forward_pre_hook(note) for layer in layers]):
         clean()
@@ -106,19 +109,50 @@ def _hooked(hooks: list[Any]) -> Iterator[None]:
             hook.remove()
 
 
-def _by_batch(layer: _BatchNorm) -> bool:
+def by_batch(layer: _BatchNorm) -> bool:
     return layer.training or layer.running_mean is None
 
 
-def _moments(h: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel, (1, C, 1, ...), in float32 at least."""
+def moments(h: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel, (1, C, 1, ...), in float32 at least; of the whole batch."""
     wide = h.to(torch.promote_types(h.dtype, torch.float32))
     variance, mean = torch.var_mean(wide, [0, *range(2, h.ndim)], correction=0, keepdim=True)
-    return mean, variance
+    if streams.processes == 1:
+        return mean, variance
+    of_all = over_processes(mean)
+    return of_all, over_processes(variance + (mean - of_all).square())
 
 
-def _normalized(layer: _BatchNorm, h: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    normalized = (h - mean) * (variance + layer.eps).rsqrt()
+class OverProcesses(torch.autograd.Function):
+    """The mean over the processes that share a batch.
+
+    It is its own adjoint: a process's x counts by 1 / n in the objective of each, and their gradients meet on
+    the way back. So it may be differentiated again, and forward.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        found = x.detach().clone()
+        ranks.average([found])
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return over_processes(g)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        return over_processes(tangent)
+
+
+def over_processes(x: Tensor) -> Tensor:
+    """The mean over the processes that share a batch, as a function that is differentiated."""
+    found: Tensor = OverProcesses.apply(x)  # type: ignore[no-untyped-call]
+    return found
+
+
+def normalized(layer: _BatchNorm, h: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    scaled = (h - mean) * (variance + layer.eps).rsqrt()
     if layer.affine:
-        normalized = normalized * layer.weight.view_as(mean) + layer.bias.view_as(mean)
-    return normalized.to(h.dtype)
+        scaled = scaled * layer.weight.view_as(mean) + layer.bias.view_as(mean)
+    return scaled.to(h.dtype)

@@ -34,6 +34,7 @@ class FGM(Regularizer):
         "epsilon",
         "alpha",
     )
+    by_item = ("scope=example",)
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]
@@ -69,6 +70,7 @@ class FGSM(Regularizer):
         "epsilon",
         "alpha",
     )
+    by_item = ()
 
     @property
     def idle(self) -> bool:
@@ -111,6 +113,7 @@ class Adversarial(Regularizer):
         "epsilon",
         "step_size",
     )
+    by_item = ()
 
     @property
     def idle(self) -> bool:

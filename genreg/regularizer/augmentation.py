@@ -29,6 +29,7 @@ class Mirror(Regularizer):
 
     reads = frozenset({"pictures"})
     replicas = ("p",)
+    by_item = ()
 
     @property
     def idle(self) -> bool:

@@ -25,6 +25,7 @@ class WeightAverage(Regularizer):
     decay: Fraction = 0.99
 
     keeps, judged = ("average",), "average"
+    by_item = ()
 
     @property
     def idle(self) -> bool:
@@ -51,6 +52,7 @@ class MeanTeacher(Regularizer):
     decay: Fraction = 0.99
 
     reads, keeps, judged = frozenset({"unlabeled", "again", "classes"}), ("teacher",), "teacher"
+    by_item = ()
 
     def attach(self, model: nn.Module) -> None:
         self.teacher = copy.deepcopy(model).requires_grad_(False)

@@ -55,6 +55,9 @@ class Regularizer:
     parameters may then differ between them: those that it reads by `forward.factor` or `batch.factor`. It
     averages over items by `forward.mean`, draws by the functions of `streams`, and leaves the model alone,
     but for a projection that moves each number by itself. None: each run is a program of its own.
+    by_item: a literal that says that processes may share a batch: what the method adds is of the weights, or
+    a mean over items of which each depends on itself and the weights only, and it draws for items by the
+    functions of `streams`; and which options must then have which values. None: it is refused there.
     name: the key under which it was chosen.
     sets_norm: how it fixes the size of weights, by a `parametrization` of each or a `projection` after the
     step; a parametrization goes with no other of either kind.
@@ -66,6 +69,7 @@ class Regularizer:
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
     replicas: ClassVar[tuple[str, ...] | None] = None
+    by_item: ClassVar[tuple[str, ...] | None] = None
     sets_norm: ClassVar[Literal["", "parametrization", "projection"]] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
     judged: ClassVar[str] = ""

@@ -21,6 +21,7 @@ class Entropy(Regularizer):
 
     reads = frozenset({"unlabeled", "classes"})
     replicas = ("weight",)
+    by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:
         clean: ClassifierForward = forward.unlabeled

@@ -23,6 +23,7 @@ class FrobeniusProjection(Regularizer):
     bound: Positive = 1.0
 
     sets_norm = "projection"
+    by_item = ()
 
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:
@@ -39,6 +40,8 @@ class Frobenius(Regularizer):
 
     weight: Weight = 10.0
     bound: NonNegative = 1.0
+
+    by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:
         norms = torch.stack([weight.norm() for weight in matrices(forward.model)])
@@ -59,6 +62,7 @@ class FrobeniusNormalization(Regularizer):
     norm: Positive = 1.0
 
     sets_norm = "parametrization"
+    by_item = ()
 
     def attach(self, model: nn.Module) -> None:
         for layer in linear_layers(model):

@@ -61,6 +61,7 @@ class GradientPenalty(Regularizer):
         "target",
         "noise",
     )
+    by_item = ("points=data", "points=noised", "interpolate=within")
 
     def penalty(self, forward: Forward) -> Tensor:
         slope = self.input_gradient(forward).flatten(1).norm(dim=1)

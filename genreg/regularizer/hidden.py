@@ -5,7 +5,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Annotated, Literal
 
-import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
@@ -15,8 +14,9 @@ from genreg.model.mlp import ACTIVATIONS
 from genreg.parameters import STRICT, Fraction, Neutral, NonNegative
 from genreg.regularizer.base import Regularizer
 from genreg.regularizer.input_noise import Mode
+from genreg.streams import Draw
 
-Noise = Callable[[Tensor, torch.Generator], Tensor]
+Noise = Callable[[Tensor, Draw], Tensor]
 """A function of activations and a generator that returns noisy activations."""
 
 
@@ -59,7 +59,9 @@ def _noisy(
     stream: str, noise: Noise, each_pass: bool, layer: nn.Module, inputs: tuple[Tensor, ...], h: Tensor
 ) -> Tensor:
     """A forward hook: h with noise in training, h itself in evaluation."""
-    return noise(h, streams.of_layer(stream, h.device, each_pass)) if layer.training else h
+    if not layer.training:
+        return h
+    return noise(h, streams.of_items(streams.of_layer(stream, h.device, each_pass)))
 
 
 def _before(noisy: Callable[..., Tensor], layer: nn.Module, inputs: tuple[Tensor]) -> Tensor:
@@ -87,6 +89,8 @@ class HiddenNoise(Regularizer):
     side: Annotated[Side, Neutral("after")] = "after"
     each_pass: Annotated[bool, Neutral(False)] = False
 
+    by_item = ()
+
     @property
     def idle(self) -> bool:
         return not self.sigma
@@ -94,7 +98,7 @@ class HiddenNoise(Regularizer):
     def attach(self, model: nn.Module) -> None:
         attach_noise(model, self.layers, self.name, self.noisy, self.side, self.each_pass)
 
-    def noisy(self, h: Tensor, draw: torch.Generator) -> Tensor:
+    def noisy(self, h: Tensor, draw: Draw) -> Tensor:
         """h with noise."""
         n = self.sigma * streams.normal_like(h, draw)
         return h + (n if self.mode == "additive" else n * h)
@@ -116,6 +120,8 @@ class Dropout(Regularizer):
     p: Fraction = 0.5
     layers: str | None = None
 
+    by_item = ()
+
     @property
     def idle(self) -> bool:
         return not self.p
@@ -123,7 +129,7 @@ class Dropout(Regularizer):
     def attach(self, model: nn.Module) -> None:
         attach_noise(model, self.layers, self.name, self.drop)
 
-    def drop(self, h: Tensor, draw: torch.Generator) -> Tensor:
+    def drop(self, h: Tensor, draw: Draw) -> Tensor:
         """h with units dropped."""
-        kept = torch.rand(h.shape, device=h.device, generator=draw) >= self.p
+        kept = streams.uniform(h.shape, draw, h.device) >= self.p
         return h * kept / (1 - self.p)

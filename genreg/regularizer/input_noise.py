@@ -34,6 +34,7 @@ class InputNoise(Regularizer):
     samples: Count = 1
 
     replicas = ("sigma",)
+    by_item = ()
 
     @property
     def idle(self) -> bool:

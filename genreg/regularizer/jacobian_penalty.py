@@ -39,6 +39,7 @@ class JacobianPenalty(Regularizer):
         "weight",
         "sigma",
     )
+    by_item = ()
 
     @property
     def idle(self) -> bool:

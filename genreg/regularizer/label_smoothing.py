@@ -23,6 +23,7 @@ class LabelSmoothing(Regularizer):
 
     reads = frozenset({"classes"})
     replicas = ("epsilon",)
+    by_item = ()
 
     @property
     def idle(self) -> bool:

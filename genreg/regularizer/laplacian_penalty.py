@@ -40,6 +40,7 @@ class LaplacianPenalty(Regularizer):
         "weight",
         "sigma",
     )
+    by_item = ()
 
     @property
     def idle(self) -> bool:

@@ -22,6 +22,7 @@ class LossGradientPenalty(Regularizer):
 
     reads = frozenset({"labeled"})
     replicas = ("weight",)
+    by_item = ()
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
         e = forward.points.detach().requires_grad_()

@@ -20,6 +20,8 @@ class L1(Regularizer):
 
     weight: Weight = 1e-5
 
+    by_item = ()
+
     def penalty(self, forward: Forward) -> Tensor:
         return torch.stack([matrix.abs().sum() for matrix in trained_matrices(forward.model)]).sum()
 
@@ -33,6 +35,8 @@ class L2(Regularizer):
     """
 
     weight: Weight = 1e-4
+
+    by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:
         return 0.5 * torch.stack([p.square().sum() for p in forward.parameters]).sum()

@@ -44,6 +44,7 @@ class NoiseConsistency(Regularizer):
         "weight",
         "epsilon",
     )
+    by_item = ("scope=example",)
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -20,6 +20,8 @@ class Orthogonal(Regularizer):
 
     weight: Weight = 1e-2
 
+    by_item = ()
+
     def penalty(self, forward: Forward) -> Tensor:
         return torch.stack([distance(matrix) for matrix in trained_matrices(forward.model)]).sum()
 

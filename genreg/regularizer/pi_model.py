@@ -26,6 +26,7 @@ class PiModel(Regularizer):
 
     reads = frozenset({"unlabeled", "again", "classes"})
     replicas = ("weight",)
+    by_item = ()
 
     def attach(self, model: nn.Module) -> None:
         check_noise(model, self.name)

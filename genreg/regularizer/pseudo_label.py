@@ -25,6 +25,7 @@ class PseudoLabel(Regularizer):
 
     reads = frozenset({"unlabeled", "classes"})
     replicas = ("weight", "threshold")
+    by_item = ()
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
         clean = forward.unlabeled

@@ -28,6 +28,7 @@ class RDrop(Regularizer):
     of: Annotated[Literal["labeled", "unlabeled"], Neutral("labeled")] = "labeled"
 
     replicas = ("weight",)
+    by_item = ()
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -35,6 +35,7 @@ class SpectralNormalization(Regularizer):
     init: Annotated[Init, Neutral("normal")] = "normal"
 
     sets_norm = "parametrization"
+    by_item = ()
 
     def attach(self, model: nn.Module) -> None:
         for layer in (layer for layer in linear_layers(model) if layer.weight.requires_grad):

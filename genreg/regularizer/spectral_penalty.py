@@ -26,6 +26,7 @@ class SpectralPenalty(Regularizer):
     power_iterations: Count = 1
 
     keeps = ("u",)
+    by_item = ()
 
     def attach(self, model: nn.Module) -> None:
         self.u = start_vectors(trained_matrices(model))

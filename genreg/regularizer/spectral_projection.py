@@ -29,6 +29,7 @@ class SpectralProjection(Regularizer):
 
     keeps = ("u",)
     sets_norm = "projection"
+    by_item = ()
 
     def attach(self, model: nn.Module) -> None:
         self.u = start_vectors([as_matrix(weight, rows) for weight, rows in trained_weights(model)])

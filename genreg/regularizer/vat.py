@@ -61,6 +61,7 @@ class VAT(Regularizer):
         "epsilon",
         "xi",
     )
+    by_item = ("scope=example",)
 
     @property
     def reads(self) -> frozenset[Reads]:  # type: ignore[override]

@@ -20,6 +20,7 @@ class WeightClipping(Regularizer):
 
     sets_norm = "projection"
     replicas = ()
+    by_item = ()
 
     @torch.no_grad()
     def project(self, model: nn.Module) -> None:

@@ -27,6 +27,8 @@ class WeightNoise(Regularizer):
     sigma: NonNegative = 0.1
     scale: Literal["relative", "absolute"] = "relative"
 
+    by_item = ()
+
     @property
     def idle(self) -> bool:
         return not self.sigma

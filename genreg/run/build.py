@@ -15,6 +15,7 @@ from genreg.dataset.own import OPTIONS, own
 from genreg.download import data_dir_of
 from genreg.errors import PAGE, InputError, nearest
 from genreg.parameters import blame
+from genreg.run import ranks
 from genreg.run.factory import GROUPS, KEYED, check_values, factory, find_target, is_own
 from genreg.run.metric import Family, Metric
 
@@ -234,6 +235,8 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     count = torch.cuda.device_count()
+    if ranks.size > 1 and ":" in name:
+        raise InputError("device", f"auto or cuda: each of {ranks.size} processes takes its own", name)
     known = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
     if name not in known:
         raise InputError("device", f"one of auto, {', '.join(known)} ({count} CUDA devices visible)", name)

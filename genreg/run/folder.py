@@ -16,6 +16,7 @@ samples/           of a GAN: step=<n>.png, samples from the same latents at ever
 curves.png         the rows as a picture; not drawn in a sweep
 job.log            what a run of a sweep printed
 synced.json        what `genreg sync` last showed to each of its targets
+.lock, .holder     held by the process that writes; which one that is
 
 A run that was repeated lies beside its folder, as seed=N.before-1, and is found only by its name.
 """
@@ -37,7 +38,7 @@ from filelock import FileLock, Timeout
 from genreg.errors import FolderInUseError, GenregError, InputError, cause, unwritable, was_of_machine
 from genreg.errors import printable as printable
 from genreg.files import MISSING, UNFINISHED, write_atomic
-from genreg.run import reader, rows
+from genreg.run import holder, reader, rows
 from genreg.run.metric import is_described
 from genreg.run.reader import DamagedError
 from genreg.run.rows import Row as Row
@@ -129,8 +130,7 @@ class RunFolder:
         try:
             lock.acquire()
         except Timeout as error:
-            message = f"{self.path}: in use by another process; wait for it to end, or stop it"
-            raise FolderInUseError(message) from error
+            raise FolderInUseError(f"{self.path}: {holder.in_words(self.path)}") from error
         except (OSError, NotImplementedError) as error:  # the second of filelock, for ENOSYS
             self._unmake(made)
             if getattr(error, "errno", errno.ENOSYS) not in NO_LOCKS:
@@ -142,8 +142,10 @@ class RunFolder:
         try:
             for unfinished in self.path.glob(f"*{UNFINISHED}"):  # of a process that was killed
                 unfinished.unlink(missing_ok=True)
+            holder.write(self.path)
             yield
         finally:
+            holder.remove(self.path)
             lock.release()
 
     def _make(self) -> list[Path]:

@@ -21,6 +21,7 @@ from genreg.errors import (
     of_memory,
 )
 from genreg.parameters import Count, checked
+from genreg.run import ranks
 from genreg.run.folder import Row, RunFolder
 from genreg.run.logger import View
 from genreg.run.state import State
@@ -48,10 +49,12 @@ def run(
     """
     one = Training(task, folder, Pace(steps, log_every, eval_every, checkpoint_every), views)
     with recorded(one.state):
+        if ranks.size > 1:
+            ranks.first_state({"step": one.state.step, "task": task.state_dict()})
         with stop_signals() as stopping:
             one.begin()
-            while one.left and not stopping:
-                one.follow(task.step(one.state.step))
+            while one.left and not ranks.some(bool(stopping)):
+                one.follow(ranks.step(task, one.state.step))
             if one.left:
                 one.interrupt()
         return one.state.finish()
@@ -110,12 +113,31 @@ class Training:
         """Append the terms' means, the evaluation of the model as it stands, or both; and show them."""
         row: Row = self.state.means() if logs else {}
         if evaluates:
+            ranks.check_equal(self.task)
             row |= self.state.evaluated(self.task.evaluate())
         self.state.write(row)
         if remark := self.task.remark(row):
             log.warning("step %d: %s", self.state.step, remark)
         for view in self.views:
             view.show({"step": self.state.step, **row}, pictures)
+
+
+def assist(task: Task, pace: Pace) -> None:
+    """Make the steps of a run whose folder rank 0 has, from where it stands there; none of one that is over.
+
+    Raises Interrupted where one of the processes was stopped.
+    """
+    if not (state := ranks.first_state()):
+        return
+    task.load_state_dict(state["task"])
+    with stop_signals() as stopping:
+        for step in range(state["step"], pace.steps):
+            if ranks.some(bool(stopping)):
+                raise Interrupted
+            ranks.step(task, step)
+            _, evaluates, _ = pace.at(step + 1)
+            if evaluates:
+                ranks.check_equal(task)
 
 
 @contextmanager

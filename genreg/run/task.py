@@ -35,7 +35,9 @@ class Task(ABC):
     sizes: what the memory of a step grows with, by its key. items: how many each split of its data has. told:
     of data of one's own, one line of what was read. suggests: overrides for a first run with a method, a
     literal: `genreg train` reads it without an import. replicas: a literal that says that runs may be trained
-    as one program, and which of the task's parameters may then differ; None: each is one of its own. frames:
+    as one program, and which of the task's parameters may then differ; None: each is one of its own. by_item:
+    a literal that says that processes may share a batch (as of a `Regularizer`); it has `methods` and
+    a `loss`. frames:
     the steps at which its pictures are drawn, 0 before the first update; None: at every evaluation.
     """
 
@@ -44,6 +46,7 @@ class Task(ABC):
     wraps: ClassVar[bool] = False
     suggests: ClassVar[tuple[str, ...]] = ()
     replicas: ClassVar[tuple[str, ...] | None] = None
+    by_item: ClassVar[tuple[str, ...] | None] = None
     metrics: Sequence[Metric] = ()
     families: Sequence[Family] = ()
     baselines: ClassVar[Sequence[str]] = ("none", "supervised", "gd", "sgd")

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from genreg.errors import InputError, cause
 from genreg.parameters import STRICT, Count, CountOrZero, blame
-from genreg.run import code, data, display
+from genreg.run import code, data, display, ranks
 from genreg.run.code import changes, in_words
 from genreg.run.display import Display, print_line, print_summary
 from genreg.run.factory import GROUPS
@@ -58,13 +58,16 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     retry_failed: if false, the summary of a run that has failed is returned as that of a finished one.
     again: start from the beginning whatever is in the folder, which is set aside first.
     Raises what `loop.run` raises; InputError for a bad value or an unfinished run of other data, before
-    anything is written; FolderInUseError if a live process holds the folder.
+    anything is written; FolderInUseError if a live process holds the folder. Of processes that make one run
+    together rank 0 does all this, and the others make its steps beside it.
     """
     settings = Settings.of(config)
+    if ranks.rank:
+        return _assist(config, settings)
     folder = RunFolder(run_path(config))
     summary = folder.summary()
     over = ("done",) if retry_failed else ("done", "failed")
-    if again or summary.get("status") not in over:
+    if ranks.first(again or summary.get("status") not in over):
         if not (in_sweep or again or summary or settings.quiet):
             _log_fewer_steps(config)
         summary = _run(config, settings, folder, over, again)
@@ -91,6 +94,16 @@ def _draw(folder: RunFolder, summary: Row) -> None:
         log.warning("curves.png is not drawn: %s", cause(error))
 
 
+def _assist(config: Config, settings: Settings) -> Row:
+    """Do what is left of a run to a process that has not its folder."""
+    from genreg.run import loop
+
+    if ranks.first():
+        s, built = settings, build({**config, "logger": {}}, settings)
+        loop.assist(built.task, loop.Pace(s.steps, s.log_every, s.eval_every, s.checkpoint_every))
+    return {}
+
+
 def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.run import loop
@@ -100,6 +113,8 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
         folder.set_aside()
     with opened(built, folder, over) as views:
         if views is None:
+            if ranks.size > 1:
+                ranks.first_state()
             return folder.summary()
         return loop.run(
             built.task, folder, steps=settings.steps, log_every=settings.log_every,
@@ -122,11 +137,14 @@ class Built:
 def build(config: Config, settings: Settings) -> Built:
     """Make the task and the loggers of a configuration."""
     from genreg.run.build import build_each, build_task, check_nodes, choose_device
+    from genreg.run.factory import find_target
     from genreg.run.logger import SafeLogger
 
     device, began = choose_device(settings.device), time.time()
     check_nodes(config)
+    ranks.check_task(find_target(config["task"], "task"))
     task = build_task(config, device)
+    ranks.check(task)
     if task.told and not settings.quiet:
         log.info(task.told)
     made = build_each(config, "logger").items()
@@ -157,6 +175,7 @@ def opened(
         folder.write_config(config)
         started = {**environment.describe(config, built.device, task.checksums), "resumed": resumed}
         started |= {"dataset": task.told} if task.told else {}
+        started |= {"processes": ranks.size} if ranks.size > 1 else {}
         folder.add_environment(started | ({"replicas": replicas} if replicas > 1 else {}))
         for logger in built.loggers:
             logger.start(folder, config)

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 from genreg.errors import FolderInUseError, InputError, explained, report
+from genreg.run import ranks
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, run_path
 from genreg.run.train import Settings, train
@@ -172,6 +173,9 @@ def train_needed(job: Job) -> None:
     need = job.need
     if need is None or job.folder.summary().get("status") == "done":
         return
+    if ranks.size > 1:
+        expected = f"a finished run that it needs, which one process trains: {need.command}"
+        raise InputError(experiment_name(job.config), expected)
     log.info("%s is needed first: %s", experiment_name(need.config), need.command)
     command, sys.argv = sys.argv, ["genreg", *need.overrides]  # what environment.json records
     try:

@@ -23,6 +23,7 @@ from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, CountOrZero, Fraction, Neutral, NonNegative, checked
 from genreg.regularizer import Regularizer
+from genreg.run import ranks
 from genreg.run.folder import Row
 from genreg.run.metric import GAP, VALIDATION, Metric
 from genreg.run.task import Task
@@ -58,6 +59,7 @@ class Classify(Task):
     offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
     suggests = ("regularizer=vat",)
     replicas: ClassVar[tuple[str, ...] | None] = ()
+    by_item: ClassVar[tuple[str, ...] | None] = ()
 
     @checked
     def __init__(
@@ -144,6 +146,9 @@ class Classify(Task):
         self.unlabeled_batch = sampler(
             data.unlabeled, unlabeled, data.vocabulary, self.seed, "batch/unlabeled"
         )
+        ranks.check_batch("task.batch_size", self.labeled_batch.batch)
+        if reads_pool(self.methods):
+            ranks.check_batch("task.unlabeled_batch_size", self.unlabeled_batch.batch)
         x = data.labeled.x[:1]
         draws = Draws(self.seed, 0, self.device)
         if self.labeled_batch.batch == 1 and len(self.objective.batch(0, draws)[0].e) == 1:

@@ -11,6 +11,7 @@ from genreg.dataset import Dataset
 from genreg.errors import InputError
 from genreg.model.own import classifier
 from genreg.model.passes import evaluation_mode
+from genreg.model.shared import sharing
 from genreg.regularizer import Regularizer
 from genreg.regularizer.base import active, overrides
 from genreg.run.build import OwnModel, check_reads
@@ -36,7 +37,8 @@ def fitting(model: Callable[..., Any], dataset: Dataset, outputs: int | None = N
     shape, vocabulary = dataset.input_shape, dataset.vocabulary
     if not (vocabulary and isinstance(model, OwnModel)):
         check_reads(model, vocabulary is not None)
-    return classifier(model, input_shape=shape, outputs=outputs or dataset.outputs, vocabulary=vocabulary)
+    made = classifier(model, input_shape=shape, outputs=outputs or dataset.outputs, vocabulary=vocabulary)
+    return sharing(made)
 
 
 def check_methods(methods: Mapping[str, Regularizer], offers: frozenset[str], task: str) -> None:

@@ -18,12 +18,14 @@ from genreg.errors import InputError
 from genreg.measure import GanMeasure
 from genreg.model.gan import Gan
 from genreg.model.own import gan
+from genreg.model.shared import sharing
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer import build_optimizer, trainable
 from genreg.parameters import Count, Fraction, checked
 from genreg.regularizer import Regularizer
 from genreg.regularizer.average import follow
 from genreg.regularizer.base import active
+from genreg.run import ranks
 from genreg.run.metric import VALIDATION, Family, Metric
 from genreg.run.task import Task
 from genreg.task.fit import check_measures, check_methods, check_normalization
@@ -59,6 +61,7 @@ class WGAN(Task):
     families = (VALIDATION, VALIDATION.errors, Family("test").errors)
     baselines = (*Task.baselines, "clip")
     replicas = ()
+    by_item = ()
     model: Gan
 
     @checked
@@ -124,13 +127,14 @@ class WGAN(Task):
         self.batch = Sampler(
             len(self.real), batch_size, seed=self.seed, stream="batch/real", device=self.device
         )
+        ranks.check_batch("task.batch_size", self.batch.batch)
         return data
 
     def _make_players(
         self, model: Callable[..., Gan], data: Dataset, regularizer: Mapping[str, Regularizer], classes: int
     ) -> None:
         streams.reseed_default(streams.derive(self.seed, "model"), CPU)
-        self.model = gan(model, input_shape=data.input_shape, classes=classes).to(self.device)
+        self.model = sharing(gan(model, input_shape=data.input_shape, classes=classes)).to(self.device)
         self.generator, self.critic = self.model.generator, self.model.critic
         self.methods = attach(regularizer, self.critic)
         self.average = self.generator

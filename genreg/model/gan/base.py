@@ -40,9 +40,10 @@ class Critic(nn.Module):
 
 
 class Gan(nn.Module):
-    """A generator and its critic. replicas: as of a `Classifier`."""
+    """A generator and its critic. replicas, by_item: as of a `Classifier`."""
 
     replicas: ClassVar[tuple[str, ...] | None] = None
+    by_item: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(self, generator: Generator, critic: Critic) -> None:
         super().__init__()

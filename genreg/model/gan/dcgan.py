@@ -24,6 +24,8 @@ class DCGan(Gan):
     [-1, 1]. Raises InputError for pictures that are not squares of 8, 16, 32, ... pixels.
     """
 
+    by_item = ()
+
     @checked
     def __init__(
         self,

@@ -19,6 +19,7 @@ class MLPGan(Gan):
     """
 
     replicas = ()
+    by_item = ()
 
     @checked
     def __init__(

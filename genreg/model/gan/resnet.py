@@ -22,6 +22,8 @@ class ResNetGan(Gan):
     Raises InputError for pictures of another size.
     """
 
+    by_item = ()
+
     @checked
     def __init__(
         self,

@@ -20,6 +20,8 @@ class CharCNN(TextClassifier, Classifier):
     pretrained: folder of a run of task=pretrain with the same data and model; others: `TextClassifier`.
     """
 
+    by_item = ()
+
     @checked
     def __init__(
         self,

@@ -22,6 +22,8 @@ class GRU(TextClassifier, Classifier):
     pretrained: folder of a run of task=pretrain with the same data and model; others: `TextClassifier`.
     """
 
+    by_item = ()
+
     @checked
     def __init__(
         self,

@@ -31,6 +31,7 @@ class PretrainedEncoder(TextClassifier, Classifier):
     """
 
     encoder: Any
+    by_item = ("encoder_dropout=0.0",)  # fused attention draws its masks by itself
 
     @checked
     def __init__(
@@ -54,6 +55,7 @@ class PretrainedEncoder(TextClassifier, Classifier):
             vocabulary=vocabulary, outputs=outputs, states=config.hidden_size, pooling=pooling,
             dropout=dropout,
         )  # fmt: skip
+        self.encoder_dropout = encoder_dropout
         self.spread = getattr(config, "initializer_range", 1.0)
         self.encoder = drawn(config, attention) if random_weights else read(name, config, attention)
         check_length(self.encoder, input_shape[0])
