@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of torch, here and in the commands that tests start
+os.environ["TRACKIO_DIR"] = f"{tempfile.gettempdir()}/genreg-tests-trackio"  # it is read at the import
 
 import pytest
 import torch

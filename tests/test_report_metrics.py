@@ -254,7 +254,7 @@ def test_a_line_tells_the_selected_metric_on_every_split(capsys: pytest.CaptureF
     print_line({"best": None, "last": {"step": 5, "w/u": 1.0}, "selection": None, "seconds": 1.0}, "b")
     assert capsys.readouterr().out.splitlines() == [
         "a: validation/kid 1.0000  test/kid 2.0000  at step 10, 1.0 s",
-        "b:   at step 5, 1.0 s",
+        "b: w/u 1.0000  at step 5, 1.0 s",
     ]
 
 

@@ -140,7 +140,7 @@ def test_a_step_whose_metric_is_not_defined_is_not_chosen(
     )  # it refuses so few before the first step
     caplog.set_level(logging.WARNING, "genreg")
     chosen = ["measure=conditional_wasserstein", "measure.conditional_wasserstein.samples=1"]
-    task = built(*PLAYERS, *chosen, "task.conditional=true")
+    task = built(*PLAYERS, *chosen, "regularizer=weight_clipping", "task.conditional=true")
     assert chosen_items(1, task.dataset.validation.y)[0] != 0
     every = {"log_every": 1, "eval_every": 1, "checkpoint_every": 10}
     summary = run(task, RunFolder(tmp_path), steps=2, **every)

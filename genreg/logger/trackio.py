@@ -1,6 +1,7 @@
 """Trackio."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,10 @@ class Trackio(Logger):
 
     def clear(self, folder: RunFolder) -> None:
         name = _name(folder, folder.config())
-        for run in _trackio().Api().runs(self.project):
-            if run.name == name:
-                run.delete()
+        with suppress(ValueError):  # there is no such project yet
+            for run in _trackio().Api().runs(self.project):
+                if run.name == name:
+                    run.delete()
 
     def show(self, row: Row, pictures: dict[str, Path]) -> None:
         if row["step"] >= self.next:
