@@ -1,6 +1,7 @@
 """Semi-supervised classification or regression: a loss on labeled items plus the methods under study."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
@@ -43,7 +44,8 @@ class Classify(Task):
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
     choose the step, drawn by `seed`; None: all of the data set's. statistics: the batches that move running
-    statistics, `both` in proportion to their sizes or the `labeled` one. frames: steps at which what a
+    statistics, `both` in proportion to their sizes or the `labeled` one; `anew`: whenever they are read they
+    are the averages over the pool, in whole batches of `unlabeled_batch_size`. frames: steps at which what a
     classifier of points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled
     items whose class is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the
     test items (`dataset.corrupted`). Everything random follows from `seed`.
@@ -108,8 +110,15 @@ class Classify(Task):
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=self.seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.trainer = Trainer(
-            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics
-        )
+            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics,
+            judging=self._statistics_of_pool if self.moving == "anew" else nullcontext,
+        )  # fmt: skip
+
+    def _statistics_of_pool(self) -> AbstractContextManager[None]:
+        """Inside, running statistics are those of the pool as it is, with the noise of training."""
+        pool = self.dataset.unlabeled
+        whole = pool[: len(pool) // self.unlabeled_batch.batch * self.unlabeled_batch.batch]
+        return self.statistics.anew(lambda: self.objective.show(whole.split(self.unlabeled_batch.batch)))
 
     def _objective(self, together: Mapping[str, Regularizer]) -> Objective:
         """Return the objective with the penalties of these methods."""
