@@ -4,6 +4,7 @@ import re
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from genreg import streams
 from genreg.dataset import digits
 from genreg.errors import InputError
 from genreg.model import MLP
+from genreg.optimizer import late_linear
 from genreg.regularizer import L2, VAT, HiddenNoise, NoiseConsistency, PiModel, RDrop, WeightAverage
 from genreg.task.collapse import Collapse
 
@@ -152,7 +154,7 @@ def test_running_statistics_of_the_labeled_batch_alone(moving: Any) -> None:
 
 @pytest.mark.parametrize("average", [False, True])
 def test_running_statistics_of_the_pool_by_hand(average: bool) -> None:
-    """Noise included, they are those of the weights that are judged, and the model's own stay as they were."""
+    """With noise, of the weights that are judged; the model's own stay as they were."""
 
     def model(**shape: Any) -> MLP:
         return MLP(widths=[6], batch_norm=True, output_norm=True, **shape).double()
@@ -189,3 +191,27 @@ def test_statistics_anew_are_those_that_predictions_are_judged_by_and_that_are_s
     row = task.evaluate()
     other.load_weights(task.weights())
     assert other.evaluate() == row
+
+
+def test_a_late_beta1_by_hand() -> None:
+    """Adam in numpy, whose first moment forgets faster while the rate falls; a resumed one too."""
+    w = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([w], lr=0.1)
+    schedule = late_linear(adam, total_iters=10, start=0.5, beta1=0.5)
+    by_hand, m, v = np.zeros(3), np.zeros(3), np.zeros(3)
+    for step in range(10):
+        if step == 7:
+            states = adam.state_dict(), schedule.state_dict()
+            adam = torch.optim.Adam([w], lr=0.1)
+            schedule = late_linear(adam, total_iters=10, start=0.5, beta1=0.5)
+            adam.load_state_dict(states[0]), schedule.load_state_dict(states[1])
+        g = np.sin([step, 2 * step, 3 * step + 1])
+        w.grad = torch.from_numpy(g)
+        adam.step(), schedule.step()
+        beta, rate = (0.9, 0.1) if step < 5 else (0.5, 0.1 * (10 - step) / 5)
+        m, v = beta * m + (1 - beta) * g, 0.999 * v + 0.001 * g**2
+        k = step + 1
+        by_hand = by_hand - rate * (m / (1 - beta**k)) / (np.sqrt(v / (1 - 0.999**k)) + 1e-8)
+        np.testing.assert_allclose(w.detach().numpy(), by_hand, rtol=1e-10)
+    with pytest.raises(InputError, match=r"scheduler\.beta1: expected null for an optimizer without betas"):
+        late_linear(torch.optim.SGD([w], lr=0.1), total_iters=10, beta1=0.5)

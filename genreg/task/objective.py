@@ -86,7 +86,7 @@ class Objective:
         """
         draws, moves = Draws(self.seed, step, self.device), counts() and self.moving != "anew"
         batch, shown = self.batch(step, draws)
-        pool = self.pool(step) if reads_pool(self.together) else None
+        pool = self.pool(step, draws) if reads_pool(self.together) else None
         joins = moves and self.moving == "both"
         if pool and joins:
             self.statistics.begin()
@@ -126,10 +126,14 @@ class Objective:
             batch = method.batch(batch, draws[name])
         return batch, len(x)
 
-    def pool(self, step: int) -> Batch:
-        """The unlabeled batch of an update, embedded."""
+    def pool(self, step: int, draws: Draws) -> Batch:
+        """The unlabeled batch of an update, embedded, as methods change it."""
         x = self.unlabeled(step)
-        return self._embedded(x, x.new_empty(0))
+        batch = self._embedded(x, x.new_empty(0))
+        for name, method in self.mixing.items():
+            if method.unlabeled:
+                batch = method.batch(batch, draws[f"{name}/unlabeled"])
+        return batch
 
     def _embedded(self, x: Tensor, y: Tensor) -> Batch:
         replicas = streams.replicas_of(self.seed)

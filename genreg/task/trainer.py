@@ -25,7 +25,7 @@ class Trainer:
 
     optimizers: all that move the model's parameters, since the noise of each lies on the same weights.
     statistics: those that the model's passes move. average: a copy of the model that is judged in its place,
-    as one that a method keeps (`judged`). judging: what is made of the weights that are judged, while they are.
+    as one that a method keeps (`judged`). judging: what else is set while weights are judged.
     """
 
     def __init__(
