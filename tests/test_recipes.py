@@ -169,7 +169,7 @@ def test_running_statistics_of_the_pool_by_hand(average: bool) -> None:
     layers, pool = ("layers.1", "norm"), task.dataset.unlabeled
     moments: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
     for number in range(len(pool) // 12):
-        h = F.linear(pool[12 * number : 12 * number + 12], w["layers.0.weight"], w["layers.0.bias"])
+        h = F.linear(pool[task.unlabeled_batch(number)], w["layers.0.weight"], w["layers.0.bias"])
         moments["layers.1"].append((h.mean(0), h.var(0)))
         h = (h - h.mean(0)) / (h.var(0, correction=0) + 1e-5).sqrt()
         h = torch.relu(h * w["layers.1.weight"] + w["layers.1.bias"])

@@ -35,6 +35,7 @@ from genreg.task.replicas import Replicas, most
 from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
 CPU = torch.device("cpu")
+SHOWN = 10_000  # items of the pool whose statistics are those of all: their means are off by 1 % of a spread
 
 
 class Classify(Task):
@@ -45,7 +46,7 @@ class Classify(Task):
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
     choose the step, drawn by `seed`; None: all of the data set's. statistics: the batches that move running
     statistics, `both` in proportion to their sizes or the `labeled` one; `anew`: whenever they are read they
-    are the averages over the pool, in whole batches of `unlabeled_batch_size`. frames: steps at which what a
+    are the averages over the first unlabeled batches, of at most `SHOWN` items. frames: steps at which what a
     classifier of points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled
     items whose class is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the
     test items (`dataset.corrupted`). Everything random follows from `seed`.
@@ -116,9 +117,8 @@ class Classify(Task):
 
     def _statistics_of_pool(self) -> AbstractContextManager[None]:
         """Inside, running statistics are those of the pool as it is, with the noise of training."""
-        pool = self.dataset.unlabeled
-        whole = pool[: len(pool) // self.unlabeled_batch.batch * self.unlabeled_batch.batch]
-        return self.statistics.anew(lambda: self.objective.show(whole.split(self.unlabeled_batch.batch)))
+        batches = range(min(SHOWN, len(self.dataset.unlabeled)) // self.unlabeled_batch.batch or 1)
+        return self.statistics.anew(lambda: self.objective.show(map(self.unlabeled, batches)))
 
     def _objective(self, together: Mapping[str, Regularizer]) -> Objective:
         """Return the objective with the penalties of these methods."""
