@@ -83,6 +83,8 @@ def overrides_for(group: str, option: str) -> list[str]:
         given += ["dataset=mnist"] if option == "classifier" else PICTURES
     if option.startswith("wgan_sn/"):
         given += ["dataset.size=32", "dataset=fashion_mnist", "features=random"]
+    if option.startswith("vat_mnist/"):
+        given += ["model.widths=[4,4,4,4]"]
     if of := download_of(option):
         given += tiny.overrides(of)
         given += ["dataset.zca=false"] if of == "cifar10" else []  # seconds; test_cifar.py has it

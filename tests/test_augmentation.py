@@ -1,6 +1,8 @@
-"""Shifts and flips of labeled pictures, against torch's own padding and slicing."""
+"""Shifts and flips of pictures, against torch's own padding and slicing."""
 
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -8,9 +10,10 @@ import torch.nn.functional as F
 from conftest import draw, small_task
 from torch import Tensor
 
+from genreg import streams
 from genreg.dataset import Batch, digits
 from genreg.model import MLP
-from genreg.regularizer import VAT, Mirror, RandomCrop
+from genreg.regularizer import VAT, Mirror, RandomAffine, RandomCrop
 from genreg.regularizer.augmentation import reflected
 
 MLP_OF_PICTURES = partial(MLP, widths=[16])
@@ -74,3 +77,21 @@ def test_labeled_pictures_change_and_nothing_else_does() -> None:
     assert torch.equal(task.forward(0).embedding, task.forward(0).embedding)
     assert torch.equal(task.forward(0).unlabeled.embedding, bare.forward(0).unlabeled.embedding)
     assert torch.equal(task.dataset.test.x, bare.dataset.test.x)
+
+
+@pytest.mark.parametrize(
+    "method", [RandomCrop(pixels=2), Mirror(), RandomAffine()], ids=lambda m: type(m).__name__
+)
+def test_unlabeled_pictures_change_by_draws_of_their_own(method: Any) -> None:
+    """By the hook itself, and the labeled batch as without them."""
+    both = replace(method, unlabeled=True)
+    bare, one, two = (
+        small_task({"vat": VAT(), **more}, dataset=digits, model=MLP_OF_PICTURES)
+        for more in ({}, {"a": method}, {"a": both})
+    )
+    assert torch.equal(one.forward(1).embedding, two.forward(1).embedding)
+    pool = bare.forward(1).unlabeled.batch
+    assert torch.equal(one.forward(1).unlabeled.embedding, pool.e)
+    expected = method.batch(pool, streams.generator(two.seed, "noise/a/unlabeled", 1)).e
+    assert not torch.equal(expected, pool.e)
+    assert torch.equal(two.forward(1).unlabeled.embedding, expected)

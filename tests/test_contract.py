@@ -126,6 +126,7 @@ def test_every_option_trains_and_its_weights_move(group: str, option: str, reque
     before = {name: weight.clone() for name, weight in task.weights().items()}
     settled = re.compile(
         r"parametrizations\.weight\.0\.[uv]$|^encoder\.output\."
+        + (r"|num_batches_tracked$" if config["task"].get("statistics") == "anew" else "")
     )  # of a matrix of one row, u is 1 from the start; no language model reads a classifier's output layer
     terms = [task.step(step) for step in range(2)]
     moved = {name: not torch.equal(before[name], weight) for name, weight in task.weights().items()}

@@ -39,13 +39,13 @@ def moons(seed: int) -> Dataset:
     return Dataset(splits[0], data.unlabeled.double(), splits[1], splits[2], data.classes)
 
 
-def task(methods: dict[str, Regularizer], dropout: float = 0.0) -> Classify:
+def task(methods: dict[str, Regularizer], dropout: float = 0.0, **options: Any) -> Classify:
     def model(**shape: Any) -> MLP:
         return MLP(widths=[6], activation="tanh", dropout=dropout, **shape).double()
 
+    given: dict[str, Any] = {"model": model, "batch_size": 8, "unlabeled_batch_size": 12, "seed": SEED}
     sgd = partial(torch.optim.SGD, lr=RATE)
-    sizes = {"batch_size": 8, "unlabeled_batch_size": 12, "seed": SEED}
-    return Classify(dataset=moons, model=model, optimizer=sgd, regularizer=methods, **sizes)  # type: ignore[arg-type]
+    return Classify(dataset=moons, optimizer=sgd, regularizer=methods, **{**given, **options})
 
 
 def weights(of: Classify) -> Weights:

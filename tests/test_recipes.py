@@ -4,19 +4,22 @@ import re
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import classifier, normal
-from seam import build, methods, resumed, same
+from seam import buffers, build, methods, resumed, same
 from test_examples import SEED, Weights, agrees, noise, of_layer
+from test_examples import task as task_of
 from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import digits
 from genreg.errors import InputError
 from genreg.model import MLP
-from genreg.regularizer import L2, VAT, HiddenNoise, NoiseConsistency, PiModel, RDrop
+from genreg.optimizer import late_linear
+from genreg.regularizer import L2, VAT, HiddenNoise, NoiseConsistency, PiModel, RDrop, WeightAverage
 from genreg.task.collapse import Collapse
 
 
@@ -137,7 +140,7 @@ def test_the_comparison_of_oliver_can_be_made(genreg: Any) -> None:
     assert "280 jobs: 0 finished" in planned.out + planned.err
 
 
-@pytest.mark.parametrize("moving", ["both", "labeled"])
+@pytest.mark.parametrize("moving", ["both", "labeled", "anew"])
 def test_running_statistics_of_the_labeled_batch_alone(moving: Any) -> None:
     """They are those of a run without an unlabeled batch, whose weights they leave alone."""
     chosen = {"noise_consistency": NoiseConsistency(epsilon=0.0)}  # of no effect but to read the pool
@@ -147,3 +150,68 @@ def test_running_statistics_of_the_labeled_batch_alone(moving: Any) -> None:
     assert same(dict(made.model.named_parameters()), dict(without.model.named_parameters()))
     assert same(made.model.state_dict(), without.model.state_dict()) == (moving == "labeled")
     resumed(lambda: build("classify", methods(["vat"]), statistics=moving))
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_running_statistics_of_the_pool_by_hand(average: bool) -> None:
+    """With noise, of the weights that are judged; the model's own stay as they were."""
+
+    def model(**shape: Any) -> MLP:
+        return MLP(widths=[6], batch_norm=True, output_norm=True, **shape).double()
+
+    methods: dict[str, Any] = {"a": HiddenNoise(sigma=0.3, each_pass=True)}
+    methods |= {"b": WeightAverage(decay=0.5)} if average else {}
+    task = task_of(methods, model=model, statistics="anew")
+    for step in range(3):
+        task.step(step)
+    before = buffers(task.model)
+    kept, w = task.weights(), dict((task.methods["b"].average if average else task.model).named_parameters())
+    layers, pool = ("layers.1", "norm"), task.dataset.unlabeled
+    moments: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
+    for number in range(len(pool) // 12):
+        h = F.linear(pool[task.unlabeled_batch(number)], w["layers.0.weight"], w["layers.0.bias"])
+        moments["layers.1"].append((h.mean(0), h.var(0)))
+        h = (h - h.mean(0)) / (h.var(0, correction=0) + 1e-5).sqrt()
+        h = torch.relu(h * w["layers.1.weight"] + w["layers.1.bias"])
+        h = h + 0.3 * of_layer("statistics", number, "a/layers.2", 12, 6)
+        h = F.linear(h, w["layers.3.weight"], w["layers.3.bias"])
+        moments["norm"].append((h.mean(0), h.var(0)))
+    for name in layers:
+        mean, variance = (torch.stack(list(each)).mean(0) for each in zip(*moments[name], strict=True))
+        torch.testing.assert_close(kept[f"{name}.running_mean"], mean, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(kept[f"{name}.running_var"], variance, rtol=1e-10, atol=1e-12)
+    assert same(kept, task.weights())
+    assert same(before, buffers(task.model))
+
+
+def test_statistics_anew_are_those_that_predictions_are_judged_by_and_that_are_saved() -> None:
+    task, other = (build("classify", methods(["dropout", "vat"]), statistics="anew") for _ in range(2))
+    for step in range(4):
+        task.step(step)
+    row = task.evaluate()
+    other.load_weights(task.weights())
+    assert other.evaluate() == row
+
+
+def test_a_late_beta1_by_hand() -> None:
+    """Adam in numpy, whose first moment forgets faster while the rate falls; a resumed one too."""
+    w = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([w], lr=0.1)
+    schedule = late_linear(adam, total_iters=10, start=0.5, beta1=0.5)
+    by_hand, m, v = np.zeros(3), np.zeros(3), np.zeros(3)
+    for step in range(10):
+        if step == 7:
+            states = adam.state_dict(), schedule.state_dict()
+            adam = torch.optim.Adam([w], lr=0.1)
+            schedule = late_linear(adam, total_iters=10, start=0.5, beta1=0.5)
+            adam.load_state_dict(states[0]), schedule.load_state_dict(states[1])
+        g = np.sin([step, 2 * step, 3 * step + 1])
+        w.grad = torch.from_numpy(g)
+        adam.step(), schedule.step()
+        beta, rate = (0.9, 0.1) if step < 5 else (0.5, 0.1 * (10 - step) / 5)
+        m, v = beta * m + (1 - beta) * g, 0.999 * v + 0.001 * g**2
+        k = step + 1
+        by_hand = by_hand - rate * (m / (1 - beta**k)) / (np.sqrt(v / (1 - 0.999**k)) + 1e-8)
+        np.testing.assert_allclose(w.detach().numpy(), by_hand, rtol=1e-10)
+    with pytest.raises(InputError, match=r"scheduler\.beta1: expected null for an optimizer without betas"):
+        late_linear(torch.optim.SGD([w], lr=0.1), total_iters=10, beta1=0.5)

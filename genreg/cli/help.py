@@ -39,6 +39,7 @@ flags:
   --dry-run        of a sweep: print how many runs, how many are finished, how long, and the first commands
   --until decided  of a sweep file: add seeds to comparisons until they are decided, 20 at most
   --again          repeat a finished run, of a sweep those of other code or data; the old one is kept
+  --extend         go on from a finished run of fewer steps, in a folder of its own
   --like FOLDER    repeat the run in FOLDER, with further overrides; warns of what is not as it was then
   --trust          with --like: also call code of that folder that is none of genreg, torch or --config-dir
   --cfg job        print the configuration and stop; --info shows where each part comes from

@@ -22,6 +22,7 @@ from genreg.cli.compose import (
 from genreg.cli.help import GROUPS
 from genreg.cli.jobs import Composer
 from genreg.errors import InputError
+from genreg.run.extend import extend
 from genreg.study import file as sweep_file
 from genreg.study.batch import SweepFailedError
 from genreg.study.job import LOST, Job, finished, group, key, merged, of_hydra, value
@@ -63,6 +64,8 @@ def sweep(flags: Namespace) -> bool:
                 params = [f"{path}={typed}" for path, typed in (sweeper["params"] or {}).items()]
                 jobs = Composer(about).jobs(grid(merged(params, given)))
                 agree(jobs, master, about)
+                for job in jobs if flags.extend and not dry_run else ():
+                    extend(job.config)
                 launch(jobs, launcher_of(master), master, dry_run, flags.again)
             else:
                 command = None if dry_run else flags.overrides

@@ -19,6 +19,7 @@ from genreg.cli.compose import with_needs
 from genreg.errors import GenregError, InputError, explained, nearest
 from genreg.groups import default_of, find_modules_in, option_of, options
 from genreg.run import ranks
+from genreg.run.extend import FLAG, extend
 from genreg.run.factory import factory
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
@@ -70,6 +71,7 @@ def make_parser() -> ArgumentParser:
     parser = get_args_parser()
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--again", action="store_true")
+    parser.add_argument(FLAG, action="store_true")
     parser.add_argument("--like", type=Path)
     parser.add_argument("--trust", action="store_true")
     parser.add_argument("--until")
@@ -92,6 +94,8 @@ def parse(arguments: list[str]) -> Namespace:
         raise InputError("--until", "a sweep file beside it: sweep=NAME")
     if flags.trust and not flags.like:
         raise InputError("--trust", "--like RUN_FOLDER beside it: what is typed is called anyway")
+    if flags.extend and (flags.again or flags.like or any(key(o) == "sweep" for o in flags.overrides)):
+        raise InputError(FLAG, "one run, or -m: neither --again nor --like nor a sweep file")
     if flags.resolve and not flags.cfg:
         raise InputError("--resolve", "--cfg beside it")
     return flags
@@ -133,6 +137,8 @@ def _train(config: Config, flags: Namespace) -> None:
     """Make one run, show it to an agent that waits for it, and print the next command."""
     folder = RunFolder(run_path(config))
     finished = folder.summary().get("status") == "done" and not flags.again
+    if flags.extend:
+        extend(config)
     summary = train(config, again=flags.again)
     if finished:
         _show_to_agents(config, folder, summary)

@@ -59,6 +59,28 @@ class RunningStatistics:
         finally:
             self._exchange()
 
+    @contextmanager
+    def anew(self, show: Callable[[], None]) -> Iterator[None]:
+        """Inside, they are the plain averages over the batches of `show`, which passes them in training mode.
+
+        After it they are bit for bit as they were. Layers in evaluation mode keep theirs throughout.
+        """
+        layers = [layer for layer in self.layers if layer.training]
+        momenta = [layer.momentum for layer in layers]
+        self.begin()
+        self._exchange()
+        try:
+            for layer in layers:
+                layer.momentum = None
+                layer.reset_running_stats()
+            show()
+            yield
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+            self._exchange()
+            self.start = []
+
     def _exchange(self) -> None:
         for layer, other in zip(self.layers, self.start, strict=True):
             for name, buffer in other.items():

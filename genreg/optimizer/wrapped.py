@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from genreg.errors import InputError
-from genreg.parameters import Count, Fraction, checked
+from genreg.parameters import Count, Fraction, Neutral, checked
 
 Base = Literal["sgd", "adam", "adamw"]
 Betas = Annotated[Sequence[Fraction], Field(min_length=2, max_length=2)]
@@ -79,12 +79,31 @@ def make_base(
     return kind(params, lr, (betas[0], betas[1]), weight_decay=weight_decay, fused=fused)
 
 
+class LateLinear(LambdaLR):
+    """The learning rate as it is up to update `first`, then a straight line to 0; and another beta1 there."""
+
+    def __init__(self, optimizer: Optimizer, total: int, first: float, beta1: float | None) -> None:
+        self.first, self.beta1 = first, beta1
+        super().__init__(optimizer, lambda step: min(1.0, (total - step) / (total - first)))
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        for group in self.optimizer.param_groups if self.beta1 is not None else ():
+            if self.last_epoch >= self.first:
+                group["betas"] = (self.beta1, group["betas"][1])
+
+
 @checked
-def late_linear(optimizer: Optimizer, *, total_iters: Count, start: Fraction = 0.9) -> LambdaLR:
+def late_linear(
+    optimizer: Optimizer, *, total_iters: Count, start: Fraction = 0.9,
+    beta1: Annotated[Fraction | None, Neutral(None)] = None,
+) -> LambdaLR:  # fmt: skip
     """The learning rate as it is for a share `start` of the run, then a straight line to 0.
 
     Miyato et al., arXiv:1704.03976, for CIFAR-10 and SVHN (there in steps of 400 updates). start: from 0 to
-    below 1.
+    below 1. beta1: Adam's first beta from there on (0.5 in their code), or None. Raises InputError for an
+    optimizer without betas.
     """
-    first = start * total_iters
-    return LambdaLR(optimizer, lambda step: min(1.0, (total_iters - step) / (total_iters - first)))
+    if beta1 is not None and "betas" not in optimizer.param_groups[0]:
+        raise InputError("scheduler.beta1", "null for an optimizer without betas", beta1)
+    return LateLinear(optimizer, total_iters, start * total_iters, beta1)

@@ -1,6 +1,7 @@
 """Random changes of pictures that keep their label: mirror, crop, affine."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from genreg import streams
 from genreg.dataset import Batch
-from genreg.parameters import STRICT, CountOrZero, Fraction, NonNegative, Share
+from genreg.parameters import STRICT, CountOrZero, Fraction, Neutral, NonNegative, Share
 from genreg.regularizer.base import Regularizer
 from genreg.streams import Draw
 
@@ -18,14 +19,15 @@ from genreg.streams import Draw
 class Mirror(Regularizer):
     """Each labeled picture (C, H, W) is flipped left to right with probability p, drawn for each item.
 
-    Krizhevsky, Sutskever and Hinton (NIPS 2012), section 4.1. Only the labeled batch has a `batch` hook: the
-    unlabeled pictures that consistency methods read are not flipped. Raises InputError, before the first
-    step, for inputs that are no pictures.
+    Krizhevsky, Sutskever and Hinton (NIPS 2012), section 4.1. Raises InputError, before the first step, for
+    inputs that are no pictures.
 
     p: probability, from 0 to 1.
+    unlabeled: the unlabeled pictures that consistency methods read are flipped too, others of them.
     """
 
     p: Share = 0.5
+    unlabeled: Annotated[bool, Neutral(False)] = False
 
     reads = frozenset({"pictures"})
     replicas = ("p",)
@@ -44,15 +46,16 @@ class Mirror(Regularizer):
 class RandomCrop(Regularizer):
     """Each labeled picture (C, H, W) is cut at random from itself with a reflected border of `pixels`.
 
-    He et al., arXiv:1512.03385, section 4.2, whose border is zero. Only the labeled batch has a `batch` hook:
-    the unlabeled pictures that consistency methods read are not shifted. Raises InputError, before the first
-    step, for inputs that are no pictures.
+    He et al., arXiv:1512.03385, section 4.2, whose border is zero. Raises InputError, before the first step,
+    for inputs that are no pictures.
 
     pixels: largest shift; those down and to the right are uniform among the whole numbers in
     [-pixels, pixels], drawn for each item.
+    unlabeled: the unlabeled pictures that consistency methods read are moved too, by other numbers.
     """
 
     pixels: CountOrZero = 4
+    unlabeled: Annotated[bool, Neutral(False)] = False
 
     reads = frozenset({"pictures"})
 
@@ -85,10 +88,12 @@ class RandomAffine(Regularizer):
 
     translate: largest shift in pixels; each of both is uniform in [-translate, translate].
     scale: the factor is uniform in [1 - scale, 1 + scale], about the centre; from 0 to below 1.
+    unlabeled: the unlabeled pictures that consistency methods read are moved too, by other numbers.
     """
 
     translate: NonNegative = 1.0
     scale: Fraction = 0.1
+    unlabeled: Annotated[bool, Neutral(False)] = False
 
     reads = frozenset({"pictures"})
 

@@ -63,6 +63,7 @@ class Regularizer:
     step; a parametrization goes with no other of either kind.
     keeps: names of its attributes (tensors, modules, numbers) that the next step depends on; they are saved
     with every checkpoint. A tensor or module kept under another name is refused.
+    unlabeled: true if `batch` changes the unlabeled batch too, by draws of its own.
     judged: the name among them of a copy of the model, as a teacher, that is evaluated, shown and saved in
     the model's place; none if empty.
     """
@@ -74,6 +75,7 @@ class Regularizer:
     keeps: ClassVar[tuple[str, ...]] = ()
     judged: ClassVar[str] = ""
     name = ""
+    unlabeled: bool = False
 
     @property
     def idle(self) -> bool:
@@ -89,7 +91,7 @@ class Regularizer:
         """Change the model before the optimizer is built: parametrizations, noise on hidden layers."""
 
     def batch(self, batch: Batch, draw: Any) -> Batch:
-        """The labeled batch that the model is shown: input noise, mixtures, soft targets."""
+        """The batch that the model is shown, the labeled one: input noise, mixtures, soft targets."""
         return batch
 
     def losses(self, forward: Any, losses: Tensor) -> Tensor:

@@ -56,6 +56,14 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> None:
             path.unlink()
 
 
+def keep(folder: Path) -> None:
+    """Keep the newest checkpoint as state-<step>-<sha256>.pt, beyond the end of the run."""
+    for path in folder.glob("state-*.pt"):
+        path.unlink()
+    newest = max(folder.glob("checkpoint-*.pt"))
+    newest.rename(folder / newest.name.replace("checkpoint-", "state-"))
+
+
 def _alone(value: Any) -> Any:
     """The value with copies of the tensors that are views: with a view, torch saves all of what it views."""
     if isinstance(value, Tensor):

@@ -8,6 +8,7 @@ environment.json   versions, device, commit, sha256 of the code and data of ever
 summary.json       status (running, interrupted, failed, broken, done), best and last row, seconds, reason,
                    metrics, items of each split; broken: the machine failed, and the next start goes on
 weights.pt         parameters at the step that validation chose; last_weights.pt at the last step
+state-*.pt         all that further steps depend on, where it is kept: `--extend` goes on from it
 replicas.npz       of a landscape: every evaluation of every replica, (evaluations, replicas)
 contours.npz       of a landscape of two coordinates: its loss on a grid around the paths
 histograms.npz     of a GAN, with measure=gradient_norm: counts of gradient norms, (evaluations, bins)
@@ -184,6 +185,11 @@ class RunFolder:
         """True if a start would go on from a checkpoint."""
         return any(self.path.glob("checkpoint-*.pt"))
 
+    @property
+    def last_state(self) -> Path | None:
+        """The file of the state after the last step, if it was kept."""
+        return max(self.path.glob("state-*.pt"), default=None)
+
     def drop_checkpoints(self) -> None:
         """Delete the checkpoints of a finished run, whole and half written; a kill may have come before.
 
@@ -236,7 +242,10 @@ class RunFolder:
 
     def add_environment(self, environment: Row) -> None:
         """Append one start's environment."""
-        _write_json(self.path / "environment.json", [*self.environments(), environment])
+        self.write_environments([*self.environments(), environment])
+
+    def write_environments(self, environments: list[Row]) -> None:
+        _write_json(self.path / "environment.json", environments)
 
     def synced(self, target: str) -> Row:
         """The last state that `target` was shown; `{}` if none."""

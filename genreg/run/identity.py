@@ -12,7 +12,7 @@ from genreg.run.sources import neutral
 
 Config = dict[str, Any]
 
-PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every")
+PLUMBING = ("seed", "device", "logger", "output_dir", "data_dir", "quiet", "checkpoint_every", "keep_state")
 """Keys that change where, how fast or how visibly a run is made, but not which experiment it is."""
 
 FIRST_LOSS: tuple[Config, ...] = ({"_target_": "genreg.loss.CrossEntropy"}, {})

@@ -39,6 +39,7 @@ def run(
     log_every: Count,
     eval_every: Count,
     checkpoint_every: Count,
+    keep_state: bool = False,
     views: Sequence[Any] = (),  # each a View, which pydantic cannot check
 ) -> Row:
     """Train `task` to `steps`, from the folder's newest valid checkpoint if there is one; the summary.
@@ -57,7 +58,7 @@ def run(
                 one.follow(ranks.step(task, one.state.step))
             if one.left:
                 one.interrupt()
-        return one.state.finish()
+        return one.state.finish(keep_state)
 
 
 @dataclass(frozen=True)

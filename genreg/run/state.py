@@ -128,8 +128,14 @@ class State:
             with contextlib.suppress(OSError):
                 write()
 
-    def finish(self) -> Row:
-        """Write the weights that validation chose and the summary, and drop the checkpoints."""
+    def finish(self, keep: bool = False) -> Row:
+        """Write the weights that validation chose and the summary, and drop the checkpoints.
+
+        keep: all that further steps depend on is left, too.
+        """
+        if keep:
+            self.save()
+            checkpoint.keep(self.folder.path)
         self._close_files()
         weights = self.task.weights() if self.best_weights is None else self.best_weights
         checkpoint.save_weights(self.folder.path, "weights.pt", weights)

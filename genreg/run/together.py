@@ -36,7 +36,8 @@ def train_together(configs: Sequence[Config], over: Sequence[str], turn: Turn) -
 
 
 class Group:
-    """Runs of one process, by number. left: those on their way. results: how the others ended.
+    """Runs of one process, by number. left: those on their way. results: how the others ended. keeps: true
+    for those whose last state is kept.
 
     most: how many of them a program should have.
     """
@@ -44,6 +45,7 @@ class Group:
     def __init__(self, runs: int, turn: Turn) -> None:
         self.turn, self.most = turn, runs
         self.left: dict[int, Training] = {}
+        self.keeps: dict[int, bool] = {}
         self.results: list[Row | BaseException] = [Interrupted("stopped before its first step")] * runs
 
     def add(self, number: int, config: Config, over: Sequence[str], stack: ExitStack) -> None:
@@ -58,6 +60,7 @@ class Group:
         s = built.settings
         pace = Pace(s.steps, s.log_every, s.eval_every, s.checkpoint_every)
         self.left[number] = Training(built.task, folder, pace, views)
+        self.keeps[number] = bool(s.keep_state)
 
     def run(self, numbers: Sequence[int]) -> None:
         """Train these to their last step: those that are behind first, until the others are reached."""
@@ -101,7 +104,7 @@ class Group:
         for number, one in zip(numbers, ones, strict=True):
             if number in self.left and not one.left:
                 with self.ending(number):
-                    self.results[number] = one.state.finish()
+                    self.results[number] = one.state.finish(self.keeps[number])
                     del self.left[number]
 
     @contextmanager

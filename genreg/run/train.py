@@ -35,6 +35,7 @@ class Settings:
     eval_every: Count
     log_every: Count
     checkpoint_every: Count
+    keep_state: bool | None = None
     data_dir: str | None
     output_dir: str
     quiet: bool
@@ -68,9 +69,10 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
     summary = folder.summary()
     over = ("done",) if retry_failed else ("done", "failed")
     if ranks.first(again or summary.get("status") not in over):
-        if not (in_sweep or again or summary or settings.quiet):
+        if not (in_sweep or again or summary or folder.begun or settings.quiet):
             _log_fewer_steps(config)
-        summary = _run(config, settings, folder, over, again)
+        keep = not in_sweep if settings.keep_state is None else settings.keep_state
+        summary = _run(config, settings, folder, over, again, keep)
     else:
         _log_finished(config, folder, settings.quiet)
     if summary["status"] == "done":
@@ -104,7 +106,9 @@ def _assist(config: Config, settings: Settings) -> Row:
     return {}
 
 
-def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool) -> Row:
+def _run(
+    config: Config, settings: Settings, folder: RunFolder, over: Sequence[str], again: bool, keep: bool
+) -> Row:
     """Build everything, then hold the folder while it trains. torch is imported from here on."""
     from genreg.run import loop
 
@@ -118,7 +122,8 @@ def _run(config: Config, settings: Settings, folder: RunFolder, over: Sequence[s
             return folder.summary()
         return loop.run(
             built.task, folder, steps=settings.steps, log_every=settings.log_every,
-            eval_every=settings.eval_every, checkpoint_every=settings.checkpoint_every, views=views,
+            eval_every=settings.eval_every, checkpoint_every=settings.checkpoint_every, keep_state=keep,
+            views=views,
         )  # fmt: skip
 
 
@@ -203,8 +208,8 @@ def _log_fewer_steps(config: Config) -> None:
     for path in finished_runs(Path(config["output_dir"]), name, seed):
         found = RunFolder(path).config()
         if experiment_hash({**found, "steps": config["steps"]}) == experiment_hash(config):
-            message = "starts from the beginning: %s has %s steps, but its optimizer was not kept"
-            log.info(message, path, found.get("steps"))
+            why = "--extend goes on from it" if RunFolder(path).last_state else "its optimizer was not kept"
+            log.info("starts from the beginning: %s has %s steps; %s", path, found.get("steps"), why)
             return
 
 

@@ -1,6 +1,7 @@
 """Semi-supervised classification or regression: a loss on labeled items plus the methods under study."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
@@ -35,6 +36,7 @@ from genreg.task.replicas import Replicas, most
 from genreg.task.trainer import Precision, Trainer, attach, load, saved, set_precision
 
 CPU = torch.device("cpu")
+SHOWN = 10_000  # items of the pool whose statistics are those of all: their means are off by 1 % of a spread
 
 
 class Classify(Task):
@@ -44,7 +46,8 @@ class Classify(Task):
     outputs=)`, `optimizer(parameters)` and `scheduler(optimizer)`. batch_size: labeled items a step;
     unlabeled_batch_size: items of the pool a step, drawn if a term uses them. validation_items: how many
     choose the step, drawn by `seed`; None: all of the data set's. statistics: the batches that move running
-    statistics, `both` in proportion to their sizes or the `labeled` one. frames: steps at which what a
+    statistics, `both` in proportion to their sizes or the `labeled` one; `anew`: whenever they are read they
+    are the averages over the first unlabeled batches, of at most `SHOWN` items. frames: steps at which what a
     classifier of points makes of the plane is drawn (`plane.picture`). label_noise: share of the labeled
     items whose class is replaced (`dataset.mislabeled`). corruption: strength of each kind of copy of the
     test items (`dataset.corrupted`). Everything random follows from `seed`.
@@ -110,8 +113,14 @@ class Classify(Task):
         self.optimizer = build_optimizer(optimizer, self.parameters, seed=self.seed)
         self.scheduler = scheduler(self.optimizer) if scheduler else None
         self.trainer = Trainer(
-            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics
-        )
+            self.model, self.optimizer, self.scheduler, methods=self.methods, statistics=self.statistics,
+            judging=self._statistics_of_pool if self.moving == "anew" else nullcontext,
+        )  # fmt: skip
+
+    def _statistics_of_pool(self) -> AbstractContextManager[None]:
+        """Inside, running statistics are those of the pool as it is, with the noise of training."""
+        batches = range(min(SHOWN, len(self.dataset.unlabeled)) // self.unlabeled_batch.batch or 1)
+        return self.statistics.anew(lambda: self.objective.show(map(self.unlabeled, batches)))
 
     def _objective(self, together: Mapping[str, Regularizer]) -> Objective:
         """Return the objective with the penalties of these methods."""

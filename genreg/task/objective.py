@@ -1,6 +1,6 @@
 """The objective of an update of a classifier: a loss on labeled items and the penalties of the methods."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Literal
 
@@ -11,7 +11,7 @@ from genreg import streams
 from genreg.dataset import Batch
 from genreg.forward.base import Draws
 from genreg.forward.classifier import ClassifierForward, embedded
-from genreg.forward.update import backward, counts
+from genreg.forward.update import backward, counts, uncounted
 from genreg.loss import Loss
 from genreg.model import Classifier
 from genreg.model.stacked import draws_masks
@@ -21,8 +21,8 @@ from genreg.regularizer import Regularizer, penalized
 from genreg.streams import Seed
 from genreg.task.trainer import with_hook
 
-Moving = Literal["both", "labeled"]
-"""The batches that move running statistics, where an update passes both."""
+Moving = Literal["both", "labeled", "anew"]
+"""The batches of an update that move running statistics; `anew`: none, they are made when they are read."""
 
 
 class Objective:
@@ -82,11 +82,11 @@ class Objective:
     def forward(self, step: int) -> ClassifierForward:
         """The clean passes of one update, over batches and with masks that depend on `step` and seed only.
 
-        Running statistics move by the labeled batch, or by both in proportion to their sizes.
+        Running statistics move by the labeled batch, or by both in proportion to their sizes, or not at all.
         """
-        draws, moves = Draws(self.seed, step, self.device), counts()
+        draws, moves = Draws(self.seed, step, self.device), counts() and self.moving != "anew"
         batch, shown = self.batch(step, draws)
-        pool = self.pool(step) if reads_pool(self.together) else None
+        pool = self.pool(step, draws) if reads_pool(self.together) else None
         joins = moves and self.moving == "both"
         if pool and joins:
             self.statistics.begin()
@@ -109,6 +109,15 @@ class Objective:
             gradient=gradient, dtype=self.dtype,
         )  # fmt: skip
 
+    @torch.no_grad()
+    def show(self, items: Iterable[Tensor]) -> None:
+        """Pass batches of inputs as an update does, with masks of their numbers; only statistics move."""
+        streams.begin_update()
+        with uncounted():
+            for number, x in enumerate(items):
+                draws = Draws(self.seed, number, self.device)
+                self.clean_pass(self._embedded(x, x.new_empty(0)), "statistics", draws)
+
     def batch(self, step: int, draws: Draws) -> tuple[Batch, int]:
         """The labeled batch of an update, embedded, as methods change it; and how many items were drawn."""
         x, y = self.labeled(step)
@@ -117,10 +126,14 @@ class Objective:
             batch = method.batch(batch, draws[name])
         return batch, len(x)
 
-    def pool(self, step: int) -> Batch:
-        """The unlabeled batch of an update, embedded."""
+    def pool(self, step: int, draws: Draws) -> Batch:
+        """The unlabeled batch of an update, embedded, as methods change it."""
         x = self.unlabeled(step)
-        return self._embedded(x, x.new_empty(0))
+        batch = self._embedded(x, x.new_empty(0))
+        for name, method in self.mixing.items():
+            if method.unlabeled:
+                batch = method.batch(batch, draws[f"{name}/unlabeled"])
+        return batch
 
     def _embedded(self, x: Tensor, y: Tensor) -> Batch:
         replicas = streams.replicas_of(self.seed)

@@ -1,7 +1,7 @@
 """The work of every task around an optimizer's step: attach methods, project, judge, save and load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -25,15 +25,16 @@ class Trainer:
 
     optimizers: all that move the model's parameters, since the noise of each lies on the same weights.
     statistics: those that the model's passes move. average: a copy of the model that is judged in its place,
-    as one that a method keeps (`judged`).
+    as one that a method keeps (`judged`). judging: what else is set while weights are judged.
     """
 
     def __init__(
         self, model: nn.Module, optimizer: Optimizer, scheduler: Any = None, *,
         methods: Mapping[str, Regularizer] | None = None, statistics: RunningStatistics | None = None,
-        average: nn.Module | None = None,
+        average: nn.Module | None = None, judging: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:  # fmt: skip
         self.model, self.optimizer, self.scheduler, self.average = model, optimizer, scheduler, average
+        self.judging = judging
         self.optimizers = [optimizer]
         self.methods = dict(methods or {})
         self.projecting = with_hook(self.methods, "project")
@@ -117,13 +118,14 @@ class Trainer:
         They are those of the model's average or a method's own, where there is one, else `noise_free`.
         """
         copy = self._copy()
-        with self.noise_free() if copy is None else exchanged(self.model, copy):
+        with self.noise_free() if copy is None else exchanged(self.model, copy), self.judging():
             yield
 
     def end(self) -> None:
         """Judge the model itself from here on: its weights are those of another process."""
         if (copy := self._copy()) is not None:
             copy.load_state_dict(self.model.state_dict())
+        self.judging = nullcontext
 
     def _copy(self) -> nn.Module | None:
         """The copy that is judged in the model's place, or None."""
