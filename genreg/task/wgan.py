@@ -87,9 +87,6 @@ class WGAN(Task):
         precision: Precision = "fp32",
     ) -> None:
         check_methods(regularizer, frozenset(), "task=wgan")
-        if loss == "wasserstein" and not active(regularizer):
-            log.warning("task=wgan: no regularizer bounds the critic, whose scores may grow without end: "
-                        "regularizer=gradient_penalty, spectral_normalization, ...")  # fmt: skip
         check_measures(measure or {}, self.measures)
         set_precision(precision)
         self.seed, self.device, self.sizes = seed, device, {"task.batch_size": batch_size}
@@ -104,6 +101,9 @@ class WGAN(Task):
         self.schedulers = [scheduler(player) for player in players] if scheduler else []
         self.evaluation = GanEvaluation(data, measure or {}, features, select, self.critic)
         self._describe(data, features)
+        if loss == "wasserstein" and not active(regularizer):
+            log.warning("task=wgan: no regularizer bounds the critic, whose scores may grow without end: "
+                        "regularizer=gradient_penalty, spectral_normalization, ...")  # fmt: skip
 
     @classmethod
     def reports(cls, *, measure: Mapping[str, Any] | None = None, **_: Any) -> dict[str, Metric]:
