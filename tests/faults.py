@@ -157,9 +157,16 @@ def strike(monkeypatch: pytest.MonkeyPatch, root: Path, kind: str, at: int, acti
     return answer, faults
 
 
+FEWER = 3
+
+
 def full(every: dict[str, int]) -> list[Any]:
-    """The cases of the full tier: each so-manieth operation for each kind of fault."""
-    return [pytest.param(*case, marks=pytest.mark.full) for case in every.items()]
+    """The cases of the slow tier, each so-manieth operation for each kind; a third of them in the full one."""
+    return [
+        pytest.param(kind, often * times, marks=tier)
+        for kind, often in every.items()
+        for times, tier in ((1, pytest.mark.slow), (FEWER, pytest.mark.full))
+    ]
 
 
 EVERY = {"EIO": 1, "kill": 1, "ENOSPC": 2, "EACCES": 4, "ESTALE": 8}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import Result
-from faults import Say, content, points, strike
+from faults import Say, content, full, points, strike
 from faults import said as said
 from synthetic import write_run, write_sweep
 from test_loop import Counter, run
@@ -215,8 +215,7 @@ def test_a_job_that_ends_before_it_is_recorded_ends_the_sweep(
     assert "4 of 4 jobs failed" in answer.err
 
 
-@pytest.mark.full
-@pytest.mark.parametrize(("kind", "every"), [("EIO", 997), ("kill", 101)])
+@pytest.mark.parametrize(("kind", "every"), full({"EIO": 997, "kill": 101}))
 def test_a_fault_where_a_sweep_is_judged(
     genreg: Genreg, sweep: list[str], monkeypatch: pytest.MonkeyPatch, said: Say, kind: str, every: int
 ) -> None:
@@ -228,7 +227,7 @@ def test_a_fault_where_a_sweep_is_judged(
     path.unlink()
     _, faults = strike(monkeypatch, root, "EIO", 0, lambda: genreg(*sweep))
     trials = [k for k, seen in enumerate(faults.seen, 1) if seen.startswith("open") and "=100/sum" in seen]
-    for at in [*points(faults.count, every, kind), *(trials if kind == "EIO" else [])]:
+    for at in [*points(faults.count, every, kind), *(trials[:: every // 997] if kind == "EIO" else [])]:
         path.unlink()
         answer, struck = strike(monkeypatch, root, kind, at, lambda: genreg(*sweep))
         assert not path.exists() or path.read_bytes() == whole["own/sweep.json"], struck.struck

@@ -1,6 +1,7 @@
 """`genreg figure`: one picture of a report as a paper prints it."""
 
 import io
+import logging
 import re
 import sys
 import warnings
@@ -137,6 +138,7 @@ def _written(picture: Picture, width: float | None, height: float | None, form: 
     """The picture in this size, as a file."""
     from matplotlib.figure import Figure
 
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every letter of a PDF
     high = height or picture.height * ((width or picture.width) / picture.width if picture.scales else 1)
     with paper.style():
         drawn = Figure(figsize=(width or picture.width, high), layout="constrained")
