@@ -161,7 +161,7 @@ FEWER = 3
 
 
 def full(every: dict[str, int]) -> list[Any]:
-    """The cases of the slow tier, each so-manieth operation for each kind; a third of them in the full one."""
+    """Cases of the slow tier, each so-manieth operation for each kind; a third of them of the full one."""
     return [
         pytest.param(kind, often * times, marks=tier)
         for kind, often in every.items()
