@@ -1,6 +1,7 @@
 """`genreg check`: an archive's verdicts from its rows, and some of its runs made again and compared."""
 
 import io
+import os
 import random
 import re
 import sys
@@ -116,7 +117,8 @@ def _all_again(originals: Sequence[Original], config_dir: Path | None) -> bool:
 
 def _again(one: Original, place: str, config_dir: Path | None) -> tuple[RunFolder, str]:
     """Train a run as it was, alone: its new folder, and why it could not be made."""
-    config = one.config | {"output_dir": place, "data_dir": None, "quiet": True}
+    data = os.environ.get("GENREG_DATA")
+    config = one.config | {"output_dir": place, "data_dir": data, "quiet": True}
     config |= {"device": "cpu"} if one.on_processor else {}
     folder = RunFolder(run_path(config))
     about = compose.about_hydra(Namespace(overrides=[], config_dir=config_dir))

@@ -10,6 +10,7 @@ import errno
 import filecmp
 import json
 import os
+import re
 import stat
 import zlib
 from collections import Counter
@@ -56,8 +57,14 @@ def copy(folder: Path, runs: Iterable[Path], sweeps: Iterable[Path], place: Path
     for file in (*sweeps, *files):
         to = root / file.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_bytes(_content(file))
+        to.write_bytes(_anywhere(_content(file), folder.resolve()))
     return root
+
+
+def _anywhere(content: bytes, folder: Path) -> bytes:
+    """The content without the places of this machine: of the folder its name stays, of the data nothing."""
+    named = content.replace(str(folder).encode(), folder.name.encode())
+    return re.sub(rb"(?m)^data_dir: /.*$", b"data_dir: null", named)
 
 
 def _content(file: Path) -> bytes:
