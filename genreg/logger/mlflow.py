@@ -11,6 +11,7 @@ from genreg.parameters import checked
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, data_name, experiment_name, methods
 from genreg.run.logger import Logger
+from genreg.run.read import flat
 
 NUMBER = "genreg.run"  # the tag that says which folder a run of MLflow shows
 NEXT = "genreg.next"  # the tag of the first step that it has not
@@ -44,7 +45,7 @@ class MLflow(Logger):
         tags = {NUMBER: run_id(folder, config), NEXT: "0", "method": methods(config)}
         self.next = 0
         self.id = self.client.create_run(self._place(), run_name=name, tags=tags).info.run_id
-        for key, value in {**_flat(config), "data": data_name(config["dataset"])}.items():
+        for key, value in {**flat(config), "data": data_name(config["dataset"])}.items():
             self.client.log_param(self.id, key, value)
 
     def clear(self, folder: RunFolder) -> None:
@@ -102,13 +103,3 @@ class MLflow(Logger):
 
 def _numbers(row: Row) -> dict[str, float]:
     return {key: float(value) for key, value in row.items() if key != "step" and not isinstance(value, str)}
-
-
-def _flat(node: Any, before: str = "") -> dict[str, Any]:
-    """The values of a configuration by dotted keys, as they are typed."""
-    if not isinstance(node, dict) or not node:
-        return {before: node}
-    found: dict[str, Any] = {}
-    for key, value in node.items():
-        found |= _flat(value, f"{before}.{key}" if before else str(key))
-    return found

@@ -92,9 +92,10 @@ def _unlike(before: Any, row: Row | None) -> str:
 
 
 def differences(recorded: Mapping[str, Row], now: Mapping[str, Row]) -> Iterator[tuple[str, str]]:
-    """What a recorded and a recomputed verdict are about, and in words where they differ; verdicts first.
+    """Recorded verdicts that differ from recomputed ones: what each is about, and the difference in words.
 
-    Of columns that only one version of genreg knows nothing is said, nor of claims that a later one adds.
+    Of one arm or claim the verdict comes first. Of columns that only one version of genreg knows nothing is
+    said, nor of claims that a later one adds.
     """
     for about, before in recorded.items():
         if about not in now:

@@ -69,7 +69,7 @@ def _lives(found: dict[str, Any]) -> bool:
 
 
 def _ago(folder: Path) -> str:
-    """How long ago anything in the folder was written, by the clock of its file system."""
+    """The time since anything in the folder was written, in words, by the clock of its file system."""
     written = [path.stat().st_mtime for path in folder.iterdir() if path.name != ".lock"]
     minutes = max(0, round((time.time() - max(written)) / 60))
     return "in the last minute" if minutes < 1 else f"last {minutes} minutes ago"
