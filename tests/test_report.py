@@ -118,6 +118,22 @@ def test_bad_input_is_one_line(genreg: Run, runs: Path, arguments: list[str], me
     assert len([line for line in result.err.splitlines() if not line.startswith("  nearest")]) == 1
 
 
+def test_of_failed_runs_alone_the_report_says_why_and_what_to_do(genreg: Run, tmp_path: Path) -> None:
+    """Alone, and with a part that has results."""
+    reason = "diverged: vat is nan at step 8; try a smaller optimizer.lr or weight"
+    for arm, seed in ((ARM, 0), (ARM, 1), (OTHER, 0)):
+        write_run(tmp_path / "out/digits" / arm / f"seed={seed}", 0.9, status="failed", reason=reason,
+                  best=None, last=None)  # fmt: skip
+    result = genreg("report", "out")
+    assert result.code == 0, result.err
+    assert f"all 3 runs failed, so there is nothing to compare: {reason}. Next: " in result.out
+    assert "retry_failed=true" in result.out
+    write_run(tmp_path / "out/moons" / ARM / "seed=0", 0.9)
+    assert table(genreg, "out")["vat"]["mean"] == "0.9"
+    write_run(tmp_path / "out/digits" / OTHER / "seed=1", 0.9)
+    assert "runs failed, so" not in notes(genreg, "out")
+
+
 def test_every_lost_run_is_named_with_its_reason(genreg: Run, runs: Path) -> None:
     write_run(runs / "digits" / ARM / "seed=3", 0.9, status="failed", reason="diverged: vat is nan at step 8")
     write_run(runs / "digits" / ARM / "seed=4", 0.9, status="interrupted")

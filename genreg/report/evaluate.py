@@ -114,8 +114,13 @@ def _qualify(result: PartResult, arm: ArmResult, base: ArmResult, found: Compari
 
 
 def _reported(part: Part) -> dict[str, Metric]:
-    """The metrics of the part's finished runs, by key of a row; rows are read where summaries are short."""
+    """The metrics of the part's finished runs, by key of a row; rows are read where summaries are short.
+
+    Empty where none has finished: of them nothing is known.
+    """
     done = [run for arm in part.arms for run in arm.done]
+    if not done:
+        return {}
     names = {name: None for run in done for row in (run.best, run.last) if row for name in row}
     names |= {name: None for run in part.runs() for name in run.selection[:1]}
     choosing = [part.select, (part.threshold or {}).get("metric")]

@@ -19,6 +19,7 @@ def notes(result: PartResult, base: ArmResult | None) -> list[str]:
     """One line for each thing that a reader of the table must know. base: the baseline, if there is one."""
     part = result.part
     found = [
+        *_all_failed(part),
         *part.notes,
         *remarks(run for arm in part.arms for run in (*arm.runs.values(), *arm.other.values(), *arm.tried)),
         *_looks(part),
@@ -145,6 +146,16 @@ def _typed(value: str) -> str:
 
 def _names(arms: Iterable[Arm]) -> str:
     return ", ".join(arm.name for arm in arms)
+
+
+def _all_failed(part: Part) -> list[str]:
+    """A note on a part of which every run failed: why the first did, and what to do."""
+    runs = list(part.runs())
+    if not runs or any(run.status != "failed" for run in runs):
+        return []
+    reason = next(iter(runs[0].reason.splitlines()), "")
+    again = "the same sweep with other values, or these runs again with hydra.launcher.retry_failed=true"
+    return [f"all {len(runs)} runs failed, so there is nothing to compare: {reason}. Next: {again}"]
 
 
 def _looks(part: Part) -> list[str]:
