@@ -2,11 +2,15 @@
 
 import os
 import sys
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
 from genreg.cli import completion, verbs
 from genreg.cli import help as help_page
 from genreg.errors import InputError, Interrupted, explained, report
+
+TRAINING = ("train", "compare")
+"""The verbs whose result is their folders: they go on where nobody reads what they print."""
 
 
 def main() -> None:
@@ -14,6 +18,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if isinstance(sys.stdout, TextIOWrapper):  # a name of a folder need not be text
         sys.stdout.reconfigure(errors="replace")
+    if arguments[:1] and arguments[0] in TRAINING and sys.stdout is sys.__stdout__:
+        sys.stdout, sys.stderr = _unread_or_not(sys.stdout), _unread_or_not(sys.stderr)
     try:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
@@ -32,6 +38,25 @@ def main() -> None:
     except KeyboardInterrupt as error:
         print(f"genreg: {str(error) or 'interrupted'}", file=sys.stderr)
         sys.exit(Interrupted.exit_code)
+
+
+class _Unread(FileIO):
+    """A standard stream; what is written after its reader has gone, as `| head` does, goes nowhere."""
+
+    def write(self, text: Any) -> int:
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(text)
+
+
+def _unread_or_not(stream: Any) -> Any:
+    """The same stream, of which a closed pipe is no error."""
+    if not isinstance(stream, TextIOWrapper):  # closed, or another's
+        return stream
+    return TextIOWrapper(BufferedWriter(_Unread(stream.fileno(), "w", closefd=False)), stream.encoding,
+                         stream.errors, line_buffering=stream.line_buffering)  # fmt: skip
 
 
 def _verb(arguments: list[str]) -> None:

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -236,3 +238,18 @@ def test_a_fault_where_a_sweep_is_judged(
         said()
         assert genreg(*sweep).code == 0
         assert content(root) == whole, struck.struck
+
+
+@pytest.mark.full
+def test_a_reader_that_goes_breaks_no_run(tmp_path: Path) -> None:
+    """As of `genreg train ... 2>&1 | head -1`: what is printed afterwards goes nowhere, the run goes on."""
+    command = [sys.executable, "-m", "genreg", "train", "steps=20", "eval_every=5", "logger=none"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0
+    (summary,) = tmp_path.rglob("summary.json")
+    assert json.loads(summary.read_text())["status"] == "done"
