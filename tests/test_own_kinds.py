@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Result, yaml_options
+from conftest import REPOSITORY, Result, yaml_options
 from test_launcher import VALLEY, finish, status
 from test_sync import write
 
@@ -96,3 +96,19 @@ def test_a_launcher_of_ones_own(tmp_path: Path) -> None:
     assert "\n2 jobs {'how': 'well'}\n" in answer.out
     assert status(tmp_path) == ["done", "done"]
     assert "with 7 at once, from 2 finished" in finish(tmp_path, *own, "seed=0,1,2", "--dry-run").out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_launchers_that_hydra_has_as_plugins(genreg: Genreg, tmp_path: Path, launcher: str) -> None:
+    """Their runs are the local launcher's, of a method of one's own too; what they write is beside them."""
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
+    own = ["train", "-m", "--config-dir", str(REPOSITORY / "examples/my_method"), "regularizer=mine", "steps=10",
+           "eval_every=5", "logger=none", "seed=0,1"]  # fmt: skip
+    assert genreg(*own, "output_dir=local").code == 0
+    answer = genreg(*own, f"hydra/launcher={launcher}", "output_dir=other")
+    assert answer.code == 0, answer.err
+    rows = {path: path.read_bytes() for path in tmp_path.rglob("metrics.jsonl")}
+    assert len(rows) == 4
+    assert len(set(rows.values())) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"local", "other"}

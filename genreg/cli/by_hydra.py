@@ -4,6 +4,8 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -16,7 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from genreg.cli.compose import check, compose, explaining, hydra_part, plain
 from genreg.errors import InputError, explained, report
-from genreg.groups import CONFIGS
+from genreg.groups import CONFIGS, OWN, find_modules_in
 from genreg.run.folder import Row
 from genreg.run.metric import judged
 from genreg.run.train import train
@@ -113,7 +115,7 @@ def launcher_of(master: DictConfig) -> Any:
     """The chosen launcher: one of genreg's, whose options are checked, or any that Hydra knows."""
     context = HydraContext(config_loader=GlobalHydra.instance().config_loader(), callbacks=Callbacks(master))
     with explaining([]):
-        return Plugins.instance().instantiate_launcher(context, _run_by_hydra, master)
+        return Plugins.instance().instantiate_launcher(context, partial(_run_by_hydra, [*OWN]), master)
 
 
 def launch(
@@ -135,7 +137,13 @@ def launch(
         )
 
 
-def _run_by_hydra(cfg: DictConfig) -> Outcome:
-    """Run one job under a launcher that composes it anew."""
+def _run_by_hydra(own: Sequence[Path], cfg: DictConfig) -> Outcome:
+    """Run one job under a launcher that composes it anew. own: the folders of --config-dir.
+
+    The process may be another, as submitit's is, which knows nothing of these folders.
+    """
+    for folder in own:
+        if folder not in OWN:
+            find_modules_in(folder)
     overrides = list(HydraConfig.get().overrides.task)
     return job.run(Job(overrides, plain(cfg)), retry_failed=True)
