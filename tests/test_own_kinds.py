@@ -103,8 +103,8 @@ def test_a_launcher_of_ones_own(tmp_path: Path) -> None:
 def test_launchers_that_hydra_has_as_plugins(genreg: Genreg, tmp_path: Path, launcher: str) -> None:
     """Their runs are the local launcher's, of a method of one's own too; what they write is beside them."""
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.removesuffix('_local')}_launcher")
-    own = ["train", "-m", "--config-dir", str(REPOSITORY / "examples/my_method"), "regularizer=mine", "steps=10",
-           "eval_every=5", "logger=none", "seed=0,1"]  # fmt: skip
+    own = ["train", "-m", "--config-dir", str(REPOSITORY / "examples/my_method"), "regularizer=mine",
+           "steps=10", "eval_every=5", "logger=none", "seed=0,1"]  # fmt: skip
     assert genreg(*own, "output_dir=local").code == 0
     answer = genreg(*own, f"hydra/launcher={launcher}", "output_dir=other")
     assert answer.code == 0, answer.err

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,6 +26,7 @@ from genreg.run.identity import Config, experiment_name
 from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 
 log = logging.getLogger("genreg")
+warnings.filterwarnings("ignore", "The version_base parameter")  # of Hydra 1.4; 1.3 warns where it is left out
 
 UNKNOWN_KEY = r"Could not (?:override|delete from config)[^']*'([^']+)'"
 TWICE = r"(?:Multiple values for )?(\w+)(?:\.| appears more than once)"
