@@ -26,7 +26,7 @@ from genreg.run.identity import Config, experiment_name
 from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 
 log = logging.getLogger("genreg")
-warnings.filterwarnings("ignore", "The version_base parameter")  # of Hydra 1.4; 1.3 warns where it is left out
+warnings.filterwarnings("ignore", "The version_base parameter")  # of Hydra 1.4; 1.3 warns without it
 
 UNKNOWN_KEY = r"Could not (?:override|delete from config)[^']*'([^']+)'"
 TWICE = r"(?:Multiple values for )?(\w+)(?:\.| appears more than once)"
