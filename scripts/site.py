@@ -20,9 +20,14 @@ from genreg.cli.help import GROUPS
 from genreg.cli.help import text as train_help
 from genreg.cli.verbs import app
 from genreg.groups import CONFIGS, files
+from genreg.report.command import read_results
+from genreg.report.output.summary import summary
+from genreg.report.page import page as report_page
 from genreg.run.factory import find_target
+from genreg.study import archive
 
 EXAMPLES = CONFIGS.parent / "examples"
+STUDIES = sorted((CONFIGS.parent / "docs" / "studies").glob("*.zip"))
 SHOWN = (".py", ".yaml", ".yml")
 
 
@@ -31,14 +36,20 @@ def on_files(found: Files, config: MkDocsConfig) -> Files:
         "reference/options.md": options(),
         "reference/commands.md": commands(),
         "examples.md": examples(),
+        "studies/index.md": ["# Studies\n", *listed("")],
     }
-    for path, lines in pages.items():
-        found.append(File.generated(config, path, content="\n".join(lines)))
+    for path in STUDIES:
+        text, html = study(path)
+        pages |= {f"studies/{path.stem}.md": [text], f"studies/{path.stem}.html": [html]}
+    for name, lines in pages.items():
+        found.append(File.generated(config, name, content="\n".join(lines)))
     return found
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Links to examples lead to the page that shows them."""
+    """Links to examples lead to the page that shows them; findings, to the studies that can be checked."""
+    if page.file.src_uri == "findings.md":
+        markdown += "\n\n## Studies\n\n" + "\n".join(listed("studies/"))
     return re.sub(r"\]\(\.\./examples/(\w+)[^)]*\)", r"](examples.md#\1)", markdown)
 
 
@@ -80,6 +91,23 @@ def examples() -> Iterator[str]:
         for path in shown(folder):
             yield f"`{path.relative_to(EXAMPLES)}`\n"
             yield from block(path.read_text(), "python" if path.suffix == ".py" else "yaml")
+
+
+def listed(folder: str) -> Iterator[str]:
+    """A line for each packed study."""
+    yield "The runs of each are packed here: its report is made of them, and anyone can check it.\n"
+    yield from (f"- [{path.stem}]({folder}{path.stem}.md)" for path in STUDIES)
+
+
+def study(path: Path) -> tuple[str, str]:
+    """The page of a packed study: its summary, and what checks it; and its report as a page of its own."""
+    with archive.opened([path]) as places:
+        results = read_results(places)
+        text, html = summary(results), report_page(results, None)
+    file, stem = f"docs/studies/{path.name}", path.stem
+    links = f"[The whole report, with figures]({stem}.html), [the runs]({path.name}). In a checkout:\n"
+    commands = f"genreg report {file}\ngenreg check {file} --rerun 5"
+    return "\n".join([text.rstrip(), "\n## Check it\n", links, *block(commands)]), html
 
 
 def shown(folder: Path) -> Iterable[Path]:
