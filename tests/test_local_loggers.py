@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,20 @@ def test_without_its_package_a_run_goes_on_and_says_what_to_install(
     answer = genreg("sync", ".", "--to", name)
     assert answer.code == 1
     assert f"pip install -e '.[{name}]'" in answer.err
+
+
+def test_jobs_that_start_together_make_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    folders = [RunFolder(write(tmp_path / f"arm/seed={seed}")) for seed in range(2)]
+
+    def show(folder: RunFolder) -> None:
+        view = MLflow()
+        view.start(folder, folder.config())
+        for row in folder.rows():
+            view.show(row, {})
+        view.finish(folder.summary())
+
+    with ThreadPoolExecutor(len(folders)) as pool:
+        list(pool.map(show, folders))
+    assert of_mlflow(tmp_path) == [shown(folder) for folder in folders]  # of one content

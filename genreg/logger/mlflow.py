@@ -2,8 +2,11 @@
 
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from genreg.errors import extra
 from genreg.logger.wandb import run_id
@@ -86,9 +89,13 @@ class MLflow(Logger):
             from mlflow import MlflowClient
         except ImportError as error:
             raise ImportError(f"MLflow is missing: {extra('mlflow')}") from error
-        self.client = self.client or MlflowClient(self.uri)
+        file = self.uri.removeprefix("sqlite:///")
+        alone = nullcontext() if file == self.uri else FileLock(f"{file}.lock")
+        with alone:  # of two that make the tables at once one fails
+            self.client = self.client or MlflowClient(self.uri)
+            place = self._place()
         which = f"tags.`{NUMBER}` = '{run_id(folder, config)}'"
-        return list(self.client.search_runs([self._place()], which))
+        return list(self.client.search_runs([place], which))
 
     def _place(self) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
