@@ -15,6 +15,7 @@ from genreg.run.logger import Logger, SafeLogger
 
 pytestmark = pytest.mark.full
 
+BEST = 20  # the step that validation chose, of `write`
 Read = Callable[[Path], list[list[Row]]]
 
 
@@ -27,7 +28,9 @@ def of_mlflow(folder: Path) -> list[list[Row]]:
         rows: dict[int, Row] = {}
         for name in run.data.metrics:
             for metric in client.get_metric_history(run.info.run_id, name):
-                if not name.startswith("best/"):
+                if name.startswith("best/"):
+                    assert metric.step == BEST
+                else:
                     row = rows.setdefault(metric.step, {"step": metric.step})
                     assert name not in row, f"{name} twice at step {metric.step}"
                     row[name] = metric.value

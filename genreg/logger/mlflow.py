@@ -70,8 +70,8 @@ class MLflow(Logger):
                 self.client.log_artifact(self.id, str(folder.path / name))
 
     def finish(self, summary: Row) -> None:
-        best = _numbers(summary.get("best") or {})
-        self._log({f"best/{name}": value for name, value in best.items()}, self.next)
+        if best := summary.get("best"):
+            self._log({f"best/{name}": value for name, value in _numbers(best).items()}, best["step"])
         self.client.set_terminated(self.id, ENDS.get(summary["status"], "FAILED"))
 
     @property
