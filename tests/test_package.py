@@ -1,5 +1,6 @@
 """What stands around the code: the name of the distribution, the citation, the example for CI."""
 
+import json
 import os
 import re
 import subprocess
@@ -45,6 +46,19 @@ def test_citation_and_project_say_the_same() -> None:
     assert citation["license"] == PROJECT["license"]
     assert citation["authors"] == PROJECT["authors"]
     assert citation["keywords"] == PROJECT["keywords"]
+
+
+def test_the_image_runs_the_command_of_the_readme() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    ((install, start),) = re.findall(r"```\n(pip install .*?) && (genreg train .*?)\n", readme)
+    about, *lines = (REPOSITORY / "Dockerfile").read_text().splitlines()
+    said = dict(line.split(" ", 1) for line in lines)
+    assert said["RUN"] == install.replace("pip install", "pip install --no-cache-dir")
+    assert json.loads(said["ENTRYPOINT"]) == ["genreg"]
+    assert about.endswith(f" {start}")
+    python = re.fullmatch(r"python:(3\.\d+)-slim", said["FROM"])
+    assert python
+    assert f"Programming Language :: Python :: {python[1]}" in PROJECT["classifiers"]
 
 
 @pytest.mark.full
