@@ -90,7 +90,7 @@ class MLflow(Logger):
         except ImportError as error:
             raise ImportError(f"MLflow is missing: {extra('mlflow')}") from error
         file = self.uri.removeprefix("sqlite:///")
-        alone = nullcontext() if file == self.uri else FileLock(f"{file}.lock")
+        alone: Any = nullcontext() if file == self.uri else FileLock(f"{file}.lock")
         with alone:  # of two that make the tables at once one fails
             self.client = self.client or MlflowClient(self.uri)
             place = self._place()
