@@ -10,6 +10,7 @@ mean (sd).
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def main() -> None:
     parser.add_argument("labeled", type=int)
     parser.add_argument("--subset", choices=("balanced", "first"), default="balanced")
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--data", type=Path, default=default_data_dir(), help="where data sets lie")
+    place = os.environ.get("GENREG_DATA", default_data_dir())
+    parser.add_argument("--data", type=Path, default=place, help="where data sets lie")
     given = parser.parse_args()
     analyzer = ANALYZERS[given.name][0]
     vectors = TfidfVectorizer(analyzer=analyzer, ngram_range=(1, 2), min_df=2, sublinear_tf=True)

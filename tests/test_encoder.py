@@ -9,7 +9,7 @@ from encoders import X, Y, classify, encoder, model, trained
 from reviews import WORDS, clean, reviews
 from seam import method, same
 
-from genreg.dataset.encoder import transformers
+from genreg.dataset.encoder import EncoderTokenizer, transformers
 from genreg.errors import InputError
 from genreg.regularizer import VAT
 from genreg.regularizer.vat import exact_product
@@ -85,6 +85,20 @@ def test_frozen_layers_and_the_embeddings_below_do_not_move(name: str, frozen: i
     still = {key for key in after if torch.equal(before[key], after[key])}
     below = [f"encoder.encoder.layer.{k}." for k in range(frozen)] + ["encoder.embeddings."] * bool(frozen)
     assert still == {key for key in after if key.startswith(tuple(below))}
+
+
+@pytest.mark.parametrize("scope", ["example", "table"])
+def test_frozen_embeddings_do_not_move_and_are_perturbed_all_the_same(name: str, scope: str) -> None:
+    frozen, free = (
+        classify(name, {"vat": method("vat", scope=scope)}, encoder_dropout=0.0, frozen_embeddings=still)
+        for still in (True, False)
+    )
+    below = {key: weight.clone() for key, weight in frozen.model.encoder.embeddings.state_dict().items()}
+    terms = [task.step(0)["vat"] for task in (frozen, free)]
+    assert terms[0] == terms[1] > 0
+    assert same(below, frozen.model.encoder.embeddings.state_dict())
+    held = {id(weight) for group in frozen.optimizer.param_groups for weight in group["params"]}
+    assert not held & {id(weight) for weight in frozen.model.encoder.embeddings.parameters()}
 
 
 @pytest.mark.parametrize("scope", ["example", "table"])
@@ -209,6 +223,30 @@ def test_an_unknown_encoder_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)  # read once, when it is imported
     refused(r"model\.name: .*a local folder, or a hub name.*`hf download nobody/nothing`", "nobody/nothing")
+
+
+def test_a_hub_without_an_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class UnreachableError(Exception):
+        """As the client's HTTP library raises it: no OSError."""
+
+    asked = []
+
+    def answer(self: Any, name: str, **options: Any) -> None:
+        asked.append(name)
+        raise UnreachableError("no network")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", answer)
+    refused(r"model\.name: .*`hf download nobody/nothing`.*does not answer: no network", "nobody/nothing")
+    assert asked == ["nobody/nothing"]
+
+
+def test_a_folder_with_a_tokenizer_alone_cuts_texts(name: str, tmp_path: Path) -> None:
+    for path in Path(name).glob("tokenizer*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    alone, beside = EncoderTokenizer(str(tmp_path)), EncoderTokenizer(name)
+    texts = ["the film was good", "nobody was there"]
+    assert alone(texts, 8) == beside(texts, 8)
+    assert (alone.tokens, alone.pad, alone.identity) == (beside.tokens, beside.pad, beside.identity)
 
 
 def test_numbers_of_a_data_set_are_the_tokenizers() -> None:

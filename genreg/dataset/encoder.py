@@ -10,6 +10,9 @@ from genreg import download
 from genreg.dataset.tokenizer import END, MASK, PAD, START, UNKNOWN, Tokenizer, digest
 from genreg.errors import InputError, extra
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
+"""Each of these is enough to find a tokenizer in a folder."""
+
 
 class EncoderTokenizer(Tokenizer):
     """The tokenizer that lies with an encoder. name: on the hub, or a local folder."""
@@ -53,9 +56,12 @@ def reading(name: str, key: str) -> Iterator[None]:
     local = Path(name)
     if local.exists() and not local.is_dir():
         raise InputError(key, "the name of an encoder on the hub, or a folder", name)
-    if local.is_dir() and not (local / "config.json").is_file():
-        raise InputError(key, "a folder that save_pretrained wrote (config.json is missing)", name)
+    needed = TOKENIZER_FILES if key == "dataset.tokenizer" else ("config.json",)
+    if local.is_dir() and not any((local / file).is_file() for file in needed):
+        raise InputError(key, f"a folder that save_pretrained wrote ({needed[0]} is missing)", name)
     try:
+        if download.encoder_folder(name) is None:
+            ask_hub(name)
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:
         if local.is_dir():
@@ -64,6 +70,21 @@ def reading(name: str, key: str) -> Iterator[None]:
         how = "an encoder that can be had: a local folder, or a hub name (fetch it once while online: "
         how += f"`hf download {name}`; HF_HUB_OFFLINE=1 then keeps to what was fetched)"
         raise InputError(key, how, f"{name}: {first_line(error)}") from error
+
+
+def ask_hub(name: str) -> None:
+    """Ask the hub for an encoder once; OSError or ValueError where it has none or does not answer.
+
+    transformers asks for each file of a name six times over, a minute without a network.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, timeout=10)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # of the client's HTTP library, which has been two so far
+        raise OSError(f"the hub does not answer: {error}") from error
 
 
 def first_line(error: Exception) -> str:

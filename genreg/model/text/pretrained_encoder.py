@@ -4,7 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from genreg.model.base import Classifier
 from genreg.model.passes import recompute
 from genreg.model.text.base import Pooling, TextClassifier
 from genreg.model.text.encoder import Attention, check_length, layers_of, states_of, words_of
-from genreg.parameters import Count, CountOrZero, Fraction, checked
+from genreg.parameters import Count, CountOrZero, Fraction, Neutral, checked
 
 
 class PretrainedEncoder(TextClassifier, Classifier):
@@ -25,9 +25,11 @@ class PretrainedEncoder(TextClassifier, Classifier):
     name: on the hub, or a local folder that `save_pretrained` wrote; the data must be cut by its own
     tokenizer (`dataset.tokenizer`). pooling: as in `TextClassifier`. dropout: of a text's vector.
     encoder_dropout: of every dropout layer inside the encoder; None: as it was trained. frozen_layers: the
-    first ones that are not trained, nor are the embeddings then. gradient_checkpointing: `recompute` its
-    layers, for memory. random_weights: its architecture, with weights drawn by `seed`. attention: `sdpa`, or
-    `eager`: plain products, so that all passes draw the same masks on a GPU too.
+    first ones that are not trained, nor are the embeddings then. frozen_embeddings: these alone are not,
+    which spares a large table its gradient and moments; they are perturbed all the same.
+    gradient_checkpointing: `recompute` its layers, for memory. random_weights: its architecture, with
+    weights drawn by `seed`. attention: `sdpa`, or `eager`: plain products, so that all passes draw the same
+    masks on a GPU too.
     """
 
     encoder: Any
@@ -45,6 +47,7 @@ class PretrainedEncoder(TextClassifier, Classifier):
         dropout: Fraction = 0.0,
         encoder_dropout: Fraction | None = None,
         frozen_layers: CountOrZero = 0,
+        frozen_embeddings: Annotated[bool, Neutral(False)] = False,
         gradient_checkpointing: bool = False,
         random_weights: bool = False,
         attention: Attention = "sdpa",
@@ -66,12 +69,13 @@ class PretrainedEncoder(TextClassifier, Classifier):
             for layer in self.encoder.modules():
                 if isinstance(layer, nn.Dropout):
                     layer.p = encoder_dropout
-        if frozen_layers:
+        if frozen_layers or frozen_embeddings:
             self._freeze(frozen_layers)
         if gradient_checkpointing:
             recompute(layers_of(self.encoder))
 
     def _freeze(self, count: int) -> None:
+        """Take the embeddings and the first layers, `count` of them, out of training."""
         layers = layers_of(self.encoder)
         if count > len(layers):
             raise InputError("model.frozen_layers", f"at most {len(layers)} (layers)", count)
