@@ -137,10 +137,9 @@ def test_players_are_grouped_by_both_optimizers() -> None:
 
 
 @pytest.mark.parametrize(("override", "why"), [
-    ("precision=bf16", "precision=bf16"), ("regularizer=l2", "regularizer.l2 (L2)"),
+    ("precision=bf16", "precision=bf16"),
     ("optimizer=sam", "optimizer (sam)"),
     ("task=alternate", "task (Alternate)"), ("model=conv_small", "model (Conv)"),
-    ("regularizer.vat.weight={start: 0, end: 1, steps: 9}", "the ramp of vat"),
 ])  # fmt: skip
 def test_others_stay_alone_with_a_word_why(override: str, why: str) -> None:
     made = jobs(Path("outputs"), *([override, f"seed={n}"] for n in range(4)))

@@ -25,6 +25,7 @@ class WeightAverage(Regularizer):
     decay: Fraction = 0.99
 
     keeps, judged = ("average",), "average"
+    replicas = ("decay",)
     by_item = ()
 
     @property
@@ -52,6 +53,7 @@ class MeanTeacher(Regularizer):
     decay: Fraction = 0.99
 
     reads, keeps, judged = frozenset({"unlabeled", "again", "classes"}), ("teacher",), "teacher"
+    replicas = ("weight", "decay")
     by_item = ()
 
     def attach(self, model: nn.Module) -> None:
