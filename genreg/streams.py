@@ -140,6 +140,7 @@ def integer_rows(k: int, low: int, high: int, x: torch.Tensor, draw: Draw) -> to
 def _in_rows(make: Callable[..., torch.Tensor], k: int, x: torch.Tensor, draw: Draw) -> torch.Tensor:
     if isinstance(draw, torch.Generator):
         return _drawn(make, x, (k, len(x)), draw)
+    assert not isinstance(draw, Shared), "items lie in rows: `by_item` is None"
     parts = x.chunk(replicas_of(draw))
     return torch.cat([_in_rows(make, k, part, one) for part, one in zip(parts, draw, strict=True)], 1)
 

@@ -41,6 +41,7 @@ OTHERS: list[dict[str, dict[str, Any]]] = [
     {"hidden_noise": {"mode": "multiplicative", "each_pass": True}, "mean_teacher": {}, "vat": {}},
     {"spectral_normalization": {}, "weight_noise": {"scale": "absolute"}, "pi_model": {"weight": RAMP}},
     {"random_affine": {"unlabeled": True}, "random_crop": {"unlabeled": True}, "mirror": {}, "vat": {}},
+    {"mean_teacher": {}, "weight_noise": {}},
 ]  # fmt: skip
 
 

@@ -153,10 +153,13 @@ def _of_each(terms: dict[str, Tensor]) -> list[dict[str, Tensor]]:
 def _methods(tasks: Sequence[Any], model: Any, models: Sequence[Any]) -> dict[str, Regularizer]:
     """The methods of all as one each; model: the stacked one of `models`."""
     of_name = {name: [task.methods[name] for task in tasks] for name in tasks[0].methods}
-    return {name: _merged(methods, model, models) for name, methods in of_name.items()}
+    device = tasks[0].device
+    return {name: _merged(methods, model, models, device) for name, methods in of_name.items()}
 
 
-def _merged(methods: Sequence[Regularizer], model: Any, models: Sequence[Any]) -> Regularizer:
+def _merged(
+    methods: Sequence[Regularizer], model: Any, models: Sequence[Any], device: torch.device
+) -> Regularizer:
     """One method of those of all replicas; where their numbers differ it has (R,) of them, in float64.
 
     A method makes them factors of what it computes, rounded there as a plain number is. The models that it
@@ -166,17 +169,18 @@ def _merged(methods: Sequence[Regularizer], model: Any, models: Sequence[Any]) -
     for name in methods[0].replicas or ():
         values = [getattr(method, name) for method in methods]
         if any(value != values[0] for value in values):
-            setattr(merged, name, _column(values))
+            setattr(merged, name, _column(values, device))
     for name in methods[0].keeps:
         if isinstance(getattr(merged, name, None), nn.Module):
             setattr(merged, name, stack([getattr(method, name) for method in methods]))
     return merged
 
 
-def _column(values: Sequence[Any]) -> Any:
+def _column(values: Sequence[Any], device: torch.device) -> Any:
     if isinstance(values[0], Ramp):
-        return Ramps(*(_column([getattr(one, key) for one in values]) for key in ("start", "end", "steps")))
-    return torch.tensor(values, dtype=torch.float64, device="cpu")
+        keys = ("start", "end", "steps")
+        return Ramps(*(_column([getattr(one, key) for one in values], device) for key in keys))
+    return torch.tensor(values, dtype=torch.float64, device="cpu").to(device)
 
 
 def _kept(methods: Mapping[str, Regularizer]) -> list[nn.Module]:
