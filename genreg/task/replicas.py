@@ -58,6 +58,7 @@ class Replicas:
         )
         self.optimizers: list[Any] = [Joint([task.optimizer for task in tasks], self.objective.parameters)]
         self.trainer = Trainer(model, self.optimizers[0], statistics=self.statistics)
+        self.projecting = [task.trainer for task in tasks if task.trainer.projecting]
         self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
         self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
         self.pool = Rows([task.dataset.unlabeled for task in tasks])
@@ -66,8 +67,9 @@ class Replicas:
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all; the terms of each, as its own task would return them."""
         terms = self.trainer.update(partial(self.objective.gradients, step))
+        for trainer in self.projecting:
+            trainer.project()
         for task in self.tasks:
-            task.trainer.project()
             if task.scheduler:
                 task.scheduler.step()
         return _of_each(terms)
@@ -118,6 +120,7 @@ class PlayersReplicas:
         self.optimizers: list[Any] = [Joint(*critic), Joint(*generator)]
         self.critic_trainer = Trainer(model.critic, self.optimizers[0], statistics=statistics[0])
         self.generator_trainer = Trainer(model.generator, self.optimizers[1], statistics=statistics[1])
+        self.projecting = [task.critic_trainer for task in tasks if task.critic_trainer.projecting]
         self.batches = Samplers([task.batch for task in tasks])
         self.real = Rows([task.real for task in tasks])
         self.y = None if first.y is None else Rows([task.y for task in tasks])
@@ -127,8 +130,8 @@ class PlayersReplicas:
         steps = self.players.critic_steps
         for number in range(step * steps, (step + 1) * steps):
             terms = self.critic_trainer.update(self.players.critic_objective(number))
-            for task in self.tasks:
-                task.critic_trainer.project()
+            for trainer in self.projecting:
+                trainer.project()
         terms |= self.generator_trainer.update(partial(self.players.generator_gradients, step))
         for task in self.tasks:
             task.follow()
