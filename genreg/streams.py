@@ -127,6 +127,24 @@ def uniform(shape: Sequence[int], draw: Draw, device: torch.device) -> torch.Ten
     return _drawn(torch.rand, torch.empty(0, device=device), shape, draw)
 
 
+def uniform_rows(k: int, x: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """k numbers from 0 to 1 for each item of `x`, (k, B), of its type and on its device."""
+    return _in_rows(torch.rand, k, x, draw)
+
+
+def integer_rows(k: int, low: int, high: int, x: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """k whole numbers from low to below high for each item of `x`, (k, B), on its device."""
+    return _in_rows(partial(torch.randint, low, high), k, x.new_empty(len(x), dtype=torch.long), draw)
+
+
+def _in_rows(make: Callable[..., torch.Tensor], k: int, x: torch.Tensor, draw: Draw) -> torch.Tensor:
+    if isinstance(draw, torch.Generator):
+        return _drawn(make, x, (k, len(x)), draw)
+    assert not isinstance(draw, Shared), "items lie in rows: `by_item` is None"
+    parts = x.chunk(replicas_of(draw))
+    return torch.cat([_in_rows(make, k, part, one) for part, one in zip(parts, draw, strict=True)], 1)
+
+
 def signs_like(x: torch.Tensor, draw: Draw) -> torch.Tensor:
     """Independent numbers +1 or -1 with equal probability, shaped like `x`."""
     return 2 * _drawn(partial(torch.randint, 2), x, x.shape, draw) - 1
@@ -169,8 +187,9 @@ def of_method(name: str) -> str:
 
 
 _masks, _number = 0, 0  # of the pass that is being made, and how many of its masks were made before
-_passes: dict[int, int] = {}  # of an update so far, by their masks
+_passes: dict[Seed, int] = {}  # of an update so far, by their masks
 _pass: list[torch.Generator] = []  # of replicas: what dropout draws from, each in place of the default
+_each: tuple[int, ...] = ()  # of replicas: the masks of each in the pass that is being made
 _begun: tuple[tuple[int, ...], torch.device] | None = (
     None  # a pass of replicas in which nothing was drawn yet
 )
@@ -183,13 +202,14 @@ def begin_update() -> None:
 
 def begin_pass(masks: Seed, device: torch.device) -> None:
     """Put whatever draws inside a pass at its start: dropout, and the layers that methods attached."""
-    global _masks, _number, _begun
+    global _masks, _number, _each, _begun
+    _number = _passes.get(masks, 0)
+    _passes[masks] = _number + 1
     if isinstance(masks, int):
-        _masks, _number = masks, _passes.get(masks, 0)
-        _passes[masks] = _number + 1
+        _masks = masks
         reseed_default(masks, device)
     else:
-        _begun = masks, device
+        _each, _begun = masks, (masks, device)
 
 
 def of_replicas() -> Sequence[torch.Generator]:
@@ -207,6 +227,11 @@ def of_layer(name: str, device: torch.device | str = "cpu", each_pass: bool = Fa
     Its draws are the same at every pass of equal masks, or other ones at `each_pass` of an update.
     """
     return generator(_masks, f"layer/{name}", _number if each_pass else 0, device)
+
+
+def replica(number: int) -> AbstractContextManager[None]:
+    """Let attached layers draw what the run of that replica would, in the pass that is being made."""
+    return _masked(_each[number], _number) if _each else nullcontext()
 
 
 def replayed() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

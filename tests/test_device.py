@@ -175,3 +175,45 @@ def test_a_step_launches_no_more_operations_than_it_did(path: str, pictures: Pat
     lines = "\n".join(f"{n:5d} {place} {name}" for (name, place), n in watch.places.most_common(15))
     remedy = "if they are worth it, put that number into OPERATIONS and say in the commit what it buys"
     assert watch.kernels <= most, f"{watch.kernels} operations, {most} before; {remedy}\n{lines}"
+
+
+GROUPED = [
+    (["regularizer=[vat,l2,spectral_penalty]", "regularizer.vat.weight={start: 0, end: 1, steps: 9}"],
+     "regularizer.vat.weight.end=2"),
+    (["regularizer=[hidden_noise,weight_noise,mean_teacher,frobenius_projection]"],
+     "regularizer.hidden_noise.sigma=0.2"),
+]  # fmt: skip
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("methods", "other"), GROUPED)
+def test_replicas_keep_to_their_device(methods: list[str], other: str, pictures: Path) -> None:
+    """A program makes the first step of its runs there, up to rounding, and then waits for nothing.
+
+    That its runs share the moved weights is not shown: the pretend device gives no tensor another's memory.
+    """
+    plain = ["dataset=two_moons", "model.widths=[64]", "optimizer=sgd", *methods]
+    arms = [[*plain, "seed=3"], [*plain, "seed=4", other], [*plain, "seed=5"]]
+    with Watch() as watch:
+        alone, together = ([build(config_of(arm, pictures), "fake") for arm in arms] for _ in range(2))
+        program = together[0].program(together)
+        for one, terms in zip(alone, program.step(0), strict=True):
+            assert_same(one.step(0), terms, CLOSE)
+        watch.clear()
+        program.step(1)
+        assert not watch.report("wait", "upload")
+
+
+@pytest.mark.full
+def test_8_runs_launch_few_operations_more_than_one(pictures: Path) -> None:
+    plain = ["dataset=two_moons", "model.widths=[64,64]", "regularizer=vat"]
+    counts = []
+    with Watch() as watch:
+        made = [build(config_of([*plain, f"seed={n}"], pictures), "fake") for n in range(8)]
+        for one in (made[0], made[0].program(made)):
+            for number in range(2):
+                watch.clear()
+                one.objective.gradients(number)
+            counts.append(watch.kernels)
+    assert counts[0] <= 105
+    assert counts[1] <= 121 + 8  # a draw of each, from its own seed

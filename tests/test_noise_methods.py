@@ -13,6 +13,7 @@ from conftest import classifier, draw, forward_of, normal, small_task
 from scipy.ndimage import map_coordinates
 from test_examples import SEED, Weights, agrees, dropped, net, noise, of_layer
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from genreg import streams
 from genreg.dataset import Batch, digits
@@ -25,6 +26,7 @@ from genreg.model.gan import MLPGan
 from genreg.model.statistics import RunningStatistics
 from genreg.regularizer import (
     Dropout,
+    FrobeniusNormalization,
     GradientPenalty,
     HiddenNoise,
     InputNoise,
@@ -247,3 +249,15 @@ def test_a_teacher_has_noise_of_its_own() -> None:
     task = small_task(methods)
     assert all(value.isfinite() for step in range(3) for value in task.step(step).values())
     assert len(task.methods["a"].teacher.layers[2]._forward_hooks) == 2  # type: ignore[attr-defined]
+
+
+def test_a_teacher_has_weights_of_its_own_beside_a_parametrization() -> None:
+    """Within an update too, in which torch remembers what a parametrization made of the model's weights."""
+    task = small_task({"a": MeanTeacher(decay=0.5), "b": FrobeniusNormalization(norm=2.0)})
+    for step in range(3):
+        task.step(step)
+    model, teacher = task.model.eval(), task.methods["a"].teacher.eval()  # type: ignore[attr-defined]
+    expected = teacher(x := task.dataset.test.x[:5])
+    with parametrize.cached():
+        assert not torch.equal(model(x), expected)
+        assert torch.equal(teacher(x), expected)

@@ -2,12 +2,17 @@
 
 import json
 import os
+import random
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from test_launcher import finish, start, status, workers
+from test_resume import wait_until
 
 from genreg.cli.compose import configs
 from genreg.cli.jobs import Composer
@@ -109,6 +114,19 @@ def test_a_program_that_fails_goes_on_in_halves(tmp_path: Path, monkeypatch: pyt
     assert left_by(tmp_path / "together") == left_by(tmp_path / "alone")
 
 
+def test_groups_are_cut_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, seen = Replicas.step, []
+
+    def counted(self: Replicas, number: int) -> Any:
+        seen.append(len(self.tasks))
+        return step(self, number)
+
+    monkeypatch.setattr(Replicas, "step", counted)
+    monkeypatch.setattr("genreg.task.replicas.LARGEST", 3 * (2 * 16 + 16 + 16 * 2 + 2) - 1)
+    assert together(jobs(tmp_path, *ARMS)) == ["done"] * 4
+    assert seen == [2] * 80  # three runs would have one parameter too many
+
+
 def parts(*each: list[str], replicas: Any = "auto", workers: int = 1) -> list[list[int]]:
     return groups.grouped(jobs(Path("outputs"), *each), replicas, workers)
 
@@ -137,13 +155,40 @@ def test_players_are_grouped_by_both_optimizers() -> None:
 
 
 @pytest.mark.parametrize(("override", "why"), [
-    ("precision=bf16", "precision=bf16"), ("regularizer=l2", "regularizer.l2 (L2)"),
+    ("precision=bf16", "precision=bf16"),
     ("optimizer=sam", "optimizer (sam)"),
     ("task=alternate", "task (Alternate)"), ("model=conv_small", "model (Conv)"),
-    ("regularizer.vat.weight={start: 0, end: 1, steps: 9}", "the ramp of vat"),
 ])  # fmt: skip
 def test_others_stay_alone_with_a_word_why(override: str, why: str) -> None:
     made = jobs(Path("outputs"), *([override, f"seed={n}"] for n in range(4)))
     assert {groups.reason(job.config) for job in made} == {why}
     assert groups.remarks(made, "auto") == [f"4 jobs alone: {why} is not grouped"]
     assert groups.grouped(made, "auto", 1) == [[0], [1], [2], [3]]
+
+
+@pytest.mark.slow
+def test_three_launchers_of_groups_under_fire(tmp_path: Path) -> None:
+    """None of 300 jobs in groups is lost when launchers and workers are killed; each is as if alone."""
+    options = [option for option in RUN if not option.startswith("measure")]
+    grid = [f"seed={','.join(map(str, range(100)))}", "optimizer.lr=1e-3,1e-2,1e30"]
+    moons = [*options, *grid, "hydra.launcher.workers=1"]
+    alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
+    assert finish(alone, *moons, "hydra.launcher.replicas=1").code == 1
+    draw = random.Random(0)
+    for _ in range(4):
+        before = len(status(disturbed))
+        processes = [start(disturbed, *moons) for _ in range(3)]
+        wait_until(lambda b=before, p=processes: len(status(disturbed)) > b + 20 and all(map(workers, p)))
+        for process in draw.sample(processes, 2):
+            time.sleep(draw.uniform(0, 0.5))
+            with suppress(ProcessLookupError, IndexError):  # the moment between a death and its replacement
+                os.kill(draw.choice(workers(process)), signal.SIGKILL)
+        for process in processes:
+            time.sleep(draw.uniform(0, 0.5))
+            process.kill()
+            process.communicate()
+    answer = finish(disturbed, *moons)
+    assert "100 of 300 jobs failed" in answer.err
+    ended = left_by(disturbed)
+    assert len(ended) == 300
+    assert ended == left_by(alone)

@@ -28,13 +28,20 @@ GROUPED = {name: node for name, node in NODES.items() if groups._declared(node["
 TRIED = {"vat": {"power_iterations": 2}, "noise_consistency": {"samples": 3}, "input_noise": {"samples": 3},
          "gradient_penalty": {"points": "noised"}, "jacobian_penalty": {"estimator": "sampled", "probes": 3},
          "laplacian_penalty": {"estimator": "sampled", "probes": 3}}  # fmt: skip
+RAMP = {"start": 0.1, "end": 2.0, "steps": 7}
 OTHERS: list[dict[str, dict[str, Any]]] = [
     {"vat": {"direction": "exact", "target": "flow", "norm": "linf"}}, {"vat": {"scope": "batch"}},
     {"noise_consistency": {"divergence": "mse", "scope": "batch"}}, {"adversarial": {"norm": "l2"}},
-    {"gradient_penalty": {"points": "interpolated", "one_sided": True}}, {"jacobian_penalty": {}},
+    {"gradient_penalty": {"points": "interpolated", "one_sided": True}},
     {"laplacian_penalty": {"estimator": "exact"}}, {"input_noise": {"distribution": "uniform"}},
     {"input_noise": {"distribution": "bernoulli", "mode": "multiplicative"}}, {"fgm": {"scope": "batch"}},
     {"vat": {}, "entropy": {}, "fgm": {}, "label_smoothing": {}, "r_drop": {"of": "unlabeled"}},
+    {"vat": {}, "l1": {}, "l2": {}, "orthogonal": {}, "frobenius_projection": {}},
+    {"weight_average": {}, "dropout": {}},
+    {"hidden_noise": {"mode": "multiplicative", "each_pass": True}, "mean_teacher": {}, "vat": {}},
+    {"spectral_normalization": {}, "weight_noise": {"scale": "absolute"}, "pi_model": {"weight": RAMP}},
+    {"random_affine": {"unlabeled": True}, "random_crop": {"unlabeled": True}, "mirror": {}, "vat": {}},
+    {"mean_teacher": {}, "weight_noise": {}},
 ]  # fmt: skip
 
 
@@ -44,10 +51,16 @@ def methods(chosen: dict[str, dict[str, Any]], number: int) -> dict[str, Regular
     for name, options in chosen.items():
         node = {**GROUPED[name], **options}
         for key in groups._declared(node["_target_"]) or ():
-            if node[key]:
-                node[key] *= 1 - 0.15 * number
+            node[key] = scaled(node[key], number)
         made[name] = factory(node, name)()
     return made
+
+
+def scaled(value: Any, number: int) -> Any:
+    """A strength as replica `number` has it; a ramp takes other steps too."""
+    if isinstance(value, dict):
+        return {key: value[key] + number if key == "steps" else scaled(value[key], number) for key in value}
+    return value and value * (1 - 0.15 * number)
 
 
 def tasks(chosen: dict[str, dict[str, Any]], replicas: int, optimizer: Any = None, dataset: Any = digits,
@@ -99,16 +112,15 @@ def test_a_replica_of_each_method_is_its_single_run(name: str) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("replicas", [2, 5])
 @pytest.mark.parametrize("chosen", [*({name: {}} for name in GROUPED), *OTHERS], ids=str)
-def test_replicas_of_all_options(chosen: dict[str, dict[str, Any]], replicas: int) -> None:
+def test_replicas_of_all_options(chosen: dict[str, dict[str, Any]]) -> None:
+    normalizes = "spectral_normalization" not in chosen  # which changes the scale of normalized layers too
+    same(partial(tasks, chosen, 2, batch_norm=normalizes, widths=[64, 128]))
+    dropout = 0.2 if {"r_drop", "pi_model"} & chosen.keys() else 0.0
     same(
-        partial(
-            tasks, chosen, replicas, batch_norm=replicas == 2, widths=[64, 128] if replicas == 2 else [20, 13]
-        )
+        partial(tasks, chosen, 5, dropout=dropout, widths=[64, 30]),
+        3 if "laplacian_penalty" in chosen else 20,
     )
-    if not {"r_drop", "pi_model"} & chosen.keys():  # which need dropout
-        same(partial(tasks, chosen, replicas, dropout=0.0, widths=[64, 30]), steps=30)
 
 
 @pytest.mark.full
@@ -148,7 +160,7 @@ def players(chosen: dict[str, dict[str, Any]], replicas: int, **options: Any) ->
     ({"gradient_penalty": {}}, {"ema_decay": 0.9}), ({"weight_clipping": {"bound": 0.1}}, {}),
     ({"gradient_penalty": {"implementation": "double_backward", "one_sided": True}}, {"loss": "hinge"}),
     ({"gradient_penalty": {"interpolate": "across"}}, {"conditional": True, "loss": "hinge"}),
-    ({}, {"model": {"activation": "leaky_relu"}}),
+    ({}, {"model": {"activation": "leaky_relu"}}), ({"spectral_normalization": {}, "hidden_noise": {}}, {}),
 ], ids=str)  # fmt: skip
 def test_replicas_of_players(chosen: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
     same(partial(players, chosen, 3, **options), steps=6)

@@ -1,17 +1,21 @@
 """Models of one shape as one model: its layers show the items of each replica to the weights of that one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from genreg import streams
+from genreg.model.products import ALIGNMENT, affine, product
 
 ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.Tanh)
 """Layers whose numbers do not depend on where in a tensor an item stands."""
+
+BY_ITSELF = (*ELEMENTWISE, nn.GELU, nn.Softplus)
+"""Layers that may be shown each replica apart, having no weights."""
 
 
 BLOCK = 64
@@ -34,10 +38,14 @@ def stack(models: Sequence[Model]) -> Model:
     """
     joint = deepcopy(models[0])
     for name, layer in list(joint.named_modules()):
-        if next(layer.children(), None) is None:
+        if "parametrizations" in name:
+            continue
+        if isinstance(layer, nn.Linear) or next(layer.children(), None) is None:
             parent, _, own = name.rpartition(".")
             layers = [model.get_submodule(name) for model in models]
             setattr(joint.get_submodule(parent), own, _stacked(layers))
+        elif _has_hooks(layer) or parametrize.is_parametrized(layer):
+            raise Unstackable(f"{type(layer).__name__} with a part that a method attached")
     return joint
 
 
@@ -50,6 +58,10 @@ def unstack(model: nn.Module) -> None:
 
 def _stacked(layers: Sequence[Any]) -> nn.Module:
     first = layers[0]
+    if isinstance(first, BY_ITSELF if _has_hooks(first) else nn.GELU | nn.Softplus):
+        return Each(layers)
+    if _has_hooks(first):
+        raise Unstackable(f"{first} with noise that a method attached")
     if isinstance(first, nn.Linear):
         return StackedLinear(layers)
     if isinstance(first, nn.BatchNorm1d) and first.num_features % BLOCK == 0:
@@ -58,15 +70,21 @@ def _stacked(layers: Sequence[Any]) -> nn.Module:
         return StackedDropout([layer.p for layer in layers])
     if isinstance(first, (nn.Flatten, nn.Unflatten, *ELEMENTWISE)):
         return first
-    if isinstance(first, nn.GELU | nn.Softplus):
-        return Each(first, len(layers))
     raise Unstackable(f"{first} cannot be stacked")
 
 
+def _has_hooks(layer: nn.Module) -> bool:
+    return bool(layer._forward_hooks or layer._forward_pre_hooks)
+
+
 def _shared(parts: Sequence[Tensor]) -> Tensor:
-    """The tensors as one, (R, ...), of which they become views."""
-    whole = torch.stack([part.detach() for part in parts])
+    """The tensors as one, (R, ...), of which they become views, each where a tensor alone would begin."""
+    first = parts[0]
+    step = max(1, ALIGNMENT // first.element_size())
+    whole = first.new_zeros(len(parts), -(-first.numel() // step) * step)[:, : first.numel()]
+    whole = whole.view(len(parts), *first.shape)
     for part, view in zip(parts, whole, strict=True):
+        view.copy_(part.detach())
         part.data = view
     return whole
 
@@ -79,18 +97,22 @@ def _column(parts: Sequence[Tensor]) -> nn.Parameter:
 class StackedLinear(nn.Module):
     """Linear layers, weights (R, out, in): those of a single layer lie in memory as if it were alone."""
 
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
+    def __init__(self, layers: Sequence[Any]) -> None:
         super().__init__()
-        self.weight = _column([layer.weight for layer in layers])
+        changed = parametrize.is_parametrized(layers[0])
+        chains = [layer.parametrizations.weight for layer in layers] if changed else []
+        self.weight = _column([chain.original for chain in chains] or [layer.weight for layer in layers])
         biased = layers[0].bias is not None
         self.bias = _column([layer.bias for layer in layers]) if biased else None
+        if chains:  # unsafe: else it would be tried here, and tell its state
+            parametrize.register_parametrization(self, "weight", OfEach(chains), unsafe=True)
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.view(len(self.weight), -1, x.shape[1])
         if self.bias is None:
             return product(rows, self.weight.transpose(1, 2)).flatten(0, 1)
         # transposed here, as in `F.linear`: the gradients of one call are summed before they join others
-        outputs: Tensor = Linear.apply(rows, self.weight.transpose(1, 2), self.bias)  # type: ignore[no-untyped-call]
+        outputs = affine(rows, self.weight.transpose(1, 2), self.bias)
         return outputs.view(-1, outputs.shape[2])
 
     def transposed(self, g: Tensor) -> Tensor:
@@ -99,127 +121,21 @@ class StackedLinear(nn.Module):
         return product(rows, self.weight).flatten(0, 1)
 
 
-class Linear(torch.autograd.Function):
-    """x W + b of each replica, (R, B, out), of x (R, B, in), W (R, in, out) and b (R, out)."""
+class OfEach(nn.Module):
+    """Of the weights of all, (R, out, in), what the parametrizations of each make of its own."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.save_for_forward(x, weight)
-        ctx.set_materialize_grads(False)
-        return _exact(_affine, _linear, x, weight, bias)
+    def __init__(self, chains: Sequence[nn.ModuleList]) -> None:
+        super().__init__()
+        self.chains = nn.ModuleList(nn.ModuleList(chain) for chain in chains)
 
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        of_bias = g.sum(1) if ctx.needs_input_grad[2] else None
-        return *_of_product(ctx, g), of_bias
-
-    @staticmethod
-    def jvp(ctx: Any, x: Tensor | None, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-        assert x is not None and weight is None and bias is None, "only inputs are perturbed"  # noqa: PT018
-        return product(x, ctx.saved_tensors[1])
-
-
-class Product(torch.autograd.Function):
-    """a b of each replica, (R, n, m), of a (R, n, k) and b (R, k, m)."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        return _exact(torch.bmm, torch.mm, a, b)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        return _of_product(ctx, g)
-
-
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """a b of each replica, with the bits of `torch.mm`, whose derivatives of any order have them too."""
-    found: Tensor = Product.apply(a, b)  # type: ignore[no-untyped-call]
-    return found
-
-
-def _of_product(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of a product in both factors.
-
-    Of a factor that lies column by column in memory, as a transposed weight does, torch makes the gradient of
-    `mm` as a transposed product, which rounds otherwise. For a batch of products it does not.
-    """
-    a, b = ctx.saved_tensors
-    of_a = of_b = None
-    if _is_wanted(ctx.next_functions[0]):
-        of_a = _t(product(b, _t(g))) if _by_column(a) else product(g, _t(b))
-    if _is_wanted(ctx.next_functions[1]):
-        of_b = _t(product(_t(g), a)) if _by_column(b) else product(_t(a), g)
-    return of_a, of_b
-
-
-def _by_column(x: Tensor) -> bool:
-    return x.stride(1) == 1 and x.stride(2) == x.shape[1]
-
-
-def _t(x: Tensor) -> Tensor:
-    return x.transpose(1, 2)
-
-
-def _is_wanted(edge: tuple[Any, int]) -> bool:
-    """True if the backward pass goes on there: `autograd.grad` of an input asks for no weight's gradient.
-
-    `ctx.needs_input_grad` does not know which gradients were asked for.
-    """
-    node = edge[0]
-    if node is None or node.name().endswith("AccumulateGrad"):
-        return node is not None
-    return torch._C._will_engine_execute_node(node)
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.baddbmm(bias[:, None], x, weight)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return F.linear(x, weight.t(), bias)
-
-
-_equal: dict[Any, bool] = {}  # by operation, shapes and layouts
-
-
-def _exact(batch: Callable[..., Tensor], single: Callable[..., Tensor], *given: Tensor) -> Tensor:
-    """The products of all replicas at once where these have the bits of single ones, else one by one.
-
-    They differ for some small shapes and layouts; each is tried once. On a device they are not compared.
-    """
-    if given[0].device.type != "cpu":
-        return batch(*given)
-    key = batch, given[0].dtype, *((t.shape, t.stride()) for t in given)
-    if key not in _equal:
-        _equal[key] = _agree(batch, single, given)
-    return batch(*given) if _equal[key] else _each(single, given)
-
-
-def _each(single: Callable[..., Tensor], given: Sequence[Tensor]) -> Tensor:
-    return torch.stack([single(*map(_aligned, parts)) for parts in zip(*given, strict=True)])
-
-
-ALIGNMENT = 64  # bytes, of what torch allocates on the CPU; kernels round by where numbers lie
-
-
-def _aligned(x: Tensor) -> Tensor:
-    return x.clone() if x.data_ptr() % ALIGNMENT else x
-
-
-@torch.no_grad()
-def _agree(batch: Callable[..., Tensor], single: Callable[..., Tensor], given: Sequence[Tensor]) -> bool:
-    """Compare some 10,000 numbers of both ways, at random tensors laid out as the given ones."""
-    draw = torch.Generator().manual_seed(0)
-    compared = 0
-    while compared < 10_000:
-        drawn = [torch.empty_like(t).normal_(generator=draw) for t in given]
-        found = batch(*drawn)
-        if not torch.equal(found, _each(single, drawn)):
-            return False
-        compared += found.numel()
-    return True
+    def forward(self, weights: Tensor) -> Tensor:
+        made = []
+        for number, weight in enumerate(weights):
+            with streams.replica(number):
+                for own in self.chains[number]:  # type: ignore[attr-defined]
+                    weight = own(weight)
+            made.append(weight)
+        return torch.stack(made)
 
 
 class StackedBatchNorm(nn.Module):
@@ -234,7 +150,8 @@ class StackedBatchNorm(nn.Module):
             first.track_running_stats,
         )  # fmt: skip
         for name in ("weight", "bias"):
-            setattr(self.norm, name, nn.Parameter(_shared([getattr(one, name) for one in layers]).flatten()))
+            column = _column([getattr(one, name) for one in layers])
+            setattr(self.norm, name, nn.Parameter(column.flatten(), column.requires_grad))
         for name in ("running_mean", "running_var"):
             setattr(self.norm, name, _shared([getattr(one, name) for one in layers]).flatten())
         self.norm.num_batches_tracked = first.num_batches_tracked
@@ -269,15 +186,49 @@ class StackedDropout(nn.Module):
 
 def draws_masks(model: nn.Module) -> bool:
     """True if a pass of a stacked model draws masks."""
-    return any(isinstance(layer, StackedDropout) for layer in model.modules())
+    return any(isinstance(layer, StackedDropout | OfEach | Each) for layer in model.modules())
 
 
 class Each(nn.Module):
-    """A layer without weights that is shown each replica apart: its bits depend on where numbers stand."""
+    """Layers without weights, each shown its replica alone, with what a method attached to it.
 
-    def __init__(self, layer: nn.Module, replicas: int) -> None:
+    Those too whose numbers depend on where in a tensor an item stands.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.layer, self.replicas = layer, replicas
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.layer(part) for part in x.chunk(self.replicas)])
+        made = []
+        for number, part in enumerate(x.chunk(len(self.layers))):
+            with streams.replica(number):
+                made.append(self.layers[number](part))
+        return torch.cat(made)
+
+
+class Parts:
+    """The models of all as methods see them that read weights: parts of the stacked one's, with history."""
+
+    def __init__(self, joint: Model, models: Sequence[Model]) -> None:
+        if any(isinstance(layer, OfEach) for layer in joint.modules()):
+            raise Unstackable("a penalty on weights beside a parametrization of them")
+        self.columns = list(joint.parameters())
+        self.models = [deepcopy(model) for model in models]
+        self.places = [
+            [
+                (layer, name)
+                for layer in model.modules()
+                for name, own in layer._parameters.items()
+                if own is not None
+            ]
+            for model in self.models
+        ]
+
+    def __call__(self) -> list[Any]:
+        """The models, as the weights are now."""
+        for number, place in enumerate(zip(*self.places, strict=True)):
+            shape = place[0][0]._parameters[place[0][1]].shape
+            for (layer, name), part in zip(place, self.columns[number].view(-1, *shape), strict=True):
+                layer._parameters[name] = part
+        return self.models

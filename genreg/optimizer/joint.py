@@ -36,7 +36,6 @@ class Joint:
 
     def __init__(self, optimizers: Sequence[Optimizer], columns: Sequence[Tensor]) -> None:
         self.columns = columns
-        self.perturbs = any(isinstance(one, Wrapped) for one in optimizers)
         rows = [[p for group in one.param_groups for p in group["params"]] for one in optimizers]
         self.views = list(zip(*rows, strict=True))
         alike: dict[str, list[int]] = {}

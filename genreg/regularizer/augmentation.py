@@ -58,14 +58,15 @@ class RandomCrop(Regularizer):
     unlabeled: Annotated[bool, Neutral(False)] = False
 
     reads = frozenset({"pictures"})
+    replicas = ()
 
     @property
     def idle(self) -> bool:
         return not self.pixels
 
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        e, size = batch.e, (2, len(batch.e), 1)
-        shift = torch.randint(-self.pixels, self.pixels + 1, size, device=e.device, generator=draw)
+    def batch(self, batch: Batch, draw: Draw) -> Batch:
+        e = batch.e
+        shift = streams.integer_rows(2, -self.pixels, self.pixels + 1, e, draw)[..., None]
         rows, columns = (reflected(by, n) for by, n in zip(shift, e.shape[2:], strict=True))
         items = torch.arange(len(e), device=e.device)[:, None, None]
         cut = e.permute(0, 2, 3, 1)[items, rows[:, :, None], columns[:, None]]
@@ -96,14 +97,16 @@ class RandomAffine(Regularizer):
     unlabeled: Annotated[bool, Neutral(False)] = False
 
     reads = frozenset({"pictures"})
+    replicas = ("translate", "scale")
 
     @property
     def idle(self) -> bool:
         return not (self.translate or self.scale)
 
-    def batch(self, batch: Batch, draw: torch.Generator) -> Batch:
-        u = torch.rand(3, len(batch.e), dtype=batch.e.dtype, device=batch.e.device, generator=draw) * 2 - 1
-        return replace(batch, e=moved(batch.e, self.translate * u[:2], 1 + self.scale * u[2]))
+    def batch(self, batch: Batch, draw: Draw) -> Batch:
+        u = streams.uniform_rows(3, batch.e, draw) * 2 - 1
+        translate, scale = (batch.factor(number, u[0]) for number in (self.translate, self.scale))
+        return replace(batch, e=moved(batch.e, translate * u[:2], 1 + scale * u[2]))
 
 
 def moved(e: Tensor, shift: Tensor, factor: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """Moving averages of the weights: judged in the model's place, and perhaps its teacher."""
 
 import copy
+from typing import Any
 
 import torch
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from genreg.forward.classifier import ClassifierForward
 from genreg.forward.perturbation import squared_distance
@@ -25,6 +27,7 @@ class WeightAverage(Regularizer):
     decay: Fraction = 0.99
 
     keeps, judged = ("average",), "average"
+    replicas = ("decay",)
     by_item = ()
 
     @property
@@ -32,7 +35,7 @@ class WeightAverage(Regularizer):
         return not self.decay
 
     def attach(self, model: nn.Module) -> None:
-        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.average = copied(model)
 
     def project(self, model: nn.Module) -> None:
         follow(self.average, model, self.decay)
@@ -52,10 +55,11 @@ class MeanTeacher(Regularizer):
     decay: Fraction = 0.99
 
     reads, keeps, judged = frozenset({"unlabeled", "again", "classes"}), ("teacher",), "teacher"
+    replicas = ("weight", "decay")
     by_item = ()
 
     def attach(self, model: nn.Module) -> None:
-        self.teacher = copy.deepcopy(model).requires_grad_(False)
+        self.teacher = copied(model)
 
     def penalty(self, forward: ClassifierForward) -> Tensor:
         clean = forward.unlabeled
@@ -64,6 +68,25 @@ class MeanTeacher(Regularizer):
 
     def project(self, model: nn.Module) -> None:
         follow(self.teacher, model, self.decay)
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy whose weights nothing trains.
+
+    Its parametrizations are registered anew: torch remembers what they make of a weight (`cached`) by the
+    layer that they were registered for, so that a plain copy would read the weights of the model.
+    """
+    made = copy.deepcopy(model).requires_grad_(False)
+    for layer in list(made.modules()):
+        chains: Any = getattr(layer, "parametrizations", {})
+        if chains:
+            layer.__class__ = parametrize.type_before_parametrizations(layer)
+            del layer.parametrizations
+        for name, chain in chains.items():
+            layer.register_parameter(name, chain.original)
+            for one in chain:
+                parametrize.register_parametrization(layer, name, one, unsafe=True)
+    return made
 
 
 @torch.no_grad()

@@ -38,6 +38,18 @@ def _ramp(value: Any) -> Any:
         ) from error
 
 
+class Ramps:
+    """Ramps of replicas, of (R,) numbers each, in float64."""
+
+    def __init__(self, start: Tensor, end: Tensor, steps: Tensor) -> None:
+        self.start, self.end, self.steps = start, end, steps
+
+    def at(self, step: int) -> Tensor:
+        """The weights of update `step`, (R,), with the bits of `Ramp.at`."""
+        share = torch.full_like(self.steps, step) / self.steps  # a number over a tensor rounds otherwise
+        return self.start + (self.end - self.start) * share.clamp(max=1)
+
+
 Weight = Annotated[NonNegative | Ramp, BeforeValidator(_ramp)]
 """Factor of a penalty in the objective; a method whose weight is 0 is left out of the run."""
 
@@ -53,8 +65,11 @@ class Regularizer:
     rows of an embedding table (`tokens`).
     replicas: a literal that says that runs with the method may be trained as one program, and which of its
     parameters may then differ between them: those that it reads by `forward.factor` or `batch.factor`. It
-    averages over items by `forward.mean`, draws by the functions of `streams`, and leaves the model alone,
-    but for a projection that moves each number by itself. None: each run is a program of its own.
+    averages over items by `forward.mean` and draws by the functions of `streams`. The numbers of what it
+    attaches and of its projection may all differ, since these act on each replica apart. None: each run is a
+    program of its own.
+    of_weights: its penalty reads the weights alone (`forward.model`, `forward.parameters`): of replicas, each
+    has its own.
     by_item: a literal that says that processes may share a batch: what the method adds is of the weights, or
     a mean over items of which each depends on itself and the weights only, and it draws for items by the
     functions of `streams`; and which options must then have which values. None: it is refused there.
@@ -70,6 +85,7 @@ class Regularizer:
 
     reads: ClassVar[frozenset[Reads]] = frozenset()
     replicas: ClassVar[tuple[str, ...] | None] = None
+    of_weights: ClassVar[bool] = False
     by_item: ClassVar[tuple[str, ...] | None] = None
     sets_norm: ClassVar[Literal["", "parametrization", "projection"]] = ""
     keeps: ClassVar[tuple[str, ...]] = ()
@@ -129,8 +145,8 @@ def reads_of(scope: str) -> frozenset[Reads]:
 
 def weight_at(method: Regularizer, step: int) -> Any:
     """The factor of the method's penalty at an update; of replicas whose factors differ, (R,)."""
-    weight: float | Ramp = getattr(method, "weight", 1.0)
-    return weight.at(step) if isinstance(weight, Ramp) else weight
+    weight: float | Ramp | Ramps = getattr(method, "weight", 1.0)
+    return weight.at(step) if isinstance(weight, Ramp | Ramps) else weight
 
 
 def penalized(

@@ -23,6 +23,7 @@ class FrobeniusProjection(Regularizer):
     bound: Positive = 1.0
 
     sets_norm = "projection"
+    replicas = ("bound",)
     by_item = ()
 
     @torch.no_grad()
@@ -41,6 +42,8 @@ class Frobenius(Regularizer):
     weight: Weight = 10.0
     bound: NonNegative = 1.0
 
+    replicas = ("weight", "bound")
+    of_weights = True
     by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:
@@ -62,6 +65,7 @@ class FrobeniusNormalization(Regularizer):
     norm: Positive = 1.0
 
     sets_norm = "parametrization"
+    replicas = ("norm",)
     by_item = ()
 
     def attach(self, model: nn.Module) -> None:

@@ -89,6 +89,7 @@ class HiddenNoise(Regularizer):
     side: Annotated[Side, Neutral("after")] = "after"
     each_pass: Annotated[bool, Neutral(False)] = False
 
+    replicas = ("sigma",)
     by_item = ()
 
     @property
@@ -120,6 +121,7 @@ class Dropout(Regularizer):
     p: Fraction = 0.5
     layers: str | None = None
 
+    replicas = ("p",)
     by_item = ()
 
     @property

@@ -20,6 +20,8 @@ class L1(Regularizer):
 
     weight: Weight = 1e-5
 
+    replicas = ("weight",)
+    of_weights = True
     by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:
@@ -36,6 +38,8 @@ class L2(Regularizer):
 
     weight: Weight = 1e-4
 
+    replicas = ("weight",)
+    of_weights = True
     by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:

@@ -20,6 +20,8 @@ class Orthogonal(Regularizer):
 
     weight: Weight = 1e-2
 
+    replicas = ("weight",)
+    of_weights = True
     by_item = ()
 
     def penalty(self, forward: Forward) -> Tensor:

@@ -35,6 +35,7 @@ class SpectralNormalization(Regularizer):
     init: Annotated[Init, Neutral("normal")] = "normal"
 
     sets_norm = "parametrization"
+    replicas = ()
     by_item = ()
 
     def attach(self, model: nn.Module) -> None:

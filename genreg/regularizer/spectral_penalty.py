@@ -26,6 +26,8 @@ class SpectralPenalty(Regularizer):
     power_iterations: Count = 1
 
     keeps = ("u",)
+    replicas = ("weight",)
+    of_weights = True
     by_item = ()
 
     def attach(self, model: nn.Module) -> None:

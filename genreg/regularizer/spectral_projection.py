@@ -29,6 +29,7 @@ class SpectralProjection(Regularizer):
 
     keeps = ("u",)
     sets_norm = "projection"
+    replicas = ("bound",)
     by_item = ()
 
     def attach(self, model: nn.Module) -> None:

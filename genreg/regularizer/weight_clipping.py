@@ -19,7 +19,7 @@ class WeightClipping(Regularizer):
     bound: Positive = 0.01
 
     sets_norm = "projection"
-    replicas = ()
+    replicas = ("bound",)
     by_item = ()
 
     @torch.no_grad()

@@ -27,6 +27,7 @@ class WeightNoise(Regularizer):
     sigma: NonNegative = 0.1
     scale: Literal["relative", "absolute"] = "relative"
 
+    replicas = ("sigma",)
     by_item = ()
 
     @property

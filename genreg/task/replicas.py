@@ -1,18 +1,19 @@
 """Runs that differ in their seed and in some numbers, trained as one tensor program."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genreg.dataset.sampler import Rows, Samplers
-from genreg.model.stacked import Unstackable, stack, unstack
+from genreg.model.stacked import Parts, Unstackable, stack, unstack
 from genreg.model.statistics import RunningStatistics
 from genreg.optimizer.joint import Joint
 from genreg.regularizer import Regularizer
+from genreg.regularizer.base import Ramp, Ramps
 from genreg.task.generation import LOSSES
 from genreg.task.objective import Objective
 from genreg.task.players import Players
@@ -40,11 +41,11 @@ class Replicas:
 
     def __init__(self, tasks: Sequence[Any]) -> None:
         first, self.tasks = tasks[0], tasks
-        model = stack([task.model for task in tasks])
+        model = stack(models := [task.model for task in tasks])
         self.statistics = RunningStatistics(model)
         self.objective = Objective(
             model,
-            methods := {name: _merged([task.methods[name] for task in tasks]) for name in first.methods},
+            methods := _methods(tasks, model, models),
             first.loss,
             self.statistics,
             together=methods,
@@ -56,8 +57,8 @@ class Replicas:
             moving=first.moving,
         )
         self.optimizers: list[Any] = [Joint([task.optimizer for task in tasks], self.objective.parameters)]
-        self.trainer = Trainer(model, self.optimizers[0], methods=methods, statistics=self.statistics)
-        _check_projecting(self.trainer)
+        self.trainer = Trainer(model, self.optimizers[0], statistics=self.statistics)
+        self.projecting = [task.trainer for task in tasks if task.trainer.projecting]
         self.labeled_batches = Samplers([task.labeled_batch for task in tasks])
         self.unlabeled_batches = Samplers([task.unlabeled_batch for task in tasks])
         self.pool = Rows([task.dataset.unlabeled for task in tasks])
@@ -66,6 +67,8 @@ class Replicas:
     def step(self, step: int) -> list[dict[str, Tensor]]:
         """Make update `step` of all; the terms of each, as its own task would return them."""
         terms = self.trainer.update(partial(self.objective.gradients, step))
+        for trainer in self.projecting:
+            trainer.project()
         for task in self.tasks:
             if task.scheduler:
                 task.scheduler.step()
@@ -74,7 +77,8 @@ class Replicas:
     def release(self) -> None:
         self.optimizers[0].release()
         for task in self.tasks:
-            unstack(task.model)
+            for model in (task.model, *_kept(task.methods)):
+                unstack(model)
 
     def labeled(self, step: int) -> tuple[Tensor, Tensor]:
         """The inputs and targets of the labeled batches of all."""
@@ -102,7 +106,7 @@ class PlayersReplicas:
         self.players = Players(
             model.generator,
             model.critic,
-            {name: _merged([task.methods[name] for task in tasks]) for name in first.methods},
+            _methods(tasks, model.critic, [task.model.critic for task in tasks]),
             first.loss,
             seed=tuple(task.seed for task in tasks),
             device=first.device,
@@ -114,11 +118,9 @@ class PlayersReplicas:
         critic = [task.optimizer for task in tasks], self.players.critic_parameters
         generator = [task.generator_optimizer for task in tasks], self.players.generator_parameters
         self.optimizers: list[Any] = [Joint(*critic), Joint(*generator)]
-        self.critic_trainer = Trainer(
-            model.critic, self.optimizers[0], methods=self.players.methods, statistics=statistics[0]
-        )
+        self.critic_trainer = Trainer(model.critic, self.optimizers[0], statistics=statistics[0])
         self.generator_trainer = Trainer(model.generator, self.optimizers[1], statistics=statistics[1])
-        _check_projecting(self.critic_trainer)
+        self.projecting = [task.critic_trainer for task in tasks if task.critic_trainer.projecting]
         self.batches = Samplers([task.batch for task in tasks])
         self.real = Rows([task.real for task in tasks])
         self.y = None if first.y is None else Rows([task.y for task in tasks])
@@ -128,6 +130,8 @@ class PlayersReplicas:
         steps = self.players.critic_steps
         for number in range(step * steps, (step + 1) * steps):
             terms = self.critic_trainer.update(self.players.critic_objective(number))
+            for trainer in self.projecting:
+                trainer.project()
         terms |= self.generator_trainer.update(partial(self.players.generator_gradients, step))
         for task in self.tasks:
             task.follow()
@@ -143,26 +147,61 @@ class PlayersReplicas:
         return self.real.take(chosen), self.y.take(chosen) if self.y else None
 
 
-def _check_projecting(trainer: Trainer) -> None:
-    """Raise Unstackable for methods that project where they would see the noise of Anti-PGD."""
-    if trainer.projecting and trainer.optimizer.perturbs:  # type: ignore[attr-defined]
-        raise Unstackable("a projection beside noise on the weights")
-
-
 def _of_each(terms: dict[str, Tensor]) -> list[dict[str, Tensor]]:
     """The terms of each replica, of (R,) each."""
     columns = (term.unbind() for term in terms.values())
     return [dict(zip(terms, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _merged(methods: Sequence[Regularizer]) -> Regularizer:
+def _methods(tasks: Sequence[Any], model: Any, models: Sequence[Any]) -> dict[str, Regularizer]:
+    """The methods of all as one each; model: the stacked one of `models`."""
+    of_name = {name: [task.methods[name] for task in tasks] for name in tasks[0].methods}
+    device = tasks[0].device
+    return {name: _merged(methods, model, models, device) for name, methods in of_name.items()}
+
+
+def _merged(
+    methods: Sequence[Regularizer], model: Any, models: Sequence[Any], device: torch.device
+) -> Regularizer:
     """One method of those of all replicas; where their numbers differ it has (R,) of them, in float64.
 
-    A method makes them factors of what it computes, rounded there as a plain number is.
+    A method makes them factors of what it computes, rounded there as a plain number is. The models that it
+    keeps, as a teacher, are stacked as the trained ones are.
     """
-    merged = copy.copy(methods[0])
-    for name in merged.replicas or ():
+    merged = OfWeights(methods, Parts(model, models)) if methods[0].of_weights else copy.copy(methods[0])
+    for name in methods[0].replicas or ():
         values = [getattr(method, name) for method in methods]
         if any(value != values[0] for value in values):
-            setattr(merged, name, torch.tensor(values, dtype=torch.float64, device="cpu"))
+            setattr(merged, name, _column(values, device))
+    for name in methods[0].keeps:
+        if isinstance(getattr(merged, name, None), nn.Module):
+            setattr(merged, name, stack([getattr(method, name) for method in methods]))
     return merged
+
+
+def _column(values: Sequence[Any], device: torch.device) -> Any:
+    if isinstance(values[0], Ramp):
+        keys = ("start", "end", "steps")
+        return Ramps(*(_column([getattr(one, key) for one in values], device) for key in keys))
+    return torch.tensor(values, dtype=torch.float64, device="cpu").to(device)
+
+
+def _kept(methods: Mapping[str, Regularizer]) -> list[nn.Module]:
+    """The models that methods keep."""
+    found = (getattr(method, name) for method in methods.values() for name in method.keeps)
+    return [one for one in found if isinstance(one, nn.Module)]
+
+
+class OfWeights(Regularizer):
+    """The penalties of the weights of all, each of its replica's own method."""
+
+    def __init__(self, methods: Sequence[Any], parts: Parts) -> None:
+        self.methods, self.parts, self.weight = methods, parts, methods[0].weight
+
+    def penalty(self, forward: Any) -> Tensor:
+        found = []
+        for method, model in zip(self.methods, self.parts(), strict=True):
+            seen = forward.of(forward.method)
+            seen.model = model
+            found.append(method.penalty(seen))
+        return torch.stack(found)

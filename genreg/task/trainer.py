@@ -53,13 +53,17 @@ class Trainer:
             optimizer, scheduler = self.optimizer, self.scheduler
         terms = update(optimizer, objective)
         self.statistics.settle()
+        self.project()
+        if scheduler:
+            scheduler.step()
+        return {name: term.detach() for name, term in terms.items()}
+
+    def project(self) -> None:
+        """Let methods change the weights that are judged, after a step."""
         if self.projecting:
             with self.denoised():
                 for method in self.projecting.values():
                     method.project(self.model)
-        if scheduler:
-            scheduler.step()
-        return {name: term.detach() for name, term in terms.items()}
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's parameters and buffers, as evaluated."""
