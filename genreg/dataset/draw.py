@@ -113,7 +113,8 @@ def stratified(y: np.ndarray, held: int, seed: int = 0) -> tuple[np.ndarray, np.
     Those of scikit-learn's `train_test_split(..., test_size=held, stratify=y, random_state=seed)`, whose
     import takes a second or two: data sets that were cut by it stay as they are.
     """
-    draw, (_, codes, counts) = np.random.RandomState(seed), np.unique(y, return_inverse=True, return_counts=True)
+    draw = np.random.RandomState(seed)
+    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
     first = _in_proportion(counts, len(y) - held, draw)
     second = _in_proportion(counts - first, held, draw)

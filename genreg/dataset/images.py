@@ -65,8 +65,8 @@ def digits(
 def _bundled_digits() -> np.ndarray:
     """The table of `load_digits`, whole numbers and the class last, without the import of scikit-learn."""
     package = find_spec("sklearn")
-    assert package and package.origin, "scikit-learn is a dependency"
-    with gzip.open(Path(package.origin).parent / "datasets/data/digits.csv.gz") as file:
+    folder = Path(str(package and package.origin)).parent
+    with gzip.open(folder / "datasets/data/digits.csv.gz") as file:
         return np.loadtxt(file, delimiter=",")
 
 

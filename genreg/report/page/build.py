@@ -42,7 +42,7 @@ class Compiled(BytecodeCache):
         return default_data_dir() / "templates"
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        with suppress(OSError):
+        with suppress(Exception):  # none is there, or one that is damaged: pickle may raise anything
             bucket.bytecode_from_string((self.folder / bucket.key).read_bytes())
 
     def dump_bytecode(self, bucket: Bucket) -> None:
