@@ -1,12 +1,13 @@
-"""`genreg`, also `python -m genreg`. Only `train` imports Hydra and torch, and not to print its help."""
+"""`genreg`, also `python -m genreg`.
+
+Only `train` imports Hydra and torch: not to print its help, nor where what was typed has been done before.
+"""
 
 import os
 import sys
 from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any
 
-from genreg.cli import completion, verbs
-from genreg.cli import help as help_page
 from genreg.errors import InputError, Interrupted, explained, report
 
 TRAINING = ("train", "compare")
@@ -24,7 +25,7 @@ def main() -> None:
         if arguments[:1] == ["train"]:
             _train(arguments[1:])
         elif arguments[:1] == ["-sc"]:  # what the shell calls back
-            completion.answer("".join(arguments[1:2]))
+            _complete(arguments)
         else:
             _verb(arguments)
         sys.stdout.flush()
@@ -63,6 +64,8 @@ def _verb(arguments: list[str]) -> None:
     """Run a verb; a wrong flag or argument is an InputError of one line."""
     if "" in arguments:  # of a variable of the shell that is not set: not the folder in which one stands
         raise InputError("genreg", "arguments that are not empty", "")
+    from genreg.cli import verbs
+
     try:
         code = verbs.app(arguments, standalone_mode=False)
     except Exception as error:  # of click, which typer brings along under another name
@@ -77,14 +80,32 @@ def _verb(arguments: list[str]) -> None:
     sys.exit(code)
 
 
+def _complete(arguments: list[str]) -> None:
+    """Answer a shell."""
+    from genreg.cli import completion
+
+    completion.answer("".join(arguments[1:2]))
+
+
 def _train(arguments: list[str]) -> None:
     """Print the help page, or complete a word, or import Hydra and train."""
     extended = any(argument.startswith(("--config-dir", "-cd")) for argument in arguments)
     if {"--help", "-h"} & set(arguments) and not extended:
+        from genreg.cli import help as help_page
+
         print(help_page.text())
         return
     if arguments[:1] in (["-sc"], ["--shell-completion"]):
-        completion.answer("".join(arguments[1:2]))
+        _complete(arguments)
+        return
+    from genreg.cli import remembered
+
+    if found := remembered.finished(arguments):
+        from genreg.cli import one
+
+        config, process, flags = found
+        with process.entered():
+            one.make(config, flags)
         return
     from genreg.cli import train
 

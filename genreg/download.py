@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISDIR
 from typing import NamedTuple
 
 from genreg.errors import FAILING, GenregError, InputError, nearest, unwritable
@@ -236,20 +237,22 @@ def keep(what: str, path: Path, digest: str, began: float) -> None:
 
 def stamp(path: Path) -> Stamp:
     """Names, sizes, times of change and inodes of a file or of all files below a folder."""
-    entries, touched = [], 0.0
-    for place in _below(path):
-        stat = place.stat()
+    entries, touched, start = [], 0.0, len(str(path)) + 1
+    for place, stat in _below(path):
         touched = max(touched, stat.st_mtime, stat.st_ctime)
-        if not place.is_dir():  # a folder's own time of change tells of files that are gone
+        if not S_ISDIR(stat.st_mode):  # a folder's own time of change tells of files that are gone
             times = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-            entries.append((str(place.relative_to(path)), *times))
+            entries.append((place[start:] or ".", *times))
     return Stamp(hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest(), touched)
 
 
-def _below(path: Path) -> Iterator[Path]:
+def _below(path: Path) -> Iterator[tuple[str, os.stat_result]]:
     """`path` itself, and all that there is below it; not links that lead nowhere."""
-    yield path
-    yield from (place for place in path.rglob("*") if place.exists())
+    yield str(path), path.stat()
+    for folder, folders, files in os.walk(path):
+        for place in (f"{folder}/{name}" for name in (*folders, *files)):
+            with suppress(FileNotFoundError):
+                yield place, os.stat(place)
 
 
 def _place(what: str, path: Path) -> Path:

@@ -3,10 +3,10 @@
     python scripts/benchmark.py
     python scripts/benchmark.py --device cuda --models conv_large --repeat 15
 
-Models and methods come from configs/, pictures are random. "Operations" counts the matrix products and
-convolutions of one step; 3 F_l + 6 F_u over 3 F_l is the floor of VAT, F one forward pass over the labeled
-or the unlabeled batch. Peak memory holds data, weights, optimizer state and activations: on CUDA what torch
-allocated, on the CPU what a fresh process (Linux) grew by since its imports.
+On the CPU times are of the process. Models and methods come from configs/, pictures are random. "Operations"
+counts matrix products and convolutions of a step; 3 F_l + 6 F_u over 3 F_l is the floor of VAT, F a pass
+over the labeled or the unlabeled batch. Peak memory holds data, weights, optimizer state and activations: on
+CUDA what torch allocated, on the CPU what a fresh process (Linux) grew by since its imports.
 """
 
 import argparse
@@ -37,8 +37,11 @@ from genreg.task.classify import Classify
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 METHODS = ("supervised", "vat")
+NARROW = dict.fromkeys(("mlp_64", "two_moons"), ("mlp", {"widths": [64, 64]}))  # option and values by name
 SIZES = {  # shape of a picture, labeled and unlabeled pictures a step, steps timed together
     ("mlp", "cpu"): ((1, 8, 8), 32, 128, 200),
+    ("mlp_64", "cpu"): ((1, 8, 8), 32, 128, 100),
+    ("two_moons", "cpu"): ((2,), 8, 128, 100),
     ("mlp", "cuda"): ((1, 8, 8), 32, 128, 200),
     ("conv_large", "cpu"): ((3, 32, 32), 8, 8, 2),
     ("conv_large", "cuda"): ((3, 32, 32), 32, 128, 20),
@@ -59,9 +62,10 @@ class Clocked(Classify):
 
 
 def clock(device: torch.device) -> float:
-    """Seconds, once the device has done all it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    """Seconds, once the device has done all it was given; on the CPU those of this process."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
@@ -79,9 +83,10 @@ def random_pictures(shape: tuple[int, int, int], seed: int) -> Dataset:
 
 def build(name: str, method: str, device: str, precision: str = "fp32", **optimizer: Any) -> Clocked:
     shape, labeled, unlabeled, _ = SIZES[name, device]
+    option, changes = NARROW.get(name, (name, {}))
     task = Clocked(
         dataset=partial(random_pictures, shape),
-        model=configured("model", name),
+        model=configured("model", option, **changes),
         optimizer=configured("optimizer", "adam", **optimizer),
         regularizer={method: configured("regularizer", method)()} if method == "vat" else {},
         batch_size=labeled, unlabeled_batch_size=unlabeled,
@@ -233,7 +238,7 @@ def compare_loops(name: str, method: str, device: str, repeat: int) -> None:
 
 def compare_options(name: str, device: str, repeat: int) -> None:
     """Print the worth of two choices made for speed: fused Adam, and weights in channels_last."""
-    steps, small = SIZES[name, device][3], name == "mlp"
+    steps, small = SIZES[name, device][3], name != "conv_large"
     new, old = build(name, "vat", device), build(name, "vat", device, fused=not small)
     if not small:
         old.model.to(memory_format=torch.contiguous_format)
@@ -270,7 +275,7 @@ def throughput(name: str, method: str, precision: str, repeat: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--models", default="mlp,conv_large")
+    parser.add_argument("--models", default="mlp,mlp_64,two_moons,conv_large")
     parser.add_argument("--repeat", type=int, default=5, help="measured pairs of each ratio")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)

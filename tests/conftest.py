@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,6 @@ class Result:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave some cases of a test marked `pairs` or `every`; mark its others `full`, unless `slow`."""
-    import sklearn.datasets  # here, since the process that only counts results needs none of it
-
-    sklearn.datasets.load_digits = cache(sklearn.datasets.load_digits)  # its text once; `digits` copies it
     tests: dict[Any, list[Any]] = {}
     for item in items:
         tests.setdefault((item.parent, getattr(item, "originalname", "")), []).append(item)

@@ -237,7 +237,7 @@ def test_what_the_hydra_node_asks_of_a_run(
         logging.getLogger("genreg.told").debug("%s", os.environ.get("MINE"))
         return {"status": "done"}
 
-    for place in ("genreg.cli.train.train", "genreg.study.job.train"):  # workers are forked from here
+    for place in ("genreg.cli.one.train", "genreg.study.job.train"):  # workers are forked from here
         monkeypatch.setattr(place, told)
     asked = ["+hydra.job.env_set.MINE=hello", "hydra.verbose=[genreg.told]",
              "hydra.job_logging.formatters.simple.format='said: %(message)s'"]  # fmt: skip
@@ -279,7 +279,7 @@ def test_what_to_type_next(
     genreg: Genreg, monkeypatch: pytest.MonkeyPatch, typed: list[str], expected: str
 ) -> None:
     """It keeps what was typed, and composes."""
-    monkeypatch.setattr("genreg.cli.train.train", lambda config, **_: {})
+    monkeypatch.setattr("genreg.cli.one.train", lambda config, **_: {})
     answer = genreg("train", *typed)
     assert answer.out == f"next: genreg train {expected}\n"
     many = ["--dry-run"] if "-m" in expected else []

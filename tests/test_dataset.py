@@ -9,7 +9,9 @@ import pytest
 import torch
 from conftest import small_task
 from scipy import stats
+from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 
 from genreg.dataset import (
     Dataset,
@@ -25,7 +27,8 @@ from genreg.dataset import (
     zh_sentiment_ngram,
 )
 from genreg.dataset.base import drawn
-from genreg.dataset.draw import balanced, shuffled
+from genreg.dataset.draw import balanced, shuffled, stratified
+from genreg.dataset.images import _bundled_digits
 from genreg.errors import InputError
 from genreg.run.build import dataset_of
 
@@ -42,6 +45,21 @@ def check_splits(dataset: Dataset) -> None:
         assert split.clean.tolist() == [row.numpy().tobytes() not in pool for row in split.x]
         assert split.x.dtype == torch.float32
         assert split.y.dtype == torch.int64
+
+
+def test_digits_are_those_of_load_digits_cut_as_by_train_test_split() -> None:
+    """Without the import of scikit-learn, number for number; and of random classes too, with ties."""
+    pictures, y = load_digits(return_X_y=True)
+    table = _bundled_digits()
+    assert (table[:, :-1] == pictures).all()
+    assert (table[:, -1] == y).all()
+    draw = np.random.default_rng(0)
+    for number in range(40):
+        n = int(draw.integers(40, 300))
+        y, held = draw.integers(0, draw.integers(2, 6), n), int(draw.integers(8, n // 2))
+        theirs = train_test_split(np.arange(n), test_size=held, stratify=y, random_state=number)
+        for ours, other in zip(stratified(y, held, number), theirs, strict=True):
+            assert (ours == other).all()
 
 
 def test_digits_is_a_partition_of_the_bundled_data() -> None:

@@ -251,3 +251,24 @@ def test_paper_loses_nothing(browser: Browser, study: Path, how: str) -> None:
     assert all(visible)
     browser.js("dispatchEvent(new Event('afterprint'))")
     assert browser.js("document.querySelectorAll('details[open]').length") == 0
+
+
+def test_a_page_is_the_same_whatever_stands_in_the_cache_of_templates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_run(tmp_path / "runs/none-00000000/seed=0", 0.5)
+
+    def made() -> bytes:
+        report([tmp_path / "runs"], output=tmp_path / "report.html")
+        return (tmp_path / "report.html").read_bytes()
+
+    first, kept = made(), sorted((tmp_path / "cache/genreg/templates").iterdir())
+    assert kept
+    for cut in (0, 4, 30, 400):
+        for path in kept:
+            path.write_bytes(path.read_bytes()[:cut] + b"?" * (cut > 30))
+        assert made() == first
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").touch()  # no folder can be made in it
+    assert made() == first

@@ -1,10 +1,9 @@
 """`genreg train`: what was typed becomes one run, many runs, or a question for Hydra."""
 
 import logging
-import os
 import re
-import shlex
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,18 @@ from typing import Any
 from hydra._internal.utils import get_args_parser
 from hydra.types import RunMode
 
-from genreg.cli import compose
+from genreg.cli import compose, one, remembered
 from genreg.cli import help as help_page
 from genreg.cli.by_hydra import by_hydra
 from genreg.cli.compose import with_needs
 from genreg.errors import GenregError, InputError, explained, nearest
-from genreg.groups import default_of, find_modules_in, option_of, options
+from genreg.groups import find_modules_in
 from genreg.run import ranks
-from genreg.run.extend import FLAG, extend
-from genreg.run.factory import factory
-from genreg.run.folder import Row, RunFolder
-from genreg.run.identity import Config, run_path
-from genreg.run.sources import attribute_of
+from genreg.run.extend import FLAG
+from genreg.run.identity import run_path
 from genreg.run.train import train
 from genreg.study import archive
-from genreg.study.job import Job, group, key, of_hydra, train_needed
+from genreg.study.job import Job, key, of_hydra, train_needed
 
 log = logging.getLogger("genreg")
 
@@ -59,7 +55,7 @@ def main(arguments: list[str]) -> None:
                 by_hydra(flags, arguments)
         else:
             with ranks.joined():
-                _one(flags)
+                _one(flags, arguments)
     except GenregError:
         raise
     except Exception as error:
@@ -117,43 +113,22 @@ def _bad_flag(message: str) -> Any:
     raise InputError("genreg train", "a flag that `genreg train --help` lists", message)
 
 
-def _one(flags: Namespace) -> None:
+def _one(flags: Namespace, arguments: list[str]) -> None:
     """Compose one run, then make it."""
     if flags.dry_run:
         raise InputError("--dry-run", "a sweep: sweep=NAME or -m")
-    others = [o for o in flags.overrides if not of_hydra(o)]
+    others, began = [o for o in flags.overrides if not of_hydra(o)], time.time()
     with compose.configs():
         about = compose.about_hydra(flags)
         cfg = compose.compose([*about, *others])
         if cfg.hydra.mode == RunMode.MULTIRUN:
             raise InputError("hydra.mode", "-m for many runs", "MULTIRUN")
-        with compose.process_settings(cfg).entered():
+        process = compose.process_settings(cfg)
+        with process.entered():
             config = compose.plain(cfg)
             train_needed(*with_needs([Job(others, config)], about))
-            _train(config, flags)
-
-
-def _train(config: Config, flags: Namespace) -> None:
-    """Make one run, show it to an agent that waits for it, and print the next command."""
-    folder = RunFolder(run_path(config))
-    finished = folder.summary().get("status") == "done" and not flags.again
-    if flags.extend:
-        extend(config)
-    summary = train(config, again=flags.again)
-    if finished:
-        _show_to_agents(config, folder, summary)
-    _print_next(config, flags)
-
-
-def _show_to_agents(config: Config, folder: RunFolder, summary: Row) -> None:
-    """Show a run that was finished before where the program that starts it again waits for its rows."""
-    from genreg.run.logger import SafeLogger
-
-    for name, node in config["logger"].items():
-        if (variable := attribute_of(node["_target_"], "agent_variable")) and variable in os.environ:
-            view = SafeLogger(name, factory(node, f"logger.{name}")(), config["quiet"])
-            view.start(folder, config)
-            view.finish(summary)
+            one.make(config, flags)
+    remembered.keep(arguments, cfg, config, process, began)
 
 
 def _repeat(flags: Namespace) -> None:
@@ -172,41 +147,6 @@ def _repeat(flags: Namespace) -> None:
         (job,) = with_needs([Job(flags.overrides, config)], about)
     train_needed(job)
     train(config, again=flags.again)
-    _print_next(config, flags)
+    one.print_next(config, flags)
     for line in like.differences(before, like.environment(run_path(config))):
         log.warning("--like: %s", line)
-
-
-def _print_next(config: Config, flags: Namespace) -> None:
-    if not config["quiet"]:
-        print(f"next: {next_command(config, flags)}", flush=True)
-
-
-def next_command(config: Config, flags: Namespace) -> str:
-    """The command to type after a run: seeds of an experiment, a method and the baseline, a first method."""
-    extra = Path(flags.config_dir) if flags.config_dir else None
-    typed = [o for o in flags.overrides if key(o) != "seed"]
-    chosen = {group(o) for o in typed}
-    task = option_of("task", config["task"]["_target_"], extra)
-    if config["name"] in options("experiment", extra):
-        named = [] if "experiment" in chosen else [f"experiment={config['name']}"]
-        words = ["-m", *named, *typed, "seed=range(10)"]
-    else:
-        known = task in (None, default_of("task")) or chosen & {"task", "experiment"}
-        words = _of_a_task([] if known else [f"task={task}"], typed, config)
-    folder = ["--config-dir", flags.config_dir] if flags.config_dir else []
-    return shlex.join(["genreg", "train", *folder, *words])
-
-
-def _of_a_task(named: list[str], typed: list[str], config: Config) -> list[str]:
-    others = [*named, *(_forced(o) for o in typed if group(o) != "regularizer")]
-    if config["regularizer"]:
-        return ["-m", *others, f"regularizer=[none],[{','.join(config['regularizer'])}]", "seed=range(5)"]
-    if suggested := attribute_of(config["task"]["_target_"], "suggests"):
-        return [*others, *suggested]
-    return ["-m", *others, "seed=range(5)"]
-
-
-def _forced(override: str) -> str:
-    """A key of a method is added where the method is not chosen, and then left out again."""
-    return f"++{override}" if override.startswith("regularizer.") else override

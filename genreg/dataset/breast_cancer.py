@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble
+from genreg.dataset.draw import stratified
 from genreg.download import Source
 from genreg.parameters import CountOrZero, checked
 
@@ -20,11 +21,10 @@ def breast_cancer(
     mean 0 and standard deviation 1 in the pool. The split is fixed, stratified by class.
     """
     from sklearn.datasets import load_breast_cancer
-    from sklearn.model_selection import train_test_split
 
     values, y = load_breast_cancer(return_X_y=True)
-    rest, test = train_test_split(np.arange(len(y)), test_size=200, stratify=y, random_state=0)
-    pool, validation = train_test_split(rest, test_size=100, stratify=y[rest], random_state=0)
+    rest, test = stratified(y, 200)
+    pool, validation = (rest[index] for index in stratified(y[rest], 100))
     x = torch.from_numpy((values - values[pool].mean(0)) / values[pool].std(0)).float()
     target = torch.from_numpy(y.astype(np.int64))
 

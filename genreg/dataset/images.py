@@ -1,12 +1,15 @@
 """MNIST and Fashion-MNIST, and the digits that come with scikit-learn."""
 
 import gzip
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from genreg.dataset.base import Dataset, Split, Subset, assemble, image_splits, not_in
+from genreg.dataset.draw import stratified
 from genreg.download import Source, by_name, called, fetch
 from genreg.errors import InputError
 from genreg.parameters import Count, CountOrZero, checked
@@ -43,12 +46,10 @@ def digits(
     Bundled with scikit-learn (`load_digits`: the test part of the UCI optical digits). x is in [0, 1],
     (1, 8, 8). The split is fixed, stratified by class.
     """
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    pictures, y = load_digits(return_X_y=True)
-    rest, test = train_test_split(np.arange(len(y)), test_size=500, stratify=y, random_state=0)
-    train, validation = train_test_split(rest, test_size=300, stratify=y[rest], random_state=0)
+    table = _bundled_digits()
+    pictures, y = table[:, :-1], table[:, -1]
+    rest, test = stratified(y, 500)
+    train, validation = (rest[index] for index in stratified(y[rest], 300))
     x = torch.from_numpy(pictures.astype(np.float32) / 16).reshape(-1, 1, 8, 8)
     target = torch.from_numpy(y.astype(np.int64))
     keys = [picture.tobytes() for picture in pictures]
@@ -58,6 +59,15 @@ def digits(
 
     return assemble((x[train], target[train]), split(validation), split(test),
                     labeled=labeled, subset=subset, seed=seed)  # fmt: skip
+
+
+@cache
+def _bundled_digits() -> np.ndarray:
+    """The table of `load_digits`, whole numbers and the class last, without the import of scikit-learn."""
+    package = find_spec("sklearn")
+    folder = Path(str(package and package.origin)).parent
+    with gzip.open(folder / "datasets/data/digits.csv.gz") as file:
+        return np.loadtxt(file, delimiter=",")
 
 
 @checked

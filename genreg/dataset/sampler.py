@@ -30,14 +30,16 @@ class Sampler:
     def whole(self, step: int) -> Tensor:
         """All items of the batch of `step`."""
         block, start = divmod(step * self.batch, self.size)
-        found = self._block(block)[start : start + self.batch]
-        if len(found) == self.batch:
-            return found
-        return torch.cat((found, self._block(block + 1)[: self.batch - len(found)]))
+        found, over = self._block(block)[start : start + self.batch], start + self.batch - self.size
+        return found if over <= 0 else torch.cat((found, self._block(block + 1)[:over]))
 
     def take(self, x: Tensor, step: int) -> Tensor:
         """The rows of x that the batch of `step` is."""
-        return x.index_select(0, self(step))
+        return self.trimmed(x.index_select(0, self(step)), step)
+
+    def trimmed(self, rows: Tensor, step: int) -> Tensor:
+        """The rows of the batch of `step` without positions that are padding in all of them."""
+        return rows
 
     def _block(self, number: int) -> Tensor:
         if number not in self._blocks:
@@ -113,10 +115,9 @@ class Buckets(Sampler):
     def whole(self, step: int) -> Tensor:
         return self._window(step // WINDOW)[0][step % WINDOW]
 
-    def take(self, x: Tensor, step: int) -> Tensor:
-        """The rows of x that the batch of `step` is, as wide as the longest of them."""
+    def trimmed(self, rows: Tensor, step: int) -> Tensor:
         _, widths = self._window(step // WINDOW)
-        return super().take(x, step)[:, : widths[step % WINDOW]]
+        return rows[:, : widths[step % WINDOW]]
 
     def _window(self, number: int) -> tuple[Tensor, list[int]]:
         if self._held[0] != number:

@@ -1,5 +1,6 @@
 """Sharpness-aware minimization and the gradient-norm penalty: gradients taken a step uphill."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -46,35 +47,45 @@ class Uphill(Wrapped):
 
     def _replace_gradients(self, evaluate: Closure) -> None:
         """Leave in `.grad` the mixture of the gradient at w, which is there, and the one at w + e(w)."""
-        groups = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        before = [(p.detach().clone(), p.grad.clone()) for _, p in groups]
-        scale, norm = self._norm([p for _, p in groups])
-        for group, p in groups:
-            e_w = p.grad / _broadcast(scale, p) / _broadcast(norm, p)
-            p.add_(e_w * p * p if self.adaptive else e_w, alpha=group["rho"])  # climb to w + e(w)
+        moved = [(group, [p for p in group["params"] if p.grad is not None]) for group in self.param_groups]
+        moved = [(group, parameters) for group, parameters in moved if parameters]
+        before = [torch._foreach_clone(parameters) for _, parameters in moved]
+        gradients = [[p.grad.clone() for p in ps] if group["alpha"] != 1 else [] for group, ps in moved]
+        scale, norm = self._norm([p for _, parameters in moved for p in parameters])
+        for group, parameters in moved:
+            e_w = _over(_over([p.grad for p in parameters], scale), norm)
+            for factors in (parameters, parameters) if self.adaptive else ():
+                torch._foreach_mul_(e_w, factors)
+            torch._foreach_add_(parameters, e_w, alpha=group["rho"])  # climb to w + e(w)
         evaluate()  # writes the gradients at w + e(w) over those at w
-        for (group, p), (w, gradient) in zip(groups, before, strict=True):
-            p.copy_(w)
-            alpha = group["alpha"]
-            if alpha != 1:
-                p.grad.mul_(alpha).add_(gradient, alpha=1 - alpha)
+        for (group, parameters), w, at_w in zip(moved, before, gradients, strict=True):
+            torch._foreach_copy_(parameters, w)
+            if at_w:
+                climbed: list[Any] = [p.grad for p in parameters]
+                torch._foreach_mul_(climbed, group["alpha"])
+                torch._foreach_add_(climbed, at_w, alpha=1 - group["alpha"])
 
     def _norm(self, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
         """A power of two and the l2 norm over all parameters in units of it: scalars, or one a replica."""
         # squares of gradients below 1e-23 are zero in float32; division by a power of two is exact, so that
         # the length of ordinary gradients keeps the bits of the plain formula
         keep = 1 if self.replicas else 0
-        gradients: list[Any] = [p.grad for p in parameters]
-        pairs = zip(parameters, gradients, strict=True)
-        slopes = [p * g for p, g in pairs] if self.adaptive else gradients
-        scale = power_of_two(torch.stack([g.abs().flatten(keep).amax(-1) for g in slopes]).amax(0))
-        squares = [(g / _broadcast(scale, g)).square().flatten(keep).sum(-1) for g in slopes]
+        slopes: list[Any] = [p.grad for p in parameters]
+        if self.adaptive:
+            slopes = torch._foreach_mul(parameters, slopes)
+        sizes = torch._foreach_abs(slopes)
+        largest = [x.flatten(1).amax(-1) for x in sizes] if self.replicas else torch._foreach_max(sizes)
+        scale = power_of_two(torch.stack(list(largest)).amax(0))
+        slopes = _over(slopes, scale)
+        squares = [square.flatten(keep).sum(-1) for square in torch._foreach_mul(slopes, slopes)]
         return scale, torch.stack(squares).sum(0).sqrt().clamp_min(1)  # below 1 only where all are zero
 
 
-def _broadcast(norm: Tensor, parameter: Tensor) -> Tensor:
-    """(N,) as (N, 1, ..., 1) beside a parameter of N replicas; a scalar as it is."""
-    return norm.view(-1, *[1] * (parameter.ndim - 1)) if norm.ndim else norm
+def _over(tensors: Sequence[Any], norm: Tensor) -> list[Tensor]:
+    """Tensors over a scalar, or over the number of each of the N replicas that they hold."""
+    if not norm.ndim:
+        return torch._foreach_div(tensors, norm)  # type: ignore[return-value]
+    return [x / norm.view(-1, *[1] * (x.ndim - 1)) for x in tensors]
 
 
 @checked

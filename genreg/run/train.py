@@ -77,17 +77,20 @@ def train(config: Config, *, in_sweep: bool = False, retry_failed: bool = True, 
         _log_finished(config, folder, settings.quiet)
     if summary["status"] == "done":
         folder.drop_checkpoints()  # a kill may have come before
-    if not in_sweep:
-        _draw(folder, summary)
     if in_sweep and not settings.quiet and summary["status"] == "done":
         print_line(summary, str(folder.path))
     elif not in_sweep and not settings.quiet:
         print_summary(summary, str(folder.path))
+    if not in_sweep:
+        _draw(folder, summary)
     return summary
 
 
 def _draw(folder: RunFolder, summary: Row) -> None:
-    """Draw curves.png if there is none: a disk that is full or cannot be written is worth a line."""
+    """Draw curves.png if there is none, which takes a second: the result was told before.
+
+    A disk that is full or cannot be written is worth a line.
+    """
     picture = folder.path / "curves.png"
     try:
         if not picture.exists():

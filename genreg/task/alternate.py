@@ -54,7 +54,7 @@ class Alternate(Classify):
         """Make the gradients of the second update; each method's unweighted penalty, and their sum."""
         apart, draws = self.apart, Draws(self.seed, step, self.device)
         with self.statistics.frozen():
-            pool = apart.clean_pass(apart.pool(step, draws), "unlabeled", draws, apart.together)
+            pool = apart.clean_pass(apart.pool(step, draws), "unlabeled", draws, apart.trains_pool)
         pool.unlabeled_pass = pool
         loss, penalties = penalized(torch.zeros((), device=self.device), apart.together, pool, step)
         backward(loss, self.parameters)

@@ -239,8 +239,9 @@ class Classify(Task):
 
     def labeled(self, step: int) -> tuple[Tensor, Tensor]:
         """The inputs and targets of the labeled batch of update `step`."""
-        data = self.dataset.labeled
-        return self.labeled_batch.take(data.x, step), data.y.index_select(0, self.labeled_batch(step))
+        data, chosen = self.dataset.labeled, self.labeled_batch(step)
+        x = self.labeled_batch.trimmed(data.x.index_select(0, chosen), step)
+        return x, data.y.index_select(0, chosen)
 
     def unlabeled(self, step: int) -> Tensor:
         """The inputs of the unlabeled batch of update `step`."""

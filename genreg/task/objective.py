@@ -53,6 +53,8 @@ class Objective:
     ) -> None:
         self.model, self.together, self.loss, self.statistics = model, together, loss, statistics
         self.mixing, self.weighing = (with_hook(dict(methods), hook) for hook in ("batch", "losses"))
+        self.reads_pool = reads_pool(together)
+        self.trains_pool = any(method.trains_unlabeled for method in together.values())
         self.seed, self.device, self.dtype, self.moving = seed, device, dtype, moving
         self.labeled, self.unlabeled = labeled, unlabeled
         self.classes, self.vocabulary = classes, vocabulary
@@ -86,23 +88,20 @@ class Objective:
         """
         draws, moves = Draws(self.seed, step, self.device), counts() and self.moving != "anew"
         batch, shown = self.batch(step, draws)
-        pool = self.pool(step, draws) if reads_pool(self.together) else None
-        joins = moves and self.moving == "both"
+        pool = self.pool(step, draws) if self.reads_pool else None
+        joins = moves and self.moving == "both" and bool(self.statistics.layers)
         if pool and joins:
             self.statistics.begin()
         with nullcontext() if moves else self.statistics.frozen():
             labeled = self.clean_pass(batch, "labeled", draws)
         if pool:
-            share = len(pool.e) / (shown + len(pool.e))
+            share = pool.e.shape[0] / (shown + pool.e.shape[0])
             with self.statistics.second(share) if joins else self.statistics.frozen():
-                labeled.unlabeled_pass = self.clean_pass(pool, "unlabeled", draws, self.together)
+                labeled.unlabeled_pass = self.clean_pass(pool, "unlabeled", draws, self.trains_pool)
         return labeled
 
-    def clean_pass(
-        self, batch: Batch, name: str, draws: Draws, methods: Mapping[str, Regularizer] | None = None
-    ) -> ClassifierForward:
-        """The pass over a batch; methods: those of which one must ask for gradients through its logits."""
-        gradient = methods is None or any(method.trains_unlabeled for method in methods.values())
+    def clean_pass(self, batch: Batch, name: str, draws: Draws, gradient: bool = True) -> ClassifierForward:
+        """The pass over a batch; gradient: some term asks for one through its logits."""
         masks = streams.derived(self.seed, f"dropout/{name}", draws.step) if self.draws_inside else self.seed
         return ClassifierForward(
             self.model, batch, draws=draws, masks=masks, loss=self.loss, statistics=self.statistics,
@@ -124,7 +123,7 @@ class Objective:
         batch = self._embedded(x, y)
         for name, method in self.mixing.items():
             batch = method.batch(batch, draws[name])
-        return batch, len(x)
+        return batch, x.shape[0]
 
     def pool(self, step: int, draws: Draws) -> Batch:
         """The unlabeled batch of an update, embedded, as methods change it."""

@@ -12,8 +12,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from genreg.errors import InputError
 from genreg.groups import CONFIGS
 from genreg.report.judge import FEWEST
@@ -24,6 +22,7 @@ from genreg.report.output.columns import difference, p_is
 from genreg.report.output.numbers import number, renamed
 from genreg.report.read.values import Outcomes, by_unit, outcomes
 from genreg.run.metric import Better, Metric
+from genreg.run.reader import from_yaml
 from genreg.study.model import SECONDS, STEPS
 
 
@@ -84,7 +83,7 @@ def references() -> list[dict[str, Any]]:
     """Every reference file. Raises InputError, naming the file, for one that is incomplete."""
     found: list[dict[str, Any]] = []
     for path in sorted((CONFIGS / "reference").glob("*.yaml")):
-        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        content = from_yaml(path.read_bytes())
         if not all(set(protocol) == PROTOCOL for protocol in content["parts"].values()):
             raise InputError(path.name, "seeds and steps of every pattern of parts", content["parts"])
         for claim in content["claims"]:
