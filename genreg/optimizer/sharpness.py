@@ -49,7 +49,7 @@ class Uphill(Wrapped):
         """Leave in `.grad` the mixture of the gradient at w, which is there, and the one at w + e(w)."""
         moved = [(group, [p for p in group["params"] if p.grad is not None]) for group in self.param_groups]
         moved = [(group, parameters) for group, parameters in moved if parameters]
-        before = [torch._foreach_clone(parameters) for _, parameters in moved]
+        before = [[p.clone() for p in parameters] for _, parameters in moved]
         gradients = [[p.grad.clone() for p in ps] if group["alpha"] != 1 else [] for group, ps in moved]
         scale, norm = self._norm([p for _, parameters in moved for p in parameters])
         for group, parameters in moved:
@@ -70,7 +70,7 @@ class Uphill(Wrapped):
         # squares of gradients below 1e-23 are zero in float32; division by a power of two is exact, so that
         # the length of ordinary gradients keeps the bits of the plain formula
         keep = 1 if self.replicas else 0
-        slopes: list[Any] = [p.grad for p in parameters]
+        slopes: Any = [p.grad for p in parameters]
         if self.adaptive:
             slopes = torch._foreach_mul(parameters, slopes)
         sizes = torch._foreach_abs(slopes)
@@ -84,7 +84,7 @@ class Uphill(Wrapped):
 def _over(tensors: Sequence[Any], norm: Tensor) -> list[Tensor]:
     """Tensors over a scalar, or over the number of each of the N replicas that they hold."""
     if not norm.ndim:
-        return torch._foreach_div(tensors, norm)  # type: ignore[return-value]
+        return list(torch._foreach_div(list(tensors), norm))
     return [x / norm.view(-1, *[1] * (x.ndim - 1)) for x in tensors]
 
 
