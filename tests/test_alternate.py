@@ -128,7 +128,7 @@ def test_an_export_begins_where_the_run_ended(genreg: Genreg, texts: list[str], 
 def test_errors_are_one_line_and_exit_2(genreg: Genreg, texts: list[str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     wrong = {
-        "config.json is missing": [f"model.name={tmp_path / 'empty'}"],
+        "tokenizer.json is missing": [f"model.name={tmp_path / 'empty'}"],
         "expected the encoder's own: dataset.tokenizer=": ["dataset.tokenizer=words", "dataset.min_count=20"],
         "model.frozen_layers: expected at most 2": ["model.frozen_layers=3"],
         "model.pooling": ["model.pooling=last"],
