@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,10 @@ def test_others_stay_alone_with_a_word_why(override: str, why: str) -> None:
     assert groups.grouped(made, "auto", 1) == [[0], [1], [2], [3]]
 
 
+def _begun(folder: Path, runs: int, processes: list[Any]) -> bool:
+    return len(status(folder)) > runs and all(map(workers, processes))
+
+
 @pytest.mark.slow
 def test_three_launchers_of_groups_under_fire(tmp_path: Path) -> None:
     """None of 300 jobs in groups is lost when launchers and workers are killed; each is as if alone."""
@@ -178,7 +183,8 @@ def test_three_launchers_of_groups_under_fire(tmp_path: Path) -> None:
     for _ in range(4):
         before = len(status(disturbed))
         processes = [start(disturbed, *moons) for _ in range(3)]
-        wait_until(lambda b=before, p=processes: len(status(disturbed)) > b + 20 and all(map(workers, p)))
+        begun = partial(_begun, disturbed, before + 20, processes)
+        wait_until(begun, seconds=300)
         for process in draw.sample(processes, 2):
             time.sleep(draw.uniform(0, 0.5))
             with suppress(ProcessLookupError, IndexError):  # the moment between a death and its replacement
