@@ -41,7 +41,8 @@ def left_by(folder: Path) -> dict[str, Any]:
         weights = {p.name: torch.load(p, weights_only=True) for p in path.parent.glob("*weights.pt")}
         tensors = {f"{file}/{k}": v.tolist() for file, state in weights.items() for k, v in state.items()}
         rows = (path.parent / "metrics.jsonl").read_bytes()
-        names = {p.name for p in path.parent.iterdir() if not p.name.startswith("checkpoint")}
+        passing = ("checkpoint", ".holder")  # the latter of a process that was killed behind the end of a run
+        names = {p.name for p in path.parent.iterdir() if not p.name.startswith(passing)}
         found[path.parent.relative_to(folder).as_posix()] = summary, tensors, rows, names
     return found
 

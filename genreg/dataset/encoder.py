@@ -75,8 +75,10 @@ def reading(name: str, key: str) -> Iterator[None]:
 def ask_hub(name: str) -> None:
     """Ask the hub for an encoder once; OSError or ValueError where it has none or does not answer.
 
-    transformers asks for each file of a name six times over, a minute without a network.
+    transformers asks for each file of a name six times over, a minute without a network. InputError where it
+    is not installed.
     """
+    transformers()
     from huggingface_hub import HfApi
 
     try:
