@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from genreg.download import default_data_dir
-from genreg.files import write_atomic
 from genreg.groups import __version__
 from genreg.report.draw.forest import NARROW, WIDE
 from genreg.report.draw.lines import chip
@@ -31,32 +30,28 @@ from genreg.report.page.rows import rows
 HERE = Path(__file__).parent
 
 
-class Compiled(BytecodeCache):
+class Compiled(FileSystemBytecodeCache):
     """Compiled templates in the user's cache: to compile them takes longer than to report on one run.
 
     jinja2 says by the template's text and its own version whether one still holds.
     """
 
-    @property
-    def folder(self) -> Path:
-        return default_data_dir() / "templates"
-
     def load_bytecode(self, bucket: Bucket) -> None:
         with suppress(Exception):  # none is there, or one that is damaged: pickle may raise anything
-            bucket.bytecode_from_string((self.folder / bucket.key).read_bytes())
+            super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         with suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with write_atomic(self.folder / bucket.key) as file:
-                file.write(bucket.bytecode_to_string())
+            Path(self.directory).mkdir(parents=True, exist_ok=True)
+            super().dump_bytecode(bucket)
 
 
 def page(results: Sequence[PartResult], base: Path | None) -> str:
     """The page; links to run folders are relative to `base`, the folder that it will lie in, or left out."""
     loader = PackageLoader("genreg.report.page", "")
+    compiled = Compiled(str(default_data_dir() / "templates"))
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True, bytecode_cache=Compiled())  # fmt: skip
+                              trim_blocks=True, lstrip_blocks=True, bytecode_cache=compiled)  # fmt: skip
     environment.filters["sign"] = sign
     environment.globals["chip"] = chip
     style, script = ((HERE / name).read_text() for name in ("page.css", "page.js"))
