@@ -168,6 +168,18 @@ def test_others_stay_alone_with_a_word_why(override: str, why: str) -> None:
     assert groups.grouped(made, "auto", 1) == [[0], [1], [2], [3]]
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("method", ["weight_clipping", "frobenius_projection", "spectral_projection"])
+def test_a_projection_beside_noise_on_the_weights_is_of_each(method: str, tmp_path: Path) -> None:
+    own = [f"regularizer={method}", f"regularizer.{method}.bound=0.2", "optimizer=anti_pgd"]
+    arms = [[*own, "optimizer.sigma=0.05", "optimizer.lr=0.1", f"seed={seed}"] for seed in range(4)]
+    for job in jobs(tmp_path / "alone", *arms):
+        run(job, retry_failed=True)
+    assert together(made := jobs(tmp_path / "together", *arms)) == ["done"] * 4
+    assert left_by(tmp_path / "together") == left_by(tmp_path / "alone")
+    assert all(job.folder.environments()[0]["replicas"] == 4 for job in made)
+
+
 def _begun(folder: Path, runs: int, processes: list[Any]) -> bool:
     return len(status(folder)) > runs and all(map(workers, processes))
 
