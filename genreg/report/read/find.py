@@ -23,14 +23,16 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
     grouped: dict[str, dict[str, Arm]] = {}
     notes: dict[str, list[str]] = {}
     for folder, paths in folders.items():
+        named: dict[Path, str] = {}
         for path in paths:
             own = path.parent if SEED.fullmatch(path.name) else path  # a run called otherwise is an arm alone
-            place = own.parent.resolve()
-            inside = place.relative_to(folder.resolve()) if place.is_relative_to(folder.resolve()) else Path()
-            name = printable(inside if inside.parts else place.name)
+            if own.parent not in named:
+                named[own.parent] = _named_by(own.parent.resolve(), folder.resolve())
+            name = named[own.parent]
             arms = grouped.setdefault(name, {})
-            arm = arms.setdefault(own.name, Arm(_short(own.name), own))
-            run = read_run(path)
+            if own.name not in arms:
+                arms[own.name] = Arm(_short(own.name), own)
+            arm, run = arms[own.name], read_run(path)
             if run.seed in arm.runs:
                 first = arm.runs[run.seed].path
                 text = f"{arm.name} has seed {run.seed} twice: {first} is used, {path} is not"
@@ -39,6 +41,12 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
                 arm.runs[run.seed] = run
     found = (_by_data(name, list(arms.values()), notes.get(name, [])) for name, arms in grouped.items())
     return [part for parts in found for part in parts]
+
+
+def _named_by(place: Path, root: Path) -> str:
+    """What a part is called after the folder that holds its arms: from `root` on, else by its name."""
+    inside = place.relative_to(root) if place.is_relative_to(root) else Path()
+    return printable(inside if inside.parts else place.name)
 
 
 def _by_data(name: str, arms: list[Arm], notes: list[str]) -> list[Part]:
