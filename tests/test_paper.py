@@ -16,7 +16,8 @@ import pytest
 from conftest import Result
 from synthetic import METRICS, write_run
 
-from genreg.report.draw.paper import DASHES, LIGHT, MARKERS
+from genreg.report.draw.forest import Effect, Forest, Group
+from genreg.report.draw.paper import DASHES, LIGHT, MARKERS, draw_forest
 from genreg.report.figure import KINDS, as_in_papers
 from genreg.report.judge.result import COLORS
 
@@ -219,6 +220,20 @@ def test_effects_for_a_paper(genreg: Run, folder: Path) -> None:
     assert "{:+.2f} [{:+.2f}, {:+.2f}]".format(*numbers) in drawn.texts
     genreg("figure", "effects", str(folder), "-o", "all.svg", "--rename", "vat=ours")
     assert {"methods", "grid", "ours"} <= set(svg(Path("all.svg")).texts)  # a heading for each part
+
+
+def test_a_mean_far_out_stands_at_its_value() -> None:
+    """Few effects leave the page's scale; a print has no number under a pointer."""
+    from matplotlib.figure import Figure
+
+    means = (30.0, -1.0, 0.5, 0.2)
+    effects = [Effect("", f"arm {n}", "undecided", m, m - 90, m + 0.4, "") for n, m in enumerate(means)]
+    forest = Forest("", [Group("", "part", "test/accuracy minus none", effects)], "points", 1.0)
+    axes = Figure().add_subplot()
+    draw_forest(forest, axes)
+    marks = {line.get_ydata()[0]: line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
+    assert [marks[row] for row in range(4)] == list(means)
+    assert axes.get_xlim()[1] > 30 > forest.reach
 
 
 @pytest.mark.full

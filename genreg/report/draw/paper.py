@@ -91,8 +91,12 @@ def draw_heat_map(heat: HeatMap, axes: Any) -> None:
 
 
 def draw_forest(forest: Forest, axes: Any) -> None:
-    """Draw a row for each effect, its number beside it; above those of each of several parts its name."""
-    limit = (1 + 2 * MARGIN) * forest.reach
+    """Draw a row for each effect, its number beside it; above those of each of several parts its name.
+
+    No mean is beyond the scale: a print shows nothing where a pointer rests.
+    """
+    means = [abs(effect.mean) for effect in forest.effects if math.isfinite(effect.mean)]
+    limit = max([(1 + 2 * MARGIN) * forest.reach, *(1.1 * mean for mean in means)])
     alike = len({group.of for group in forest.groups}) == 1
     row, names = 0, dict[int, str]()
     for group in forest.groups:
@@ -128,13 +132,11 @@ def _effect(effect: Effect, row: float, limit: float, axes: Any) -> None:
     """The interval, the shape of the verdict, and an arrow on each side where it goes on."""
     word = effect.verdict.split()[0]
     color = LIGHT[VERDICTS.get(word, "quiet")]
-    inside = 0.85 * limit
     if math.isfinite(effect.low):
         low, high = (max(-limit, min(limit, v)) for v in (effect.low, effect.high))
-        axes.plot([min(low, inside), max(high, -inside)], [row, row], color=color, linewidth=1.2)
+        axes.plot([low, high], [row, row], color=color, linewidth=1.2)
     for side in beyond(effect, limit):
         axes.plot(side * limit, row, ">" if side > 0 else "<", color=color, markersize=3, clip_on=False)
-    place = max(-inside, min(inside, effect.mean)) if abs(effect.mean) > limit else effect.mean
     known = effect.verdict in SHAPES
-    axes.plot(place, row, SIGNS[effect.verdict if known else "open"], color=color, markeredgewidth=0.9,
+    axes.plot(effect.mean, row, SIGNS[effect.verdict if known else "open"], color=color, markeredgewidth=0.9,
               markerfacecolor=color if known else "white")  # fmt: skip
