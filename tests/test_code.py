@@ -9,7 +9,8 @@ import pytest
 from conftest import SMOKE, Result
 
 from genreg.download import sha256
-from genreg.run.folder import RunFolder, find_runs
+from genreg.run.find import find_runs
+from genreg.run.folder import RunFolder
 
 Genreg = Callable[..., Result]
 METHOD = """from genreg.regularizer import Regularizer

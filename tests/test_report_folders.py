@@ -15,7 +15,8 @@ from synthetic import write_run
 
 from genreg.report.evaluate import evaluate
 from genreg.report.read.find import read_parts
-from genreg.run.folder import RunFolder, find_runs
+from genreg.run.find import find_runs
+from genreg.run.folder import RunFolder
 
 CONFIG: dict[str, Any] = {
     "name": None, "seed": 3, "quiet": False,

@@ -10,7 +10,7 @@ from genreg.report.judge.tuning import TrialResult, TuningResult
 from genreg.run.metric import Metric
 from genreg.study import file as sweep_file
 from genreg.study.model import Part
-from genreg.study.stages import advance, begin
+from genreg.study.planned import advance, begin
 from genreg.study.tune import Range, Tune, next_points
 from genreg.study.until import DECIDED, Until, margin_of
 

@@ -19,7 +19,7 @@ from genreg.report.output.columns import caption
 from genreg.report.plan import recommended
 from genreg.report.read.find import read_parts
 from genreg.study import record
-from genreg.study.stages import advance
+from genreg.study.planned import advance
 
 Genreg = Callable[..., Result]
 

@@ -10,7 +10,7 @@ from genreg.errors import InputError
 from genreg.study import file as sweep_file
 from genreg.study import record
 from genreg.study.model import Part, Study
-from genreg.study.stages import advance, begin, planned
+from genreg.study.planned import advance, begin, planned
 
 LR: dict[str, Any] = {"optimizer.lr": {"low": 1e-3, "high": 3e-2, "log": True}}
 

@@ -12,7 +12,7 @@ from conftest import Result
 
 from genreg.dataset import Dataset, table
 from genreg.errors import InputError
-from genreg.run.folder import find_runs
+from genreg.run.find import find_runs
 from genreg.run.identity import data_name, experiment_name, run_path
 
 DRAW = np.random.default_rng(0)

@@ -26,7 +26,8 @@ from genreg.errors import InputError, nearest
 from genreg.files import write_atomic
 from genreg.groups import nodes, options
 from genreg.run.build import build_task, choose_device, dataset_of
-from genreg.run.folder import Row, find_runs
+from genreg.run.find import find_runs
+from genreg.run.folder import Row
 from genreg.run.identity import Config, data_name
 from genreg.run.read import read_run
 from genreg.study.batch import SweepFailedError

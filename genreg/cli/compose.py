@@ -21,7 +21,7 @@ from genreg.cli.help import GROUPS
 from genreg.errors import GenregError, InputError, extra, nearest
 from genreg.groups import CONFIGS, options
 from genreg.run.factory import KEYED
-from genreg.run.folder import finished_runs
+from genreg.run.find import finished_runs
 from genreg.run.identity import Config, experiment_name
 from genreg.study.job import Job, ProcessSettings, group, key, of_hydra, value
 

@@ -14,7 +14,8 @@ from genreg.model.own import classifier
 from genreg.model.passes import evaluation_mode
 from genreg.parameters import CountOrZero, Neutral, checked
 from genreg.run.build import model_of
-from genreg.run.folder import RunFolder, finished_runs, weights_of
+from genreg.run.find import finished_runs, weights_of
+from genreg.run.folder import RunFolder
 from genreg.run.trust import check
 
 CHUNK = 500  # pictures at a time

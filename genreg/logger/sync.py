@@ -8,7 +8,8 @@ from genreg.errors import FolderInUseError, GenregError, InputError, nearest, re
 from genreg.groups import find_modules_in, nodes
 from genreg.parameters import blame
 from genreg.run.factory import find_target
-from genreg.run.folder import Row, RunFolder, is_whole, printable, some_runs
+from genreg.run.find import some_runs
+from genreg.run.folder import Row, RunFolder, is_whole, printable
 from genreg.run.identity import Config
 from genreg.run.logger import Logger, LoggerThread, lacking
 

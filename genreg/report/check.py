@@ -11,7 +11,8 @@ from genreg.report.evaluate import evaluate_with_claims
 from genreg.report.judge.result import PartResult
 from genreg.report.pack import verdicts_of
 from genreg.report.read.find import read_parts
-from genreg.run.folder import Row, RunFolder, find_runs
+from genreg.run.find import find_runs
+from genreg.run.folder import Row, RunFolder
 from genreg.run.read import Run
 from genreg.study import archive
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from genreg.errors import InputError, extra
 from genreg.report.read.find import plain_parts
 from genreg.report.where import as_typed
-from genreg.run.folder import Row, some_runs
+from genreg.run.find import some_runs
+from genreg.run.folder import Row
 from genreg.run.identity import hash_in
 from genreg.run.read import Run, files_of, short
 

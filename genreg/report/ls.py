@@ -30,7 +30,8 @@ from genreg.report.output.numbers import (
 )
 from genreg.report.read.find import plain_parts, value_words
 from genreg.run.code import recorded
-from genreg.run.folder import MARKS, printable, some_runs
+from genreg.run.find import some_runs
+from genreg.run.folder import MARKS, printable
 from genreg.run.metric import Metric, judged, metric_of
 from genreg.run.read import Run, remarks, short_commit
 from genreg.study.model import Arm

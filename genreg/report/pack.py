@@ -16,7 +16,8 @@ from genreg.report.output.numbers import finite
 from genreg.report.read.find import read_parts, sweep_files
 from genreg.run import reader
 from genreg.run.code import file_of, recorded
-from genreg.run.folder import Row, find_runs, is_run, some_runs
+from genreg.run.find import find_runs, is_run, some_runs
+from genreg.run.folder import Row
 from genreg.run.read import Run, read_run
 from genreg.study import archive
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from genreg.errors import InputError, cause
 from genreg.files import MISSING
-from genreg.run.folder import Row, find_runs, is_run, printable
+from genreg.run.find import find_runs, is_run
+from genreg.run.folder import Row, printable
 from genreg.run.read import Run, read_run
 from genreg.run.reader import DamagedError, read_bytes
 

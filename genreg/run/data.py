@@ -14,7 +14,8 @@ from pathlib import Path
 from genreg import download
 from genreg.download import data_dir_of, place_of
 from genreg.errors import InputError, explained
-from genreg.run.folder import Row, RunFolder, find_runs, finished_runs, weights_of
+from genreg.run.find import find_runs, finished_runs, weights_of
+from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config
 from genreg.run.sources import source_of
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from genreg.errors import InputError
 from genreg.files import read_bytes, write_atomic
-from genreg.run.folder import RunFolder, finished_runs
+from genreg.run.find import finished_runs
+from genreg.run.folder import RunFolder
 from genreg.run.identity import PLUMBING, Config, experiment_hash, experiment_name, normal, run_path
 from genreg.run.read import flat
 

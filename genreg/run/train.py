@@ -17,7 +17,8 @@ from genreg.run import code, data, display, ranks
 from genreg.run.code import changes, in_words
 from genreg.run.display import Display, print_line, print_summary
 from genreg.run.factory import GROUPS
-from genreg.run.folder import Row, RunFolder, finished_runs
+from genreg.run.find import finished_runs
+from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_hash, experiment_name, run_path
 
 log = logging.getLogger("genreg")

@@ -17,7 +17,8 @@ from genreg.errors import InputError, nearest
 from genreg.run import code, data
 from genreg.run import trust as trust_of
 from genreg.run.build import build_task, choose_device
-from genreg.run.folder import RunFolder, find_runs, is_run
+from genreg.run.find import find_runs, is_run
+from genreg.run.folder import RunFolder
 from genreg.run.identity import Config, experiment_name
 from genreg.run.task import Task
 

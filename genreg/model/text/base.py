@@ -15,7 +15,7 @@ from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
 from genreg.model.base import Classifier
 from genreg.run.data import PRETRAINED
-from genreg.run.folder import find_runs, weights_of
+from genreg.run.find import find_runs, weights_of
 
 Pooling = Literal["mean", "max", "cls"]
 

@@ -8,7 +8,8 @@ from genreg.errors import InputError, unwritable
 from genreg.files import write_folder
 from genreg.model import Bert
 from genreg.run.factory import find_target
-from genreg.run.folder import RunFolder, is_run
+from genreg.run.find import is_run
+from genreg.run.folder import RunFolder
 from genreg.run.trained import load, read_config
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genreg.errors import InputError
-from genreg.run.folder import SEED, Row, find_runs, printable
+from genreg.run.find import find_runs
+from genreg.run.folder import SEED, Row, printable
 from genreg.run.identity import PLUMBING
 from genreg.run.metric import Better, baselines, to_report
 from genreg.run.read import Run, flat, in_full, labels, of_one_data, read_run
