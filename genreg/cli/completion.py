@@ -4,6 +4,7 @@ import argparse
 import io
 import os
 import re
+import sys
 from collections.abc import Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 from genreg.cli import verbs
 from genreg.cli.help import GROUPS
 from genreg.errors import InputError
-from genreg.groups import options
+from genreg.groups import CONFIGS, options
 
 SCRIPTS = {
     "bash": r"""_genreg() {
@@ -120,11 +121,12 @@ def _options(group: str, word: str, extra: Path | None) -> list[str]:
 
 def _by_hydra(words: list[str], word: str, folder: Path | None) -> list[str]:
     """Keys and values of the configuration that is composed so far."""
-    from genreg.cli.train import main
+    import hydra  # alone: what `train` brings along would take longer
 
     typed = [each for each in words if "=" in each and not each.startswith("-")]
     os.environ["COMP_LINE"] = " ".join(["genreg", *typed, word])
+    sys.argv = ["genreg", *(["--config-dir", str(folder)] if folder else []), "-sc", "query=bash"]
     said = io.StringIO()
     with redirect_stdout(said), redirect_stderr(io.StringIO()):
-        main([*(["--config-dir", str(folder)] if folder else []), "-sc", "query=bash"])
+        hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")(print)()
     return said.getvalue().split()
