@@ -1,7 +1,8 @@
 """Counts that no noise moves: kernels and Python calls of a step, modules imported at a start.
 
-budgets.json holds what was counted. A count above it by more than a twentieth (of modules, which depend on
-versions of packages, a fifth) fails: make it smaller, or write the new one there and say in the commit why.
+budgets.json holds what was counted. A count above it by more than a twentieth fails (of calls, which depend
+on Python's version, a tenth; of modules, which depend on versions of packages, a fifth): make it smaller, or
+write the new one there and say in the commit why.
 """
 
 import json
@@ -85,7 +86,7 @@ def test_a_step_launches_and_calls_no_more_than_before(methods: bool, replicas: 
         step(number)
     name = f"{'vat' if methods else 'none'}, {replicas} runs"
     within(f"kernels of a step, {name}", kernels(step))
-    within(f"calls of a step, {name}", calls(step))
+    within(f"calls of a step, {name}", calls(step), 1.1)
 
 
 @pytest.mark.parametrize("optimizer", [sam, gradient_norm], ids=["sam", "gradient_norm"])
@@ -95,7 +96,7 @@ def test_a_step_uphill_launches_and_calls_no_more_than_before(optimizer: Any) ->
     for number in range(3):
         task.step(number)
     within(f"kernels of a step, {optimizer.__name__}", kernels(task.step))
-    within(f"calls of a step, {optimizer.__name__}", calls(task.step))
+    within(f"calls of a step, {optimizer.__name__}", calls(task.step), 1.1)
 
 
 @pytest.mark.full
