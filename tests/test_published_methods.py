@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import normal
 from scipy import stats
-from test_examples import SEED, STEPS, Weights, agrees, dropped, net, noise, task, weights
+from test_examples import RATE, SEED, STEPS, Weights, agrees, dropped, net, noise, task, weights
 from torch import Tensor
 
 from genreg import streams
@@ -23,6 +23,7 @@ from genreg.regularizer import (
     PiModel,
     PseudoLabel,
     Ramp,
+    TemporalEnsembling,
     WeightAverage,
 )
 from genreg.regularizer.mixing import symmetric_beta
@@ -129,6 +130,46 @@ def test_the_pi_model_by_hand(target: Any) -> None:
 def test_the_pi_model_refuses_a_model_whose_passes_agree() -> None:
     with pytest.raises(InputError, match=r"regularizer\.a: .*a model whose passes agree"):
         task({"a": PiModel()})
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.6])
+def test_temporal_ensembling_by_hand(decay: float) -> None:
+    """An item's target is the mean of its earlier predictions, the last first by 1, decay, decay^2 ..."""
+    made = task({"a": TemporalEnsembling(weight=2.0, decay=decay)}, 0.4, unlabeled_batch_size=17)
+    shown: dict[int, list[Tensor]] = {}
+    by_hand = [w.requires_grad_() for w in weights(made)]
+    for step in range(11):  # of three epochs; some batches are of two, in which an item may come twice
+        made.step(step)
+        i, j = made.labeled_batch(step), made.unlabeled_batch(step)
+        labeled, seed = (streams.derive(SEED, f"dropout/{b}", step) for b in ("labeled", "unlabeled"))
+        p = dropped(by_hand, made.dataset.unlabeled[j], seed).softmax(1)
+        terms = torch.zeros(len(j), dtype=torch.float64)
+        for k, item in enumerate(j.tolist()):
+            if earlier := shown.get(item):
+                shares = [decay**age for age in reversed(range(len(earlier)))]
+                target = sum(s * q for s, q in zip(shares, earlier, strict=True)) / sum(shares)
+                terms[k] = ((p[k] - target) ** 2).sum()
+        for k, item in reversed(list(enumerate(j.tolist()))):
+            if j.tolist().index(item) == k:
+                shown.setdefault(item, []).append(p[k].detach())
+        x, y = made.dataset.labeled.x[i], made.dataset.labeled.y[i]
+        loss = F.cross_entropy(dropped(by_hand, x, labeled), y) + 2.0 * terms.mean()
+        for w, g in zip(by_hand, torch.autograd.grad(loss, by_hand), strict=True):
+            w.data = w.data - RATE * g
+    assert {len(earlier) for earlier in shown.values()} >= {2, 3}
+    for mine, theirs in zip(weights(made), by_hand, strict=True):
+        torch.testing.assert_close(mine, theirs.detach(), rtol=1e-10, atol=1e-14)
+
+
+def test_an_item_that_a_batch_holds_twice_moves_its_average_once() -> None:
+    method = TemporalEnsembling(decay=0.6)
+    method.attach(torch.nn.Identity())
+    method.average, method.times = torch.zeros(3, 2), torch.zeros(3)
+    p = torch.tensor([[0.1, 0.9], [0.5, 0.5], [0.3, 0.7]])
+    method._shown = torch.tensor([2, 0, 2]), p
+    method.project(torch.nn.Identity())
+    torch.testing.assert_close(method.average, 0.4 * torch.stack([p[1], torch.zeros(2), p[0]]))
+    assert method.times.tolist() == [1, 0, 1]
 
 
 def test_mean_teacher_with_a_ramp_by_hand() -> None:

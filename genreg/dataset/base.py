@@ -25,6 +25,7 @@ class Batch:
     where `classes` is 0. mask: (B, T) true at positions that are not padding; None where nothing is padded.
     tokens: (B, T) the rows of an embedding table that e is, of `vocabulary` rows in all; None where e is no
     table's. replicas: R runs that are trained as one program; B / R items after one another belong to each.
+    numbers: (B,) of an unlabeled batch, whose items a method remembers: their places among the `pool` items.
     """
 
     e: Tensor
@@ -34,6 +35,8 @@ class Batch:
     tokens: Tensor | None = None
     vocabulary: int = 0
     replicas: int = 1
+    numbers: Tensor | None = None
+    pool: int = 0
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of one value for each item, (B,): a scalar; of replicas, (R,)."""

@@ -119,6 +119,13 @@ class ClassifierForward(Forward):
         return super().unlabeled if clean is None else clean.of(self.method)
 
     @property
+    def numbers(self) -> Tensor:
+        """The places in the pool of the items of an unlabeled batch, (B,)."""
+        if self.batch.numbers is None:
+            raise RuntimeError("forward.numbers: the method must say reads = {'numbers'} on its class")
+        return self.batch.numbers
+
+    @property
     def y(self) -> Tensor:
         """The targets, as `Batch.y`."""
         return self.batch.y

@@ -37,6 +37,7 @@ from genreg.regularizer.r_drop import RDrop as RDrop
 from genreg.regularizer.spectral_normalization import SpectralNormalization as SpectralNormalization
 from genreg.regularizer.spectral_penalty import SpectralPenalty as SpectralPenalty
 from genreg.regularizer.spectral_projection import SpectralProjection as SpectralProjection
+from genreg.regularizer.temporal_ensembling import TemporalEnsembling as TemporalEnsembling
 from genreg.regularizer.vat import VAT as VAT
 from genreg.regularizer.weight_clipping import WeightClipping as WeightClipping
 from genreg.regularizer.weight_noise import WeightNoise as WeightNoise

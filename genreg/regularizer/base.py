@@ -13,7 +13,7 @@ from genreg.dataset import Batch
 from genreg.errors import InputError
 from genreg.parameters import STRICT, Count, NonNegative
 
-Reads = Literal["labeled", "unlabeled", "again", "classes", "pictures", "tokens"]
+Reads = Literal["labeled", "unlabeled", "again", "numbers", "classes", "pictures", "tokens"]
 
 
 @dataclass(config=STRICT, kw_only=True)
@@ -61,8 +61,8 @@ class Regularizer:
     the kind of pass that it needs: `Forward` if any will do, or that of one task (`ClassifierForward`).
 
     reads: what of the step its penalty reads beside `points` and `score`: the logits of the `labeled` or the
-    `unlabeled` pass, a further pass (`again`), logits as those of `classes`; inputs that are `pictures`, or
-    rows of an embedding table (`tokens`).
+    `unlabeled` pass, a further pass (`again`), which items of the pool these are (`numbers`), logits as those
+    of `classes`; inputs that are `pictures`, or rows of an embedding table (`tokens`).
     replicas: a literal that says that runs with the method may be trained as one program, and which of its
     parameters may then differ between them: those that it reads by `forward.factor` or `batch.factor`. It
     averages over items by `forward.mean` and draws by the functions of `streams`. The numbers of what it

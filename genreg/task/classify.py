@@ -59,7 +59,7 @@ class Classify(Task):
     measures = (ClassifierMeasure, "a measure of a classifier")
     families = (VALIDATION, replace(VALIDATION, name="validation_clean"))
     model: Classifier
-    offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again"})
+    offers = frozenset({"batch", "losses", "labeled", "unlabeled", "again", "numbers"})
     suggests = ("regularizer=vat",)
     replicas: ClassVar[tuple[str, ...] | None] = ()
     by_item: ClassVar[tuple[str, ...] | None] = ()
@@ -128,7 +128,7 @@ class Classify(Task):
         return Objective(
             self.model, self.methods, self.loss, self.statistics, together=together, seed=self.seed,
             device=self.device,
-            labeled=self.labeled, unlabeled=self.unlabeled, classes=data.classes,
+            labeled=self.labeled, unlabeled=self.unlabeled, numbers=self.numbers, classes=data.classes,
             vocabulary=len(data.vocabulary or ()), dtype=self.autocast, moving=self.moving,
         )  # fmt: skip
 
@@ -246,6 +246,10 @@ class Classify(Task):
     def unlabeled(self, step: int) -> Tensor:
         """The inputs of the unlabeled batch of update `step`."""
         return self.unlabeled_batch.take(self.dataset.unlabeled, step)
+
+    def numbers(self, step: int) -> tuple[Tensor, int]:
+        """The places in the pool of the unlabeled batch of update `step`, and the size of the pool."""
+        return self.unlabeled_batch(step), self.unlabeled_batch.n
 
     def evaluate(self) -> dict[str, float]:
         """The row of `evaluation.evaluate`, of the weights that are judged."""

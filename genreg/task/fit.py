@@ -22,6 +22,7 @@ NEEDS = {
     "labeled": "labeled logits",
     "unlabeled": "unlabeled batch",
     "again": "further pass",
+    "numbers": "items that come again",
     "classes": "classes",
     "pictures": "pictures",
     "tokens": "table of embeddings (scope=table)",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -30,7 +31,8 @@ class Objective:
 
     methods: whose hooks act on the labeled batch. together: those whose penalties are minimized here. seed:
     of replicas, that of each. labeled, unlabeled: the inputs and targets, and the inputs, of the batch of an
-    update; of replicas, the items of each after those of the one before. classes, vocabulary: of the data.
+    update; of replicas, the items of each after those of the one before. numbers: the places in the pool of
+    its unlabeled batch and the pool's size, for methods that read them. classes, vocabulary: of the data.
     dtype: of autocast, or None. moving: the batches that move running statistics.
     """
 
@@ -46,6 +48,7 @@ class Objective:
         device: torch.device,
         labeled: Callable[[int], tuple[Tensor, Tensor]],
         unlabeled: Callable[[int], Tensor],
+        numbers: Callable[[int], tuple[Tensor, int]] | None = None,
         classes: int,
         vocabulary: int = 0,
         dtype: torch.dtype | None = None,
@@ -57,6 +60,7 @@ class Objective:
         self.trains_pool = any(method.trains_unlabeled for method in together.values())
         self.seed, self.device, self.dtype, self.moving = seed, device, dtype, moving
         self.labeled, self.unlabeled = labeled, unlabeled
+        self.numbers = numbers if any("numbers" in method.reads for method in together.values()) else None
         self.classes, self.vocabulary = classes, vocabulary
         self.parameters = trainable(model)
         self.draws_inside = isinstance(seed, int) or draws_masks(model)
@@ -129,6 +133,9 @@ class Objective:
         """The unlabeled batch of an update, embedded, as methods change it."""
         x = self.unlabeled(step)
         batch = self._embedded(x, x.new_empty(0))
+        if self.numbers:
+            numbers, size = self.numbers(step)
+            batch = replace(batch, numbers=numbers, pool=size)
         for name, method in self.mixing.items():
             if method.unlabeled:
                 batch = method.batch(batch, draws[f"{name}/unlabeled"])
