@@ -114,6 +114,12 @@ def test_a_term_near_zero_while_validation_falls_is_said_once_with_the_remedy() 
     assert said[2].endswith("(regularizer=hidden_noise, model.dropout) and another regularizer.vat.epsilon")
     assert not any(rows(watch(), [0.2, 0.05, 0.015, 0.006], [0.78, 0.75, 0.70, 0.67]))  # chance
     assert not any(rows(watch(), [0.2, 0.3, 0.1, 0.1], [0.78, 0.69, 0.52, 0.39]))  # another reason
+    noise_20 = [0.228, 0.086, 0.071, 0.047, 0.035, 0.036], [0.912, 0.942, 0.947, 0.916, 0.587, 0.465]  # MNIST
+    assert [bool(line) for line in rows(watch(), *noise_20)] == [False] * 4 + [True, False]
+    noise_10 = [0.105, 0.039, 0.025, 0.024, 0.024], [0.885, 0.903, 0.808, 0.402, 0.284]
+    assert [bool(line) for line in rows(watch(), *noise_10)] == [False] * 3 + [True, False]
+    vat_5 = [0.417, 0.234, 0.205, 0.187], [0.877, 0.952, 0.906, 0.899]  # no collapse: a class that is lost
+    assert not any(rows(watch(), *vat_5))
     assert not any(rows(Collapse({"l2": L2()}, data, "validation/accuracy"), [1.0, 0.0], [0.9, 0.1]))
     split = watch()
     assert not split.remark({"train/vat": 0.2})

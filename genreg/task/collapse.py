@@ -17,6 +17,7 @@ ITEMS = 200  # of the pool, at an evaluation
 CONSTANT = 0.95  # share of one class in them
 SMALL = 0.1  # a term, over the largest that was logged
 LEAST = 0.05  # fall of validation; or three standard errors of a difference, if that is more
+LESS, LOST = 0.3, 0.75  # the term where a quarter of the best validation is lost
 
 
 class Collapse:
@@ -73,8 +74,9 @@ class Collapse:
         self.best = max(self.best, accuracy)
         if self.best - accuracy < self.fall:
             return ""
+        small = LESS if accuracy < LOST * self.best else SMALL
         for name, largest in self.largest.items():
-            if (value := self.latest[name]) < SMALL * largest:
+            if (value := self.latest[name]) < small * largest:
                 fell = f"{self.accuracy} fell from {self.best:.3f} to {accuracy:.3f}"
                 return f"train/{name} is {value:.2g}, of {largest:.2g} at its largest, while {fell}"
         return ""
