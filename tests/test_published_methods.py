@@ -161,6 +161,16 @@ def test_temporal_ensembling_by_hand(decay: float) -> None:
         torch.testing.assert_close(mine, theirs.detach(), rtol=1e-10, atol=1e-14)
 
 
+def test_temporal_ensembling_goes_on_from_its_averages() -> None:
+    made, resumed = (task({"a": TemporalEnsembling(decay=0.6)}, 0.4) for _ in range(2))
+    for step in range(8):  # five are an epoch of the pool
+        made.step(step)
+    resumed.load_state_dict(made.state_dict())
+    for step in range(8, 12):
+        assert made.step(step)["a"] == resumed.step(step)["a"] > 0
+    assert all(map(torch.equal, weights(made), weights(resumed)))
+
+
 def test_an_item_that_a_batch_holds_twice_moves_its_average_once() -> None:
     method = TemporalEnsembling(decay=0.6)
     method.attach(torch.nn.Identity())
