@@ -40,8 +40,8 @@ NODES: dict[str, Any] = {
     for name in yaml_options("regularizer")
     if name != "none"
 }
-REFUSED = {"cutmix", "flooding", "mixup", "random_affine", "random_crop"}
-"""Methods that need items of other processes, or draw for items by themselves."""
+REFUSED = {"cutmix", "flooding", "mixup", "random_affine", "random_crop", "temporal_ensembling"}
+"""Methods that need or remember items of other processes, or draw for items by themselves."""
 TOGETHER: list[dict[str, dict[str, Any]]] = [
     {"vat": {}, "entropy": {}, "noise_consistency": {"samples": 2}, "pi_model": {}, "r_drop": {},
      "mean_teacher": {}, "pseudo_label": {"threshold": 0.0}, "l1": {}, "l2": {}, "frobenius": {},
