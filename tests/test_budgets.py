@@ -1,8 +1,8 @@
 """Counts that no noise moves: kernels and Python calls of a step, modules imported at a start.
 
-budgets.json holds what was counted. A count above it by more than a twentieth fails (of calls, which depend
-on Python's version, a tenth; of modules, which depend on versions of packages, a fifth): make it smaller, or
-write the new one there and say in the commit why.
+budgets.json holds what was counted. A count above it by more than a twentieth fails (of calls on Python 3.13,
+which makes more of them, a tenth; of modules, which depend on versions of packages, a fifth): make it
+smaller, or write the new one there and say in the commit why.
 """
 
 import json
@@ -27,6 +27,7 @@ from genreg.study.job import run
 from genreg.study.local import preload
 from genreg.task.classify import Classify
 
+CALLS = 1.05 if sys.version_info < (3, 13) else 1.1
 BUDGETS: dict[str, int] = json.loads((Path(__file__).parent / "budgets.json").read_text())
 
 
@@ -86,7 +87,7 @@ def test_a_step_launches_and_calls_no_more_than_before(methods: bool, replicas: 
         step(number)
     name = f"{'vat' if methods else 'none'}, {replicas} runs"
     within(f"kernels of a step, {name}", kernels(step))
-    within(f"calls of a step, {name}", calls(step), 1.1)
+    within(f"calls of a step, {name}", calls(step), CALLS)
 
 
 @pytest.mark.parametrize("optimizer", [sam, gradient_norm], ids=["sam", "gradient_norm"])
@@ -96,7 +97,7 @@ def test_a_step_uphill_launches_and_calls_no_more_than_before(optimizer: Any) ->
     for number in range(3):
         task.step(number)
     within(f"kernels of a step, {optimizer.__name__}", kernels(task.step))
-    within(f"calls of a step, {optimizer.__name__}", calls(task.step), 1.1)
+    within(f"calls of a step, {optimizer.__name__}", calls(task.step), CALLS)
 
 
 @pytest.mark.full

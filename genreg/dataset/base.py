@@ -14,7 +14,7 @@ from genreg.dataset.draw import balanced, proportional, some
 from genreg.dataset.tokenizer import Vocabulary
 from genreg.errors import InputError
 
-ITEMS = ("e", "y", "mask", "tokens")  # of a batch: tensors of one row for each item
+ITEMS = ("e", "y", "mask", "tokens", "numbers")  # of a batch: tensors of one row for each item
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def counted(part: Part, arm: Arm) -> int:
     return (len(arm.studies) if arm.seeds else 0) if part.fresh else len(arm.seeds)
 
 
-def placed(run: Planned, job: Job) -> None:
+def place(run: Planned, job: Job) -> None:
     """Tell the trial or the arm where its runs lie, and the arm which command makes them."""
     folder = job.folder.path.parent
     if run.trial:

@@ -19,7 +19,7 @@ from genreg.study.check import check_reported, check_threshold
 from genreg.study.file import SweepFile, study_of
 from genreg.study.job import LOST, Job, finished, merged
 from genreg.study.model import Part
-from genreg.study.planned import advance, begin, counted, placed, planned
+from genreg.study.planned import advance, begin, counted, place, planned
 
 log = logging.getLogger("genreg")
 
@@ -93,7 +93,7 @@ class Stages:
         check_once(jobs, list(map(str, runs)), "sweep.parts")
         self.study.root = Path(jobs[0].settings.output_dir)
         for run, job in zip(runs, jobs, strict=True):
-            placed(run, job)
+            place(run, job)
             self.part_of[job.folder.path] = run.part.name
             self.configs[run.part.name, run.arm.name] = job.config
         if self.before is None:

@@ -45,7 +45,7 @@ def plain_parts(folders: dict[Path, list[Path]]) -> list[Part]:
 
 
 def _named_by(place: Path, root: Path) -> str:
-    """What a part is called after the folder that holds its arms: from `root` on, else by its name."""
+    """The name of a part, after the folder that holds its arms: from `root` on, else its last word."""
     inside = place.relative_to(root) if place.is_relative_to(root) else Path()
     return printable(inside if inside.parts else place.name)
 
