@@ -111,7 +111,7 @@ def test_without_its_package_a_run_goes_on_and_says_what_to_install(
 def test_jobs_that_start_together_make_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    folders = [RunFolder(write(tmp_path / f"arm/seed={seed}")) for seed in range(2)]
+    folders = [RunFolder(write(tmp_path / f"arm/seed={seed}", seed=seed)) for seed in range(2)]
 
     def show(folder: RunFolder) -> None:
         view = MLflow()
@@ -122,4 +122,4 @@ def test_jobs_that_start_together_make_one_database(tmp_path: Path, monkeypatch:
 
     with ThreadPoolExecutor(len(folders)) as pool:
         list(pool.map(show, folders))
-    assert of_mlflow(tmp_path) == [shown(folder) for folder in folders]  # of one content
+    assert of_mlflow(tmp_path) == [shown(folder) for folder in folders]  # a run each, of one content

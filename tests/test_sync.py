@@ -28,9 +28,9 @@ dataset: {_target_: genreg.dataset.two_moons}
 """
 
 
-def write(folder: Path, **more: Any) -> Path:
+def write(folder: Path, seed: int = 3, **more: Any) -> Path:
     """A finished run of three rows with a picture at step 20."""
-    write_run(folder, 0.8, config=CONFIG, **more)
+    write_run(folder, 0.8, config=CONFIG.replace("seed: 3", f"seed: {seed}"), **more)
     (folder / "samples").mkdir()
     Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(folder / "samples/step=20.png")
     return folder
