@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from study import COMMAND, ITEMS, QUESTION, png, write_study
 from synthetic import part_of, write_run
 from test_report_effects import Rows, write_grid
@@ -22,6 +23,7 @@ from genreg.report.judge.result import PartResult
 from genreg.report.output.claims import judge
 from genreg.report.output.numbers import SIGNS
 from genreg.report.output.summary import summary
+from genreg.report.output.tables import markdown, show
 from genreg.report.output.tuned import best_three
 from genreg.report.page import page
 from genreg.report.page.rows import of_items
@@ -172,6 +174,19 @@ def test_claims_are_counted_by_verdict(study: list[PartResult]) -> None:
             one.verdict = "not tested"
     assert "5 claims: 2 reproduced, 1 not, 1 not decided, 1 not tested; " in text
     assert len(re.findall(r'class="badge not-tested"', text)) == 1
+
+
+def test_claims_about_arms_that_are_not_here_are_one_sentence() -> None:
+    part = part_of({"gp": [0.4] * 5, "sn": [0.5] * 5})
+    part.name = "wgan_sn"
+    result = evaluate(part)
+    result.claims = judge(result)
+    words = "6 claims not tested, of arms that are not here: gp_one_sided, clip, frobenius"
+    console = Console(file=io.StringIO(), width=200)
+    show([result], console)
+    for text in (summary([result]), markdown([result]), page([result], Path()), console.file.getvalue()):  # type: ignore[attr-defined]
+        assert text.count(words) == 1
+        assert "no arm is called" not in text
 
 
 def test_the_summary_is_one_page_with_a_line_for_each_arm(study: list[PartResult]) -> None:

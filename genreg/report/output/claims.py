@@ -5,7 +5,7 @@ paired test of the two arms that the claim names, Holm over the claims of a part
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from functools import cache
@@ -30,7 +30,8 @@ from genreg.study.model import SECONDS, STEPS
 class Judged:
     """One claim with its verdict: reproduced, not reproduced, not decided or not tested, and why.
 
-    comparison: of `better` minus `than` in the claim's metric; None where nothing is tested.
+    comparison: of `better` minus `than` in the claim's metric; None where nothing is tested. missing: the
+    arms of the claim that are not here.
     """
 
     claim: dict[str, Any]
@@ -38,6 +39,7 @@ class Judged:
     verdict: str
     why: str
     comparison: Comparison | None = None
+    missing: Sequence[str] = ()
 
     @property
     def published(self) -> list[str]:
@@ -70,6 +72,15 @@ def judge(result: PartResult, names: Mapping[str, str] = MappingProxyType({})) -
         words = f"{way}: {_effect(one, found, metric)}{p_is(found.adjusted)} after Holm"
         one.why = "; ".join(filter(None, [words, found.remark]))
     return judged
+
+
+def told(found: Sequence[Judged]) -> tuple[list[Judged], str]:
+    """The claims whose arms are here, and one sentence about the others; empty if there are none."""
+    here = [one for one in found if not one.missing]
+    others = len(found) - len(here)
+    names = ", ".join(dict.fromkeys(name for one in found for name in one.missing))
+    words = f"{others} claim{'s'[: others > 1]} not tested, of arms that are not here: {names}"
+    return here, words if others else ""
 
 
 STATUSES = ("seen", "second-hand", "from memory", "by analogy")
@@ -121,9 +132,12 @@ def _protocol(result: PartResult, file: dict[str, Any]) -> dict[str, int] | None
 def _test(result: PartResult, claim: dict[str, Any], protocol: dict[str, int]) -> Judged:
     metric = claim.get("metric") or result.part.metric
     arms = [result.find(claim[role]) for role in ("better", "than")]
-    for role, arm in zip(("better", "than"), arms, strict=True):
-        if arm is None or not arm.arm.runs:
-            return Judged(claim, metric, "not tested", f"no arm is called {claim[role]}")
+    names = [claim["better"], claim["than"]]
+    if missing := [name for name, arm in zip(names, arms, strict=True) if not arm]:
+        why = f"no arm is called {' or '.join(missing)}"
+        return Judged(claim, metric, "not tested", why, missing=missing)
+    if empty := [arm.arm.name for arm in arms if arm and not arm.arm.runs]:
+        return Judged(claim, metric, "not tested", f"{' and '.join(empty)} has no run")
     first, second = (arm.arm.data for arm in arms if arm)
     if first.differs(second):
         return Judged(claim, metric, "not tested", "the two arms were made with different data")

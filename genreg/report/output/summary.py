@@ -12,6 +12,7 @@ from genreg.report.judge.pairs import DECIDED
 from genreg.report.judge.result import ArmResult, Matrix, MatrixRow, PartResult, matrices, plotted_arms
 from genreg.report.judge.tuning import TuningResult
 from genreg.report.output import tables
+from genreg.report.output.claims import told
 from genreg.report.output.columns import COLUMNS, about
 from genreg.report.output.numbers import SIGNS, as_table, finite, number, sign, titled
 from genreg.run.folder import printable
@@ -40,12 +41,14 @@ def summary(results: Sequence[PartResult]) -> str:
             f"- {_escaped(row.arm)}: {average}" for row in found.rows if (average := _average(found, row))
         ]
         lines += [""]
-    if claims := [judged for result in results for judged in result.claims]:
+    claims, others = told([judged for result in results for judged in result.claims])
+    if claims or others:
         lines += ["## Claims", ""]
         lines += [
             f"- {sign(j.verdict)} {j.verdict}: {_escaped(j.claim['claim'])} ({_escaped(j.why)})"
             for j in claims
         ]
+        lines += [f"- {sign('not tested')} {_escaped(others)}"] if others else []
         lines += [""]
     return "\n".join([*lines, *(f"    {command}" for command in about.commands)]).rstrip() + "\n"
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from genreg.report.judge.pairs import DECIDED
 from genreg.report.judge.result import ArmResult, Average, Matrix, MatrixRow, PartResult, matrices
-from genreg.report.output.claims import Judged
+from genreg.report.output.claims import Judged, told
 from genreg.report.output.columns import Shown, caption, columns, difference
 from genreg.report.output.numbers import UNLIMITED, filled, labels, number, shared, sign, terminal, titled
 from genreg.run.folder import printable
@@ -29,10 +29,11 @@ def show(results: Sequence[PartResult], console: Console | None = None, chosen: 
         console.print(Text(f"{result.part.name}: {caption(result)}", style="italic"))
         for table in layout(columns(result, chosen), console):
             console.print(table)
-        for judged in result.claims:
+        claims, others = told(result.claims)
+        for judged in claims:
             word = (judged.verdict, STYLES.get(judged.verdict, "yellow"))
             console.print(Text.assemble(word, f": {_claim(judged)}"))
-        for note in result.notes:
+        for note in filter(None, [others, *result.notes]):
             console.print(Text(f"note: {note}", style="dim"))
         console.print()
     for one in matrices(results):
@@ -48,8 +49,9 @@ def markdown(results: Sequence[PartResult], chosen: Sequence[str] = ()) -> str:
         found = columns(result, chosen)
         lines += [f"## {_md(result.part.name)}", "", f"{_md(caption(result))}.", ""]
         lines += _md_table([one.title for one in found], zip(*(one.texts for one in found), strict=True))
-        lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in result.claims)]
-        lines += [*(f"- note: {_md(note)}" for note in result.notes), ""]
+        claims, others = told(result.claims)
+        lines += ["", *(f"- **{j.verdict}**: {_md(_claim(j))}" for j in claims)]
+        lines += [*(f"- note: {_md(note)}" for note in filter(None, [others, *result.notes])), ""]
     for one in matrices(results):
         lines += [f"## {_md(one.group)}", "", f"{_md(matrix_caption(one))}.", ""]
         lines += [*_md_table(matrix_titles(one), matrix_rows(one)), ""]

@@ -21,6 +21,7 @@ from genreg.report.figures.effects import effects
 from genreg.report.figures.grids import grids
 from genreg.report.figures.landscape import samples
 from genreg.report.judge.result import Matrix, PartResult, matrices
+from genreg.report.output.claims import told
 from genreg.report.output.columns import caption
 from genreg.report.output.numbers import sign, titled
 from genreg.report.output.summary import answer, overview
@@ -61,7 +62,8 @@ def page(results: Sequence[PartResult], base: Path | None) -> str:
         effects=_effects(results), version=__version__,
         matrices=[_matrix(number, found) for number, found in enumerate(matrices(results))],
         style=Markup(style), script=Markup(script), style_hash=_hash(style), script_hash=_hash(script),
-        claims=[(p["id"], p["result"].part.name, judged) for p in parts for judged in p["result"].claims],
+        claims=[(p["id"], p["result"].part.name, one) for p in parts for one in told(p["result"].claims)[0]],
+        untold=told([one for result in results for one in result.claims])[1],
     )  # fmt: skip
 
 
