@@ -31,6 +31,9 @@ class GenregError(Exception):
     of_machine = False
 
 
+NO_SUCH_KEY = "no such key"
+
+
 class InputError(GenregError):
     """Something typed, configured or lying on disk is not usable; nothing was run."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, validate_call
 
-from genreg.errors import InputError, nearest
+from genreg.errors import NO_SUCH_KEY, InputError, nearest
 
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 """Nothing is converted silently: the string "3" is not a number, True is not 1."""
@@ -64,7 +64,7 @@ def blame(key: str, target: Any) -> Iterator[None]:
         )
         if first["type"] in UNKNOWN:
             near = nearest(name, parameters_of(target))
-            raise InputError(prefix + name, "no such key", first["input"], near) from error
+            raise InputError(prefix + name, NO_SUCH_KEY, first["input"], near) from error
         if first["type"].startswith("missing"):
             raise InputError(prefix + name, "a value") from error
         raise InputError(prefix + name, _expected(first), first["input"]) from error

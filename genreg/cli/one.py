@@ -5,6 +5,7 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
+from genreg.errors import NO_SUCH_KEY, InputError
 from genreg.groups import default_of, option_of, options
 from genreg.run.extend import extend
 from genreg.run.factory import factory
@@ -21,10 +22,22 @@ def make(config: Config, flags: Namespace) -> None:
     finished = folder.summary().get("status") == "done" and not flags.again
     if flags.extend:
         extend(config)
-    summary = train(config, again=flags.again)
+    try:
+        summary = train(config, again=flags.again)
+    except InputError as error:
+        raise _of_another_option(error, flags) from error
     if finished:
         _show_to_agents(config, folder, summary)
     print_next(config, flags)
+
+
+def _of_another_option(error: InputError, flags: Namespace) -> InputError:
+    """The error of a key that nobody typed: an experiment sets it for the option that it chooses itself."""
+    typed = [key(override) for override in flags.overrides]
+    if error.expected != NO_SUCH_KEY or error.key in typed or "experiment" not in typed:
+        return error
+    remedy = f"{NO_SUCH_KEY} of this option (the experiment sets it for its own: '~{error.key}' takes it out)"
+    return InputError(error.key, remedy, error.got)
 
 
 def _show_to_agents(config: Config, folder: RunFolder, summary: Row) -> None:

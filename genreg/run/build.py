@@ -13,7 +13,7 @@ from torch import nn
 from genreg.dataset import Dataset
 from genreg.dataset.own import OPTIONS, own
 from genreg.download import data_dir_of
-from genreg.errors import PAGE, InputError, nearest
+from genreg.errors import NO_SUCH_KEY, PAGE, InputError, nearest
 from genreg.parameters import blame
 from genreg.run import ranks
 from genreg.run.factory import GROUPS, KEYED, check_values, factory, find_target, is_own
@@ -138,7 +138,7 @@ def _check_keys(group: str, node: dict[str, Any], takes: Parameters, more: Colle
     known = {*takes, *more}
     for key, value in node.items():
         if key not in known | {"_target_"} and not _takes_anything(takes):
-            raise InputError(f"{group}.{key}", "no such key", value, nearest(key, known))
+            raise InputError(f"{group}.{key}", NO_SUCH_KEY, value, nearest(key, known))
 
 
 def _signature(node: dict[str, Any], group: str) -> inspect.Signature:
