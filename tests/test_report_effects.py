@@ -10,7 +10,7 @@ import pytest
 from synthetic import part_of, write_run, write_sweep
 from test_report_figures import Picture, drawn_as
 
-from genreg.report.draw.forest import WIDE, Layout
+from genreg.report.draw.forest import NARROW, WIDE, Layout
 from genreg.report.evaluate import evaluate
 from genreg.report.figures import figures
 from genreg.report.figures.effects import ROWS, effects
@@ -126,6 +126,20 @@ def test_what_leaves_the_scale_ends_in_an_arrow_and_keeps_its_shape() -> None:
         "An arrow"
         not in Rows([evaluate(part_of({"none": [0.0, 1, 2, 3, 4], "vat": [1.0, 2, 4, 4, 5]}))]).caption
     )
+
+
+@pytest.mark.parametrize(("name", "wide", "narrow"), [
+    ("digits", "{}: test/score minus none", "{}: test/score minus none"),
+    ("a_rather_long_name/digits_label_noise", "{}: test/score minus none", "{}"),
+])  # fmt: skip
+def test_a_header_is_whole_or_the_name_alone(name: str, wide: str, narrow: str) -> None:
+    part = part_of({"none": [0.4] * 5, "vat": [0.5] * 5})
+    part.name = name
+    for layout, words in ((WIDE, wide), (NARROW, narrow)):
+        found = [
+            e.text for e in Rows([evaluate(part)], layout).root.iter() if e.get("class") == "label group"
+        ]
+        assert found == [words.format(name)]
 
 
 def test_names_lose_what_all_share() -> None:

@@ -102,7 +102,7 @@ class Group:
     effects: Sequence[Effect]
 
     def header(self) -> str:
-        """The name, with what all arms share and their rows leave out."""
+        """The name, with what is compared, and what all arms share and their rows leave out."""
         return ", ".join([f"{self.name}: {self.of}", *shared([effect.name for effect in self.effects])])
 
 
@@ -125,6 +125,7 @@ class Layout:
 WIDE = Layout(920, 250, 640, 22, 30, False)
 NARROW = Layout(380, 8, 372, 38, 21, True)
 HEADER, FOOT = 26, 66
+LETTER = 8.2  # the width of one in a header
 TIP = 12  # from the end of the scale to a mark beyond it, behind the arrow
 
 
@@ -164,8 +165,8 @@ class Forest:
         x = Axis([-self.reach, self.reach], layout.start, layout.end)
         height = HEADER * len(self.groups) + layout.pitch * len(self.effects) + FOOT
         marks, top = self._scale(x, height - FOOT), 0.0
-        for group in self.groups:
-            words = write(short(group.header(), int(layout.width / 7.6)), 0, top + 18, "start", "label group")
+        for group, header in zip(self.groups, self._headers(int(layout.width / LETTER)), strict=True):
+            words = write(header, 0, top + 18, "start", "label group")
             marks.append(tag("a", words, href=group.link))
             top += HEADER
             names = labels([effect.name for effect in group.effects], layout.letters)
@@ -174,6 +175,12 @@ class Forest:
                 top += layout.pitch
         marks += _key([e.verdict for e in self.effects], height - 8)
         return frame(self.title, layout.width, height, marks, role="group")
+
+    def _headers(self, letters: int) -> list[str]:
+        """What stands above each group: names alone where not all that is said of them has room."""
+        whole = [group.header() for group in self.groups]
+        room = all(len(words) <= letters for words in whole)
+        return whole if room else [short(group.name, letters) for group in self.groups]
 
     def _scale(self, x: Axis, bottom: float) -> list[Markup]:
         marks = []
