@@ -19,6 +19,8 @@ CASES: list[tuple[list[str], str, str]] = [
     (["+foo=1"], "foo", "no such key"),
     (["experiment=vat_mnist/vat", "dataset=digits", "~dataset.validation", "scheduler=late_linear"],
      "scheduler.step_size", "(the experiment sets it for its own: '~scheduler.step_size' takes it out)"),
+    (["-m", "experiment=vat_mnist/noise,vat_mnist/vat", "scheduler=late_linear"],
+     "scheduler.step_size", "'~scheduler.step_size' takes it out"),
     (["regularizer=vaat"], "regularizer", "nearest: vat"),
     (["regularizer=[vat,entrop]"], "regularizer", "nearest: entropy"),
     (["dataset=digit"], "dataset", "digits"),

@@ -20,7 +20,7 @@ from genreg.cli.help import GROUPS
 from genreg.errors import GenregError, InputError
 from genreg.run.train import Settings
 from genreg.study.batch import SweepFailedError
-from genreg.study.job import Job, finished, group, key, of_hydra, value
+from genreg.study.job import Job, finished, group, key, of_another_option, of_hydra, value
 
 SEED = re.compile(r"\$\{\.*seed\}")
 SCALARS = {field.name for field in fields(Settings)}
@@ -71,7 +71,7 @@ class Composer:
                 check_nodes(self.arms[own].config)
                 self.checked.add(own)
             except GenregError as error:
-                found[own] = error
+                found[own] = of_another_option(error, own)
         return found
 
     def _composed(self, overrides: list[str]) -> Job:

@@ -5,7 +5,7 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from genreg.errors import NO_SUCH_KEY, InputError
+from genreg.errors import InputError
 from genreg.groups import default_of, option_of, options
 from genreg.run.extend import extend
 from genreg.run.factory import factory
@@ -13,7 +13,7 @@ from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, run_path
 from genreg.run.sources import attribute_of
 from genreg.run.train import train
-from genreg.study.job import group, key
+from genreg.study.job import group, key, of_another_option
 
 
 def make(config: Config, flags: Namespace) -> None:
@@ -25,19 +25,10 @@ def make(config: Config, flags: Namespace) -> None:
     try:
         summary = train(config, again=flags.again)
     except InputError as error:
-        raise _of_another_option(error, flags) from error
+        raise of_another_option(error, flags.overrides) from error
     if finished:
         _show_to_agents(config, folder, summary)
     print_next(config, flags)
-
-
-def _of_another_option(error: InputError, flags: Namespace) -> InputError:
-    """The error of a key that nobody typed: an experiment sets it for the option that it chooses itself."""
-    typed = [key(override) for override in flags.overrides]
-    if error.expected != NO_SUCH_KEY or error.key in typed or "experiment" not in typed:
-        return error
-    remedy = f"{NO_SUCH_KEY} of this option (the experiment sets it for its own: '~{error.key}' takes it out)"
-    return InputError(error.key, remedy, error.got)
 
 
 def _show_to_agents(config: Config, folder: RunFolder, summary: Row) -> None:

@@ -7,13 +7,13 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from genreg.errors import FolderInUseError, InputError, explained, report
+from genreg.errors import NO_SUCH_KEY, FolderInUseError, GenregError, InputError, explained, report
 from genreg.run import ranks
 from genreg.run.folder import Row, RunFolder
 from genreg.run.identity import Config, experiment_name, run_path
@@ -216,6 +216,17 @@ def value(override: str) -> str:
 def of_hydra(override: str) -> bool:
     """True for an override of Hydra's own keys, which change no run."""
     return key(override).startswith(("hydra.", "hydra/"))
+
+
+def of_another_option(error: GenregError, overrides: Iterable[str]) -> GenregError:
+    """The error of a key that nobody typed, with its remedy: an experiment sets it for its own option."""
+    typed = list(map(key, overrides))
+    if not isinstance(error, InputError) or error.expected != NO_SUCH_KEY:
+        return error
+    if error.key in typed or "experiment" not in typed:
+        return error
+    remedy = f"{NO_SUCH_KEY} of this option (the experiment sets it for its own: '~{error.key}' takes it out)"
+    return InputError(error.key, remedy, error.got)
 
 
 def merged(overrides: list[str], given: list[str]) -> list[str]:
